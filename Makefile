@@ -1,0 +1,44 @@
+# Every target makes the virtual environment first; CI calls the same targets.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test check format bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+setup: .venv/.done  ## make .venv from the locked requirements, with hashes
+
+.venv/.done: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "facepipe needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "making .venv (about 150 MB; a minute or so)"
+	@$(PYTHON) -m venv --clear .venv || \
+		{ echo "python3 -m venv failed; on Debian: apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: setup  ## play the bundled clip through the whole pipeline on this machine
+	@$(BIN)/python -m demo
+
+test: setup  ## run the tests, against real counterparts
+	@tests/needs
+	$(BIN)/python -m pytest
+
+check: setup  ## lint, format and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup  ## measure; see docs/performance.md
+	$(BIN)/python -m bench.pipeline
+
+lock: setup  ## lock the requirements anew, with hashes
+	requirements/lock
+
+clean:  ## remove what the targets made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

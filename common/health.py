@@ -1,0 +1,72 @@
+"""Health answers two questions: alive (every loop ticked lately), and well (with reasons)."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+
+log = logging.getLogger(__name__)
+
+STUCK_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+
+
+class Health:
+    """What `/healthz` says; written by the service, read by the HTTP thread and the watchdog."""
+
+    def __init__(self, max_silence: float = 40.0) -> None:
+        self._max_silence = max_silence
+        self._beats: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def beat(self, loop: str) -> None:
+        """A loop says that it is not stuck; from its first beat on it must go on beating."""
+        with self._lock:
+            self._beats[loop] = time.monotonic()
+
+    def rest(self, loop: str) -> None:
+        """A loop says that it is done, or waits for something that may take long."""
+        with self._lock:
+            self._beats.pop(loop, None)
+
+    def check(self, name: str, reason: str | None) -> None:
+        """Set what is wrong with `name`: a short fixed word, or None when it is well."""
+        with self._lock:
+            if reason is None:
+                self._reasons.pop(name, None)
+            else:
+                self._reasons[name] = reason
+
+    def stuck(self) -> list[str]:
+        """The loops that have been silent for too long."""
+        now = time.monotonic()
+        with self._lock:
+            return [name for name, at in self._beats.items() if now - at > self._max_silence]
+
+    def reasons(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._reasons)
+
+
+def watch(health: Health, every: float = 5.0) -> threading.Thread:
+    """Start the thread that ends a stuck process, so that whatever supervises it starts it anew.
+
+    Docker restarts a container that exits, never one that is merely unhealthy.
+    """
+
+    def loop() -> None:
+        while True:
+            time.sleep(every)
+            stuck = health.stuck()
+            if stuck:
+                log.critical("stuck: no sign of life from %s; exiting", ", ".join(stuck))
+                faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+                os._exit(STUCK_EXIT_CODE)
+
+    thread = threading.Thread(target=loop, name="watchdog", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,160 @@
+"""A link keeps one connection to one broker up, whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from common import metrics
+from common.backoff import Backoff
+from common.broker import Broker
+from common.connection import Connection, ConnectionFailed, Done, ignored
+from common.health import Health
+from common.logs import Trouble
+from common.workers import Workers
+
+log = logging.getLogger(__name__)
+
+TAKEN_OVER_PAUSE = 30.0  # seconds; two with one client id would else end each other for ever
+
+Ack = Callable[[], None]
+
+
+class Link:
+    """Use: set `on_message`, `on_up`, `on_down`, `will`; then run `keep_up()` as a task."""
+
+    def __init__(self, broker: Broker, client_id: str, health: Health, qos: int = 0) -> None:
+        self.broker = broker
+        self.qos = qos
+        self.topics: list[tuple[str, SubscribeOptions]] = []
+        self.will: tuple[str, bytes] | None = None
+        self.on_message: Callable[[MQTTMessage, Ack], None] = lambda *_: None
+        self.on_up: list[Callable[[], None]] = []
+        self.on_down: list[Callable[[str], None]] = []
+        self.manual_ack = False  # with QoS 1: a message is acknowledged when `ack` is called
+        self._client_id = client_id
+        self._health = health
+        self._connector = Workers(f"connect-{broker.name}")
+        self._connection: Connection | None = None
+        self._backoff = Backoff()
+        self._leaving = False
+        self._trouble = Trouble(log, str(broker))
+        metrics.CONNECTED.labels(broker.name).set(0)
+        health.check(self._check, "connecting")
+
+    @property
+    def _check(self) -> str:
+        return f"{self.broker.name}_broker"
+
+    def subscribe_to(self, topic: str) -> None:
+        """Take what is published on `topic` from the next connection on."""
+        # The broker refuses "no local" on shared subscriptions: MQTT 5, section 3.8.3.1.
+        shared = topic.startswith("$share/")
+        options = SubscribeOptions(qos=self.qos, noLocal=not shared, retainAsPublished=True)
+        self.topics.append((topic, options))
+
+    async def keep_up(self) -> None:
+        """Connect, stay connected, connect again, until `leave()` or until cancelled."""
+        while not self._leaving:
+            connection = Connection(
+                self.broker, self._client_id, self._deliver, self.will, self.manual_ack
+            )
+            started = time.monotonic()
+            try:
+                await connection.open(self._connector)
+                await self._serve(connection)
+                failure = await asyncio.shield(connection.closed)
+            except ConnectionFailed as error:
+                failure = error
+            except asyncio.CancelledError:
+                connection.fail("left", "we left")
+                raise
+            if self._leaving:
+                return
+            self._lost(failure)
+            self._backoff.lasted(time.monotonic() - started)
+            pause = TAKEN_OVER_PAUSE if failure.reason == "taken_over" else self._backoff.next()
+            await asyncio.sleep(pause)
+
+    async def _serve(self, connection: Connection) -> None:
+        codes = await connection.subscribe(self.topics) if self.topics else []
+        for (topic, _), code in zip(self.topics, codes, strict=False):
+            if code.is_failure:
+                text = f"it denies the subscription to {topic} ({code}): check its access list"
+                raise ConnectionFailed("denied", text)
+        if connection.closed.done():
+            raise connection.closed.result()
+        self._connection = connection
+        self._trouble.end("connected")
+        self._health.check(self._check, None)
+        metrics.CONNECTED.labels(self.broker.name).set(1)
+        metrics.CONNECTIONS.labels(self.broker.name).inc()
+        for call in self.on_up:
+            call()
+
+    def _lost(self, failure: ConnectionFailed) -> None:
+        was_up, self._connection = self._connection is not None, None
+        self._trouble.begin(failure.reason, str(failure))
+        self._health.check(self._check, failure.reason)
+        metrics.CONNECTED.labels(self.broker.name).set(0)
+        metrics.LOST.labels(self.broker.name, failure.reason).inc()
+        if was_up:
+            for call in self.on_down:
+                call(failure.reason)
+
+    def _deliver(self, connection: Connection, message: MQTTMessage) -> None:
+        try:
+            self.on_message(message, partial(connection.ack, message))
+        except Exception:
+            # A fault of ours in one message must not cost the others; it is seen and counted.
+            log.exception("a message on %s could not be handled", message.topic)
+            metrics.ERRORS.labels("message").inc()
+
+    @property
+    def up(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def outstanding(self) -> int:
+        """Bytes handed over that are not sent yet."""
+        return self._connection.outstanding if self._connection else 0
+
+    @property
+    def max_packet(self) -> int:
+        """Bytes of the largest packet that the broker says it takes."""
+        return self._connection.max_packet if self._connection else 0
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int | None = None,
+        retain: bool = False,
+        properties: Properties | None = None,
+        done: Done = ignored,
+    ) -> bool:
+        """Hand one message to the connection; False when there is none (nothing is kept)."""
+        if self._connection is None:
+            return False
+        qos = self.qos if qos is None else qos
+        self._connection.publish(topic, payload, done, qos, retain, properties)
+        return True
+
+    def stop_taking(self) -> None:
+        """Unsubscribe from everything, so that what is in hand can be finished."""
+        if self._connection is not None and self.topics:
+            self._connection.unsubscribe([topic for topic, _ in self.topics])
+
+    async def leave(self, timeout: float = 1.0) -> None:
+        """Disconnect in order, within `timeout` seconds, and stay so."""
+        self._leaving = True
+        if self._connection is not None:
+            await self._connection.disconnect(timeout)

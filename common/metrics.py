@@ -1,0 +1,29 @@
+"""The metrics that every service has; each service's own stand in its `metrics.py`."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, disable_created_metrics
+
+from common import __version__
+
+disable_created_metrics()  # a series per counter that nobody asks for
+
+BUILD = Gauge("facepipe_build_info", "Always 1; the label tells the version.", ["version"])
+BUILD.labels(__version__).set(1)
+
+CONNECTED = Gauge(
+    "facepipe_mqtt_connected", "1 while the connection to that broker is up, else 0.", ["broker"]
+)
+CONNECTIONS = Counter(
+    "facepipe_mqtt_connections_total", "Connections made to that broker.", ["broker"]
+)
+LOST = Counter(
+    "facepipe_mqtt_failures_total",
+    "Connections that failed or were lost, by reason.",
+    ["broker", "reason"],
+)
+ERRORS = Counter(
+    "facepipe_errors_total",
+    "Messages that could not be handled because of a fault in this program (see the log).",
+    ["reason"],
+)

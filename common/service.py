@@ -1,0 +1,248 @@
+"""What every service is: settings, logs, health, signals, a loop, and an end in time."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from common import __version__, web
+from common.broker import Broker
+from common.health import Health, watch
+from common.logs import configure
+from common.settings import (
+    SettingsError,
+    choice,
+    file,
+    integer,
+    name,
+    read,
+    setting,
+    shown,
+    specs,
+    text,
+)
+
+log = logging.getLogger(__name__)
+
+BAD_SETTINGS = 2  # exit code for what only a person can mend
+STOP_WITHIN = 8.0  # seconds from SIGTERM to the end of the process
+FINISH_WITHIN = 5.5  # seconds of them that a service may spend on what it holds
+
+HOST = re.sub(r"[^a-z0-9-]", "-", socket.gethostname().lower()).strip("-")[:63] or "box"
+
+
+def http_port(default: int) -> int:
+    """The field HTTP_PORT, whose default each service has of its own."""
+    port: int = setting(
+        "HTTP_PORT",
+        integer(0, 65535),
+        "port for /healthz and /metrics; 0 takes a free one",
+        default=default,
+    )
+    return port
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """The settings that all services have."""
+
+    device: str = setting("DEVICE", name, "name of this box, in topics and keys", default=HOST)
+    mqtt_host: str = setting(
+        "MQTT_HOST", text, "host name of the broker on this side", default="127.0.0.1"
+    )
+    mqtt_port: int = setting(
+        "MQTT_PORT", integer(1, 65535), "its port; 1883 plain, 8883 TLS", default=1883
+    )
+    mqtt_topic: str = setting(
+        "MQTT_TOPIC", text, "topic of the faces, and root of all others", default="faces"
+    )
+    mqtt_qos: int = setting("MQTT_QOS", integer(0, 1), "QoS of the faces, 0 or 1", default=0)
+    mqtt_username: str = setting("MQTT_USERNAME", text, "user name at the broker", default="")
+    mqtt_password: str = setting(
+        "MQTT_PASSWORD", text, "password at the broker", default="", secret=True
+    )
+    mqtt_ca: str = setting(
+        "MQTT_CA", file, "authority to trust (PEM file); turns TLS on", default=""
+    )
+    mqtt_cert: str = setting("MQTT_CERT", file, "own certificate (PEM file)", default="")
+    mqtt_key: str = setting("MQTT_KEY", file, "its key (PEM file)", default="")
+    http_host: str = setting(
+        "HTTP_HOST", text, "address for /healthz and /metrics", default="127.0.0.1"
+    )
+    http_port: int = http_port(0)
+    log_level: str = setting(
+        "LOG_LEVEL",
+        choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        "least level of the log lines",
+        default="INFO",
+    )
+
+    def broker(self, side: str) -> Broker:
+        """The broker on the service's own side, called `side` in logs and metrics."""
+        return Broker(
+            side,
+            self.mqtt_host,
+            self.mqtt_port,
+            self.mqtt_username,
+            self.mqtt_password,
+            self.mqtt_ca,
+            self.mqtt_cert,
+            self.mqtt_key,
+        )
+
+    def problems(self) -> Iterator[str]:
+        if not re.fullmatch(r"[^+#/$\0][^+#\0]*", self.mqtt_topic) or len(self.mqtt_topic) > 200:
+            yield (
+                "MQTT_TOPIC is a topic, not a filter, and does not begin with / or $"
+                f" (it is {self.mqtt_topic!r})"
+            )
+        if self.mqtt_password and not self.mqtt_username:
+            yield "MQTT_PASSWORD needs MQTT_USERNAME"
+        yield from self.broker("own").problems("MQTT")
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+class Service:
+    """What a service's main coroutine is given."""
+
+    def __init__(self) -> None:
+        self.health = Health()
+        self.stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._broken: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run `work` beside the main coroutine; a fault in it ends the service, not silently."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def until_stopped(self, *until: Awaitable[Any]) -> None:
+        """Wait for SIGTERM, for one of `until`, or for a spawned task to fail (which raises)."""
+        waits = [asyncio.ensure_future(w) for w in (self.stopping.wait(), self._broken, *until)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            if wait.done() and wait is not self._broken:
+                wait.result()
+            elif wait is not self._broken:
+                wait.cancel()
+        if self._broken.done():
+            self._broken.result()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but not past a signal to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+    async def cancel_all(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def main(
+    service: str,
+    about: str,
+    settings_class: type[S],
+    body: Callable[[S, Service], Awaitable[int]],
+) -> None:
+    """Run a service to its end, and exit with its code."""
+    _parse_arguments(service, about, settings_class)
+    try:
+        settings = read(settings_class)
+        configure(service, settings.log_level)
+        code = asyncio.run(_run(service, settings, body))
+    except SettingsError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{service}: {problem}\n")
+        code = BAD_SETTINGS
+    # Threads that hang in a call are daemons, but interpreters have been seen to wait for locks
+    # that these hold; everything that must be finished has been.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _run(service: str, settings: S, body: Callable[[S, Service], Awaitable[int]]) -> int:
+    state = Service()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, state, number)
+    server = web.serve(settings.http_host, settings.http_port, service, state.health)
+    log.info("facepipe %s; settings: %s", __version__, shown(settings))
+    log.info("health and metrics on http://%s:%d", *server.server_address[:2])
+    beat = asyncio.create_task(_beat(state.health))
+    watch(state.health)
+    try:
+        code = await body(settings, state)
+    except SettingsError:
+        raise
+    except Exception:
+        log.exception("a fault in this program; exiting")
+        code = 1
+    finally:
+        beat.cancel()
+        await state.cancel_all()
+    log.info("ended with exit code %d", code)
+    return code
+
+
+async def _beat(health: Health) -> None:
+    while True:
+        health.beat("main")
+        await asyncio.sleep(1)
+
+
+def _stop(state: Service, number: int) -> None:
+    """A signal only sets a flag, which the loops look at; a guard ends what does not end."""
+    if state.stopping.is_set():
+        return
+    log.info("%s: finishing what is in hand", signal.Signals(number).name)
+    state.stopping.set()
+
+    def too_late() -> None:
+        log.error("not finished within %.0f s of the signal; exiting", STOP_WITHIN)
+        os._exit(1)
+
+    guard = threading.Timer(STOP_WITHIN - 0.3, too_late)
+    guard.daemon = True
+    guard.start()
+
+
+def _parse_arguments(service: str, about: str, settings_class: type) -> None:
+    lines = [about, "", "Settings, as environment variables:"]
+    for _, spec in specs(settings_class):
+        default = (
+            "required"
+            if spec.required
+            else f"default: {spec.default if spec.default != '' else '-'}"
+        )
+        secret = f"; also {spec.name}_FILE" if spec.secret else ""
+        lines.append(f"  {spec.name:<24} {spec.meaning} ({default}{secret})")
+    argparse.ArgumentParser(
+        prog=f"python -m {service}",
+        description="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()

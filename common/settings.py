@@ -1,0 +1,205 @@
+"""Settings from environment variables: declared once, read once, all problems reported at once.
+
+A setting is a dataclass field made by `setting()`, with its name, meaning, unit and parser beside
+it. `read()` fills such a dataclass from the environment. A secret may also come from a file named
+by `NAME_FILE`, and is starred wherever settings are shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Parser = Callable[[str], Any]
+_REQUIRED = object()
+
+
+class SettingsError(Exception):
+    """Something only a person can mend. `problems` holds one sentence per problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """How one environment variable is read, and what it means to a person."""
+
+    name: str
+    parse: Parser
+    default: Any
+    meaning: str
+    secret: bool = False
+    show: Callable[[str], str] | None = None  # what may be seen of a secret
+
+    @property
+    def required(self) -> bool:
+        return self.default is _REQUIRED
+
+
+def setting(
+    name: str,
+    parse: Parser,
+    meaning: str,
+    *,
+    default: Any = _REQUIRED,
+    secret: bool = False,
+    show: Callable[[str], str] | None = None,
+) -> Any:
+    """A dataclass field that is read from the environment variable `name`."""
+    spec = Spec(name, parse, default, meaning, secret, show)
+    return dataclasses.field(metadata={"setting": spec})
+
+
+def specs(cls: type) -> Iterator[tuple[str, Spec]]:
+    """Each field name of a settings class with its `Spec`, in order of declaration."""
+    for field in dataclasses.fields(cls):
+        if "setting" in field.metadata:
+            yield field.name, field.metadata["setting"]
+
+
+def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
+    """Fill the settings class `cls`; an empty variable counts as not set.
+
+    A method `problems(self) -> Iterator[str]` on the class may add checks across settings.
+
+    Raises:
+        SettingsError: with every problem found, not only the first.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for field, spec in specs(cls):
+        try:
+            values[field] = _value(spec, environ)
+        except ValueError as error:
+            problems.append(f"{spec.name} {error}")
+            # Something stands in, so that the checks across settings are still made.
+            values[field] = "" if spec.required else spec.default
+    settings = cls(**values)
+    problems += getattr(settings, "problems", lambda: ())()
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
+    text = environ.get(spec.name, "")
+    file = environ.get(f"{spec.name}_FILE", "") if spec.secret else ""
+    if text and file:
+        raise ValueError(f"is set, and {spec.name}_FILE too: set one of them")
+    if file:
+        try:
+            text = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot be read from {spec.name}_FILE={file}: {error}") from None
+        if not text:
+            raise ValueError(f"is empty in the file that {spec.name}_FILE={file} names")
+    if not text:
+        if spec.required:
+            raise ValueError(f"is not set: {spec.meaning}")
+        return spec.default
+    try:
+        return spec.parse(text)
+    except ValueError as error:
+        shown = "" if spec.secret else f" (it is {text!r})"
+        raise ValueError(f"{error}{shown}: {spec.meaning}") from None
+
+
+def shown(settings: Any) -> str:
+    """The effective settings on one line, secrets starred."""
+    return " ".join(
+        f"{spec.name}={_show(spec, getattr(settings, field))}"
+        for field, spec in specs(type(settings))
+    )
+
+
+def _show(spec: Spec, value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if spec.secret:
+        return spec.show(str(value)) if spec.show else "***"
+    return str(value)
+
+
+def starred(url: str) -> str:
+    """A URL with its user, password and query starred; any other text as it is."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    user = "***@" if "@" in parts.netloc else ""
+    query = "?***" if parts.query else ""
+    return f"{parts.scheme}://{user}{host}{parts.path}{query}"
+
+
+# Parsers: each takes the text of a variable, and raises ValueError with the end of a sentence
+# that begins with the variable's name.
+
+
+def text(value: str) -> str:
+    return value
+
+
+def integer(low: int, high: int) -> Parser:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]+", value) or not low <= int(value) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def number(low: float, high: float) -> Parser:
+    def parse(value: str) -> float:
+        try:
+            result = float(value)
+        except ValueError:
+            result = float("nan")
+        if not low <= result <= high:  # false for nan, too
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        return result
+
+    return parse
+
+
+def boolean(value: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False}
+    if value.lower() not in known:
+        raise ValueError("must be 1 or 0")
+    return known[value.lower()]
+
+
+def choice(*options: str) -> Parser:
+    def parse(value: str) -> str:
+        if value not in options:
+            raise ValueError(f"must be one of {', '.join(options)}")
+        return value
+
+    return parse
+
+
+def file(value: str) -> str:
+    if not os.path.isfile(value) or not os.access(value, os.R_OK):
+        raise ValueError("must name a file that can be read")
+    return value
+
+
+NAME = re.compile(r"(?!(unknown|rejected)\Z)[a-z0-9][a-z0-9-]{0,62}")
+
+
+def name(value: str) -> str:
+    """A device's or camera's name: it becomes part of topics, keys and certificates."""
+    if not NAME.fullmatch(value):
+        raise ValueError(
+            "must be 1 to 63 of a-z, 0-9 and -, begin with a letter or digit,"
+            " and not be 'unknown' or 'rejected'"
+        )
+    return value

@@ -1,0 +1,92 @@
+"""TLS identities from PEM: an authority to trust, and a certificate with its key to show."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import Any
+
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----\n?", re.DOTALL)
+
+
+def read_files(ca: str, cert: str, key: str) -> tuple[str, str]:
+    """Texts of (authorities, own certificate followed by its key); the second may be empty."""
+    identity = "".join(Path(path).read_text(encoding="ascii") for path in (cert, key) if path)
+    return Path(ca).read_text(encoding="ascii"), identity
+
+
+def read_bundle(path: str) -> tuple[str, str]:
+    """The same from one file that holds authority, certificate and key, in any order.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a part is missing, or no certificate belongs to the key.
+    """
+    blocks = [(m[1], m[0]) for m in _BLOCK.finditer(Path(path).read_text(encoding="ascii"))]
+    keys = [text for kind, text in blocks if kind.endswith("PRIVATE KEY")]
+    certificates = [text for kind, text in blocks if kind == "CERTIFICATE"]
+    if len(keys) != 1 or len(certificates) < 2:
+        raise ValueError("a bundle holds an authority, one certificate and its key, as PEM")
+    for own in certificates:
+        # OpenSSL takes the first certificate as our own, and refuses one that is not the key's.
+        identity = own.rstrip() + "\n" + keys[0]
+        try:
+            _load_identity(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), identity)
+        except ssl.SSLError:
+            continue
+        return "\n".join(text for text in certificates if text != own), identity
+    raise ValueError("no certificate in the bundle belongs to its key")
+
+
+def client_context(authorities: str, identity: str) -> ssl.SSLContext:
+    """A context that trusts `authorities` alone, checks host names, and speaks TLS 1.2 or newer."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=authorities)
+    if identity:
+        _load_identity(context, identity)
+    return context
+
+
+def common_name(identity: str) -> str | None:
+    """The subject's CN of a certificate; None if it is not valid now (as with a wrong clock).
+
+    Shakes hands with itself in memory, which is the one public way that `ssl` has to read a
+    certificate, and is good for certificates of any authority.
+    """
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load_identity(server_side, identity)
+    server_side.verify_mode = ssl.CERT_REQUIRED
+    server_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    server_side.load_verify_locations(cadata=identity)
+    client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_side.check_hostname = False  # it talks to itself
+    client_side.verify_mode = ssl.CERT_NONE
+    _load_identity(client_side, identity)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_side.wrap_bio(down, up)
+    server = server_side.wrap_bio(up, down, server_side=True)
+    for _ in range(4):  # flights of a full handshake
+        for end in (client, server):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError:
+                return None
+    certificate: dict[str, Any] = dict(server.getpeercert() or {})
+    for part in certificate.get("subject", ()):
+        for name, value in part:
+            if name == "commonName":
+                return str(value)
+    return None
+
+
+def _load_identity(context: ssl.SSLContext, identity: str) -> None:
+    # The ssl module reads keys from files only; this one never touches a disk.
+    with os.fdopen(os.memfd_create("identity"), "w") as file:
+        file.write(identity)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")

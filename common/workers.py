@@ -1,0 +1,60 @@
+"""Daemon threads for calls that block, awaited from asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class Workers:
+    """`count` threads that run calls in the order in which they were asked for.
+
+    asyncio's own executor is joined when the process ends, so a call that hangs (a name that does
+    not resolve, a store that does not answer) would hold up a clean shutdown; these do not.
+    """
+
+    def __init__(self, name: str, count: int = 1) -> None:
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        for index in range(count):
+            threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True).start()
+
+    def run(self, call: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Await the result of `call(*args)` made in one of the threads."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put((loop, future, call, args))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            loop, future, call, args = self._jobs.get()
+            if future.cancelled():
+                continue
+            try:
+                outcome: Callable[[], None] = _setter(future, result=call(*args))
+            except Exception as error:  # noqa: BLE001 - handed whole to whoever awaits it
+                outcome = _setter(future, error=error)
+            try:
+                loop.call_soon_threadsafe(outcome)
+            except RuntimeError:  # the loop has closed: nobody waits any more
+                return
+
+
+def _setter(
+    future: asyncio.Future[Any], result: Any = None, error: Exception | None = None
+) -> Callable[[], None]:
+    def settle() -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    return settle

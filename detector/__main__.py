@@ -1,0 +1,6 @@
+from common.service import main
+from detector import __doc__ as about
+from detector.loop import run
+from detector.settings import Settings
+
+main("detector", about or "", Settings, run)

@@ -1,0 +1,172 @@
+"""The detector's settings, beside those that all services have."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+
+from common.service import ServiceSettings, http_port
+from common.settings import boolean, choice, integer, name, number, setting, starred, text
+from detector import source
+
+Region = tuple[float, float, float, float]
+CASCADES = Path(cv2.__file__).parent / "data"
+
+
+def size(value: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", value)
+    if match is None:
+        raise ValueError("must be WIDTHxHEIGHT in pixels, such as 1280x720")
+    return int(match[1]), int(match[2])
+
+
+def regions(value: str) -> tuple[Region, ...]:
+    found: list[Region] = []
+    for part in value.split(";"):
+        try:
+            x, y, w, h = (float(n) for n in part.split(","))
+        except ValueError:
+            raise ValueError("must be x,y,w,h;x,y,w,h;... in fractions of the frame") from None
+        if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 and 0 < h <= 1):
+            raise ValueError("must have x and y from 0 to 1, w and h above 0 and at most 1")
+        found.append((x, y, w, h))
+    return tuple(found)
+
+
+def quarter_turns(value: str) -> int:
+    return int(choice("0", "90", "180", "270")(value))
+
+
+def cascade(value: str) -> str:
+    own = CASCADES / f"{value.removesuffix('.xml')}.xml"
+    path = value if os.path.isfile(value) else str(own)
+    if not os.path.isfile(path):
+        known = ", ".join(sorted(p.stem for p in CASCADES.glob("haarcascade_*face*.xml")))
+        raise ValueError(f"must be an XML file, or one of OpenCV's: {known}")
+    return path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    http_port: int = http_port(9101)
+    camera: str = setting(
+        "CAMERA",
+        text,
+        "webcam (0, /dev/video0), rtsp:// or http:// stream, video file, or folder of images",
+        default="0",
+        secret=True,
+        show=starred,
+    )
+    camera_name: str = setting(
+        "CAMERA_NAME", name, "name of this camera, in keys and topics", default="camera-0"
+    )
+    camera_size: tuple[int, int] | None = setting(
+        "CAMERA_SIZE", size, "WIDTHxHEIGHT in pixels to ask a webcam for", default=None
+    )
+    camera_fps: float | None = setting(
+        "CAMERA_FPS",
+        number(0.1, 240),
+        "frames a second to ask a webcam for; for a looped file, to play it at",
+        default=None,
+    )
+    camera_loop: bool = setting(
+        "CAMERA_LOOP", boolean, "1: play a file again and again, as if live", default=False
+    )
+    camera_end: str = setting(
+        "CAMERA_END",
+        choice("exit", "idle"),
+        "what to do when a file has ended: exit, or stay healthy and idle",
+        default="exit",
+    )
+    camera_timeout: float = setting(
+        "CAMERA_TIMEOUT",
+        number(1, 300),
+        "seconds without a frame after which a camera is opened anew",
+        default=10.0,
+    )
+    rotate: int = setting(
+        "ROTATE",
+        quarter_turns,
+        "degrees to turn each frame clockwise: 0, 90, 180 or 270",
+        default=0,
+    )
+    mask: tuple[Region, ...] = setting(
+        "MASK",
+        regions,
+        "regions never searched or sent, blackened: x,y,w,h;... in fractions of the frame",
+        default=(),
+    )
+    cascade: str = setting(
+        "CASCADE",
+        cascade,
+        "Haar cascade: a name of OpenCV's own, or an XML file",
+        default=str(CASCADES / "haarcascade_frontalface_alt2.xml"),
+    )
+    scale_factor: float = setting(
+        "SCALE_FACTOR", number(1.01, 2), "step between the sizes that are searched", default=1.1
+    )
+    min_neighbors: int = setting(
+        "MIN_NEIGHBORS",
+        integer(0, 100),
+        "overlapping hits that make a face; more means fewer and surer faces",
+        default=5,
+    )
+    min_face: float = setting(
+        "MIN_FACE",
+        number(0.01, 1),
+        "smallest face, as a fraction of the frame's height",
+        default=0.05,
+    )
+    detect_width: int = setting(
+        "DETECT_WIDTH",
+        integer(160, 7680),
+        "pixels of width to which a wider frame is reduced for the search",
+        default=960,
+    )
+    margin: float = setting(
+        "MARGIN",
+        number(0, 2),
+        "room around a face, as a fraction of its size, each side",
+        default=0.2,
+    )
+    face_max_kb: int = setting(
+        "FACE_MAX_KB",
+        integer(10, 2000),
+        "kilobytes of the largest PNG; a larger face is scaled down",
+        default=1000,
+    )
+    capture: str = setting(
+        "CAPTURE", choice("every"), "which faces are sent: every", default="every"
+    )
+    delivery: str = setting(
+        "DELIVERY",
+        choice("once", "receipt"),
+        "once: publish and forget; receipt: send until the bucket has it",
+        default="once",
+    )
+    outbox_max_mb: int = setting(
+        "OUTBOX_MAX_MB",
+        integer(1, 4096),
+        "megabytes of faces that may wait (in memory); the oldest go first",
+        default=64,
+    )
+    outbox_window: int = setting(
+        "OUTBOX_WINDOW", integer(1, 1000), "faces under way without receipt, at most", default=32
+    )
+
+    @property
+    def source(self) -> source.Source:
+        return source.parse(self.camera)
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        fault = source.problem(self.source)
+        if fault is not None:
+            yield f"CAMERA {fault}"
+        if cv2.CascadeClassifier(self.cascade).empty():
+            yield f"CASCADE is no cascade that OpenCV can read: {self.cascade}"

@@ -1,0 +1,6 @@
+from common.service import main
+from forwarder import __doc__ as about
+from forwarder.relay import run
+from forwarder.settings import Settings
+
+main("forwarder", about or "", Settings, run)

@@ -1,0 +1,145 @@
+"""The relay: faces and status go up, receipts come down, nothing goes in a circle."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from functools import partial
+from typing import Any
+
+from paho.mqtt.client import MQTTMessage
+
+from common import status
+from common.health import Health
+from common.link import Ack, Link
+from common.outgoing import Outgoing, Parcel
+from common.service import FINISH_WITHIN, Service
+from common.settings import SettingsError
+from forwarder import metrics
+from forwarder.settings import Settings
+
+RECEIPTS_MAX = 1024 * 1024  # bytes of receipts, and of status, that may wait
+STATUS_TOPICS_MAX = 200  # services of one box
+
+
+class Relay:
+    """Wires the edge and the cloud link to each other."""
+
+    def __init__(self, settings: Settings, edge: Link, cloud: Link, health: Health) -> None:
+        self._settings = settings
+        self._health = health
+        self.faces = Outgoing(cloud, settings.buffer_max_mb * 1024 * 1024)
+        self._status_up = Outgoing(cloud, RECEIPTS_MAX)
+        self._receipts = Outgoing(edge, RECEIPTS_MAX)
+        self._statuses: dict[str, Parcel] = {}
+        self.circle: asyncio.Event = asyncio.Event()
+        root, device = settings.mqtt_topic, settings.device
+        self._status_root = f"{root}/status/{device}/"
+        self.own_status = status.Status(
+            cloud, status.topic(root, device, "forwarder", "main"), health, self._facts
+        )
+        edge.subscribe_to(root)
+        edge.subscribe_to(f"{self._status_root}#")
+        edge.on_message = self._from_edge
+        edge.manual_ack = True
+        cloud.subscribe_to(f"{root}/receipts/{device}")
+        cloud.on_message = self._from_cloud
+        cloud.manual_ack = True
+        cloud.on_up.append(self._repeat_statuses)
+        metrics.BUFFERED.set_function(lambda: len(self.faces))
+        metrics.BUFFERED_BYTES.set_function(lambda: self.faces.bytes)
+
+    def _from_edge(self, message: MQTTMessage, ack: Ack) -> None:
+        if message.topic == self.own_status.topic:
+            # Our own status goes to the cloud broker only: what we talk to is one and the same.
+            self.circle.set()
+        elif message.topic == self._settings.mqtt_topic:
+            self._face(message, ack)
+        else:
+            self._status(message, ack)
+
+    def _face(self, message: MQTTMessage, ack: Ack) -> None:
+        copy_of = getattr(message.properties, "CorrelationData", None)
+        parcel = _parcel(message, self._settings.cloud_topic, "face", ack)
+        parcel.key = copy_of
+        metrics.RECEIVED.labels("face").inc()
+        if not self.circle.is_set():
+            self.faces.put(parcel)
+
+    def _status(self, message: MQTTMessage, ack: Ack) -> None:
+        metrics.RECEIVED.labels("status").inc()
+        parcel = _parcel(message, message.topic, "status", ack)
+        parcel.key = message.topic
+        parcel.retain = True
+        if message.topic in self._statuses or len(self._statuses) < STATUS_TOPICS_MAX:
+            self._statuses[message.topic] = parcel
+        self._status_up.put(parcel)
+
+    def _repeat_statuses(self) -> None:
+        """What was retained, or cleared, while the cloud was away is told anew."""
+        again = partial(_settled, "status", lambda: None)
+        for parcel in self._statuses.values():
+            self._status_up.put(dataclasses.replace(parcel, settled=again, tries=0))
+
+    def _from_cloud(self, message: MQTTMessage, ack: Ack) -> None:
+        metrics.RECEIVED.labels("receipt").inc()
+        self._receipts.put(_parcel(message, message.topic, "receipt", ack))
+
+    def _facts(self) -> dict[str, Any]:
+        return {"waiting": len(self.faces), "waiting_bytes": self.faces.bytes}
+
+    async def drain(self, until: float) -> None:
+        """Wait until everything is sent, or for the time `until` (time.monotonic())."""
+        waiting = (self.faces, self._status_up, self._receipts)
+        while any(len(part) for part in waiting) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        for part in waiting:
+            part.clear("shutdown")
+
+
+def _parcel(message: MQTTMessage, topic: str, kind: str, ack: Ack) -> Parcel:
+    expiry = getattr(message.properties, "MessageExpiryInterval", None)
+    properties = message.properties
+    # What belongs to one hop only is not forwarded: MQTT 5, sections 3.3.2.3.4 and 3.3.2.3.8.
+    for hop in ("TopicAlias", "SubscriptionIdentifier"):
+        if properties is not None and hasattr(properties, hop):
+            delattr(properties, hop)
+    return Parcel(
+        topic,
+        bytes(message.payload),
+        properties,
+        expires_at=None if expiry is None else time.monotonic() + expiry,
+        settled=partial(_settled, kind, ack),
+    )
+
+
+def _settled(kind: str, ack: Ack, reason: str | None) -> None:
+    ack()
+    if reason is None:
+        metrics.RELAYED.labels(kind).inc()
+    elif reason == "replaced":
+        metrics.REPLACED.labels(kind).inc()
+    else:
+        metrics.DROPPED.labels(kind, reason).inc()
+
+
+async def run(settings: Settings, service: Service) -> int:
+    """Relay until told to stop."""
+    name, qos = f"forwarder-{settings.device}", settings.mqtt_qos
+    edge = Link(settings.broker("edge"), f"{name}-edge", service.health, qos)
+    cloud = Link(settings.cloud, name, service.health, qos)
+    relay = Relay(settings, edge, cloud, service.health)
+    service.spawn(edge.keep_up(), "edge")
+    service.spawn(cloud.keep_up(), "cloud")
+    service.spawn(relay.own_status.keep_publishing(), "status")
+    await service.until_stopped(relay.circle.wait())
+    if relay.circle.is_set():
+        raise SettingsError(
+            ["CLOUD_HOST and MQTT_HOST lead to the same broker: nothing is to be relayed"]
+        )
+    edge.stop_taking()
+    await relay.drain(time.monotonic() + FINISH_WITHIN - 1.5)
+    relay.own_status.clear()
+    await asyncio.gather(cloud.leave(), edge.leave())
+    return 0

@@ -1,0 +1,67 @@
+"""The forwarder's settings, beside those that all services have."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from common.broker import Broker
+from common.service import ServiceSettings, http_port
+from common.settings import file, integer, setting, text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    http_port: int = http_port(9102)
+    cloud_host: str = setting("CLOUD_HOST", text, "host name of the cloud broker")
+    cloud_port: int = setting(
+        "CLOUD_PORT", integer(1, 65535), "its port; 8883 with TLS, 1883 without", default=8883
+    )
+    cloud_topic: str = setting(
+        "CLOUD_TOPIC",
+        text,
+        "topic of the faces there; a broker that knows its devices wants faces/from/<DEVICE>",
+        default="faces",
+    )
+    cloud_username: str = setting("CLOUD_USERNAME", text, "user name there", default="")
+    cloud_password: str = setting("CLOUD_PASSWORD", text, "password there", default="", secret=True)
+    cloud_bundle: str = setting(
+        "CLOUD_BUNDLE", file, "authority, certificate and key in one PEM file", default=""
+    )
+    cloud_ca: str = setting(
+        "CLOUD_CA", file, "authority to trust (PEM file); turns TLS on", default=""
+    )
+    cloud_cert: str = setting("CLOUD_CERT", file, "own certificate (PEM file)", default="")
+    cloud_key: str = setting("CLOUD_KEY", file, "its key (PEM file)", default="")
+    buffer_max_mb: int = setting(
+        "BUFFER_MAX_MB",
+        integer(1, 4096),
+        "megabytes of faces held in memory while the cloud is away; the oldest go first",
+        default=16,
+    )
+
+    @property
+    def cloud(self) -> Broker:
+        return Broker(
+            "cloud",
+            self.cloud_host,
+            self.cloud_port,
+            self.cloud_username,
+            self.cloud_password,
+            self.cloud_ca,
+            self.cloud_cert,
+            self.cloud_key,
+            self.cloud_bundle,
+        )
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if any(sign in self.cloud_topic for sign in "+#\0") or not self.cloud_topic:
+            yield f"CLOUD_TOPIC is a topic, not a filter (it is {self.cloud_topic!r})"
+        if (self.mqtt_host, self.mqtt_port) == (self.cloud_host, self.cloud_port):
+            yield "CLOUD_HOST and MQTT_HOST name the same broker: nothing is to be relayed"
+        faults = list(self.cloud.problems("CLOUD"))
+        yield from faults
+        name = None if faults else self.cloud.common_name()
+        if name is not None and name != self.device:
+            yield f"DEVICE is {self.device!r}, but the certificate for the cloud is {name!r}'s"

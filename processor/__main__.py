@@ -1,0 +1,6 @@
+from common.service import main
+from processor import __doc__ as about
+from processor.settings import Settings
+from processor.store import run
+
+main("processor", about or "", Settings, run)

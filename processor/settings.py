@@ -1,0 +1,84 @@
+"""The processor's settings, beside those that all services have."""
+
+from __future__ import annotations
+
+import dataclasses
+import urllib.parse
+from collections.abc import Iterator
+
+from common.service import HOST, ServiceSettings, http_port
+from common.settings import integer, name, setting, text
+from processor.keys import DEFAULT_TEMPLATE, template
+
+
+def url(value: str) -> str:
+    parts = urllib.parse.urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError(
+            "must be a URL such as https://s3.eu-de.cloud-object-storage.appdomain.cloud"
+        )
+    return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    http_port: int = http_port(9103)
+    device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
+    instance: str = setting("INSTANCE", name, "name of this replica, in its status", default=HOST)
+    endpoint: str = setting("COS_ENDPOINT", url, "URL of the S3 endpoint of the bucket")
+    bucket: str = setting("COS_BUCKET", text, "name of the bucket; it must be there")
+    api_key: str = setting(
+        "COS_API_KEY", text, "IAM: API key of the service credentials", default="", secret=True
+    )
+    instance_crn: str = setting(
+        "COS_INSTANCE_CRN", text, "IAM: CRN of the Object Storage instance", default=""
+    )
+    auth_endpoint: str = setting(
+        "COS_AUTH_ENDPOINT",
+        url,
+        "IAM: URL of the token service",
+        default="https://iam.cloud.ibm.com/identity/token",
+    )
+    access_key_id: str = setting(
+        "COS_ACCESS_KEY_ID", text, "HMAC: access key id", default="", secret=True
+    )
+    secret_access_key: str = setting(
+        "COS_SECRET_ACCESS_KEY", text, "HMAC: secret access key", default="", secret=True
+    )
+    key_template: str = setting(
+        "KEY_TEMPLATE",
+        template,
+        "key of an object, from {device} {camera} {date} {hour} {unix_ms} {id}",
+        default=DEFAULT_TEMPLATE,
+    )
+    uploads: int = setting(
+        "UPLOADS", integer(1, 256), "PUT requests under way at a time", default=16
+    )
+    hand_max_mb: int = setting(
+        "HAND_MAX_MB",
+        integer(1, 4096),
+        "megabytes of faces taken and not stored yet; more are refused and counted",
+        default=12,
+    )
+
+    @property
+    def hmac(self) -> bool:
+        return bool(self.access_key_id)
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            yield "COS_ACCESS_KEY_ID and COS_SECRET_ACCESS_KEY belong together: set both"
+        if self.api_key and self.access_key_id:
+            yield "COS_API_KEY (IAM) and COS_ACCESS_KEY_ID (HMAC) are both set: choose one"
+        if not self.api_key and not self.access_key_id and not self.secret_access_key:
+            yield (
+                "no credentials: set COS_API_KEY (IAM), or COS_ACCESS_KEY_ID and"
+                " COS_SECRET_ACCESS_KEY (HMAC); each also as a file, by NAME_FILE"
+            )
+        if self.api_key and self.endpoint.startswith("http://") and not _loopback(self.endpoint):
+            yield "COS_ENDPOINT must be https with COS_API_KEY: a token is not sent in the open"
+
+
+def _loopback(url: str) -> bool:
+    return urllib.parse.urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -1,0 +1,31 @@
+"""A real Mosquitto on a free port, that can be stopped and started to play an outage."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.harness.process import Process
+from tests.harness.wait import free_port, listening, until
+
+BINARY = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+
+
+class Mosquitto(Process):
+    """`extra` are lines for its configuration; `listener` replaces the plain listener's."""
+
+    def __init__(self, folder: Path, extra: str = "", anonymous: bool = True) -> None:
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        conf = folder / f"mosquitto-{self.port}.conf"
+        conf.write_text(
+            f"listener {self.port} 127.0.0.1\n"
+            f"allow_anonymous {str(anonymous).lower()}\n"
+            "max_packet_size 4194304\nset_tcp_nodelay true\nuser root\n"
+            f"log_type all\n{extra}\n"
+        )
+        super().__init__([BINARY, "-c", str(conf)])
+
+    def start(self) -> None:
+        super().start()
+        until(lambda: listening(self.port), what="mosquitto listens")

@@ -1,0 +1,34 @@
+"""A face on camera is an object in the bucket."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.conftest import png
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.process import Service
+from tests.harness.store import Store
+from tests.harness.wait import until
+
+
+def mosquitto_pub(port: int, file: Path) -> None:
+    command = ["mosquitto_pub", "-V", "311", "-p", str(port), "-t", "faces", "-f", str(file)]
+    subprocess.run(command, check=True, timeout=10)
+
+
+def test_a_plain_png_at_either_broker_ends_as_an_object(
+    tmp_path: Path,
+    edge: Mosquitto,
+    cloud: Mosquitto,
+    store: Store,
+    processor: Service,
+    forwarder: Service,
+) -> None:
+    face = tmp_path / "face.png"
+    face.write_bytes(png())
+    for count, broker in enumerate((edge, cloud), 1):
+        mosquitto_pub(broker.port, face)
+        until(lambda expected=count: len(store.objects()) == expected)
+    assert set(store.objects().values()) == {png()}
+    assert all(key.startswith("unknown/unknown/") for key in store.objects())

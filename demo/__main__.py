@@ -1,0 +1,164 @@
+"""`python -m demo`: play a clip as the camera, and watch its faces arrive in a bucket."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from demo import watch
+from demo.stack import DemoError, Stack
+
+CLIP = Path(__file__).with_name("clip.mp4")
+STALLED_AFTER = 60.0  # seconds without any progress after which --once gives up
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="The whole pipeline on this machine: detector, two brokers, forwarder,"
+        " processor, and a local S3 server whose bucket is a plain folder. Needs no Docker,"
+        " camera, account or root; ports are free ones, so that several can run side by side.",
+    )
+    parser.add_argument(
+        "--camera",
+        default=str(CLIP),
+        metavar="SOURCE",
+        help="webcam (0, /dev/video0), rtsp:// or http:// stream, video file, or folder of images"
+        " (default: the bundled clip)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("demo-data"),
+        metavar="DIR",
+        help="folder that holds the bucket, and keeps it (default: demo-data)",
+    )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="play SOURCE to its end, wait until every face is in the bucket, print one line of"
+        " JSON, exit (default: play it again and again until Ctrl-C)",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with Stack(options.data.resolve(), _absolute(options.camera), options.once) as stack:
+            return _play_once(stack) if options.once else _play_on(stack)
+    except KeyboardInterrupt:
+        print("\nstopped; the bucket stays", file=sys.stderr)
+        return 0
+    except (DemoError, OSError, RuntimeError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+def _absolute(camera: str) -> str:
+    """The detector runs in the project's folder, the person perhaps in another."""
+    return str(Path(camera).resolve()) if Path(camera).exists() else camera
+
+
+def _play_on(stack: Stack) -> int:
+    arrivals = watch.Arrivals(stack.ports["cloud"])
+    stack.start_detector()
+    print(f"""\
+The pipeline is running. Faces are being stored as objects; look at them in
+  {stack.bucket}
+What each service says of itself:""")
+    for name in ("detector", "forwarder", "processor"):
+        print(f"  {name:<10} http://127.0.0.1:{stack.ports[name]}/healthz and /metrics")
+    print(f"Brokers: edge 127.0.0.1:{stack.ports['edge']}, cloud 127.0.0.1:{stack.ports['cloud']}")
+    print(f"Logs: {stack.logs}\nCtrl-C ends it.\n")
+    line = _Line(stack, arrivals)
+    while True:
+        stack.check()
+        line.show(watch.books(stack.ports["detector"]))
+        time.sleep(0.5)
+
+
+def _play_once(stack: Stack) -> int:
+    before = watch.faces_in(stack.bucket)
+    arrivals = watch.Arrivals(stack.ports["cloud"])
+    began = time.monotonic()
+    detector = stack.start_detector()
+    line = _Line(stack, arrivals)
+    books = _until_settled(stack, line.show)
+    stored = len(watch.faces_in(stack.bucket) - before)
+    line.end()
+    if detector.process.poll() is not None:
+        detector.check()
+    result = {
+        "captured": books.captured,
+        "stored": stored,
+        "rejected": books.rejected,
+        "seconds": round(time.monotonic() - began, 2),
+    }
+    if books.captured != stored + books.rejected:
+        lost = f"{books.captured} captured, {stored} stored, {books.rejected} rejected"
+        print(f"demo: the books do not balance: {lost}, {books.dropped} dropped", file=sys.stderr)
+    print(json.dumps(result), flush=True)
+    return 0 if books.captured == stored + books.rejected else 1
+
+
+def _until_settled(stack: Stack, show: Callable[[watch.Books], None]) -> watch.Books:
+    """Until the camera has ended and no face waits.
+
+    Raises:
+        DemoError: a part ended, or nothing has moved for a long time.
+    """
+    last, moved_at = watch.Books(), time.monotonic()
+    while True:
+        stack.check()
+        books = watch.books(stack.ports["detector"])
+        show(books)
+        if books.ended and not books.waiting:
+            return books
+        if books != last:
+            last, moved_at = books, time.monotonic()
+        elif time.monotonic() - moved_at > STALLED_AFTER:
+            raise DemoError(f"nothing moves any more: {books}; see {stack.logs}")
+        time.sleep(0.1)
+
+
+class _Line:
+    """The live line: rewritten in a terminal, now and then a new one elsewhere."""
+
+    def __init__(self, stack: Stack, arrivals: watch.Arrivals) -> None:
+        self._arrivals = arrivals
+        self._stack = stack
+        self._history: list[tuple[float, int]] = []
+        self._shown_at = float("-inf")
+        self._live = sys.stderr.isatty()
+
+    def show(self, books: watch.Books) -> None:
+        now, stored = time.monotonic(), len(self._arrivals.keys)
+        self._history = [entry for entry in self._history if now - entry[0] < 5] + [(now, stored)]
+        if now - self._shown_at < (0.2 if self._live else 5.0):
+            return
+        self._shown_at = now
+        span = now - self._history[0][0]
+        rate = (stored - self._history[0][1]) / span if span else 0.0
+        median = self._arrivals.median
+        took = "-" if median is None else f"{median * 1000:.0f} ms"
+        text = (
+            f"captured {books.captured}   in the bucket {stored}   waiting {books.waiting}"
+            f"   {rate:.1f} faces/s   frame to bucket {took}"
+        )
+        sys.stderr.write(f"\r{text:<100}" if self._live else f"{text}\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._live:
+            sys.stderr.write("\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The parts of the demo, each a process of its own, started as a person would start it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BUCKET = "faces"
+DEVICE = "demo"
+READY_WITHIN = 30.0  # seconds for a part to answer
+STOP_WITHIN = 8.0
+
+_BROKER = """\
+id = 0
+[router]
+id = 0
+max_connections = 100
+max_outgoing_packet_count = 200
+max_segment_size = 8388608
+max_segment_count = 4
+[v5.1]
+name = "v5"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 1
+[v5.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = 4194304
+max_inflight_count = 500
+"""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; says why, and where to look."""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@dataclasses.dataclass
+class Part:
+    """One running process and its log file."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        """Raises DemoError when it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-3:])
+            raise DemoError(f"the {self.name} ended with exit code {code} ({self.log}):\n{tail}")
+
+
+class Stack:
+    """Use in `with`: two brokers, a store, and the three services; nothing outlives it."""
+
+    def __init__(self, data: Path, camera: str, once: bool) -> None:
+        self.bucket = data / BUCKET
+        self.logs = data / ".logs"
+        self._data = data
+        self._camera = camera
+        self._once = once
+        self._parts: list[Part] = []
+        self.ports = {
+            name: free_port()
+            for name in ("edge", "cloud", "store", "detector", "forwarder", "processor")
+        }
+
+    def __enter__(self) -> Stack:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
+        self.bucket.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+        for side in ("edge", "cloud"):
+            config = self.logs / f"{side}-broker.toml"
+            config.write_text(_BROKER.format(port=self.ports[side]))
+            # Its log would have a line per packet; a broker that fails to start says so anyway.
+            command = [sys.executable, "-m", "iotcore", "--log-level", "CRITICAL"]
+            self._run(f"{side} broker", [*command, "--config", str(config)], {})
+        key_id, secret = "demo", secrets.token_hex(16)
+        self._run(
+            "store",
+            [str(Path(sys.executable).with_name("nanio")), "serve", "--data-dir", str(self._data)]
+            + ["--host", "127.0.0.1", "--port", str(self.ports["store"])]
+            + ["--no-access-log", "--log-level", "warning"],
+            {"NANIO_ACCESS_KEY": key_id, "NANIO_SECRET_KEY": secret},
+        )
+        for name in ("edge", "cloud", "store"):
+            self._wait_for(name)
+        self._service(
+            "processor",
+            MQTT_PORT=self.ports["cloud"],
+            COS_ENDPOINT=f"http://127.0.0.1:{self.ports['store']}",
+            COS_BUCKET=BUCKET,
+            COS_ACCESS_KEY_ID=key_id,
+            COS_SECRET_ACCESS_KEY=secret,
+        )
+        self._service(
+            "forwarder",
+            DEVICE=DEVICE,
+            MQTT_PORT=self.ports["edge"],
+            CLOUD_HOST="127.0.0.1",
+            CLOUD_PORT=self.ports["cloud"],
+        )
+
+    def start_detector(self) -> Part:
+        """Last, when who counts what arrives is listening."""
+        loop = {} if self._once else {"CAMERA_LOOP": 1}
+        return self._service(
+            "detector",
+            DEVICE=DEVICE,
+            MQTT_PORT=self.ports["edge"],
+            CAMERA=self._camera,
+            CAMERA_END="idle",
+            DELIVERY="receipt",
+            **loop,
+        )
+
+    def _service(self, name: str, **settings: object) -> Part:
+        env = {"HTTP_PORT": str(self.ports[name])}
+        env |= {key: str(value) for key, value in settings.items()}
+        return self._run(name, [sys.executable, "-m", name], env)
+
+    def _run(self, name: str, command: list[str], env: dict[str, str]) -> Part:
+        log = self.logs / f"{name.replace(' ', '-')}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                env=_bare_environment() | env,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C is for the demo, which then stops its parts in order.
+                start_new_session=True,
+            )
+        part = Part(name, process, log)
+        self._parts.append(part)
+        return part
+
+    def _wait_for(self, name: str) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            self.check()
+            with socket.socket() as sock:
+                if sock.connect_ex(("127.0.0.1", self.ports[name])) == 0:
+                    return
+            time.sleep(0.05)
+        raise DemoError(f"the {name} does not answer within {READY_WITHIN:.0f} s; see {self.logs}")
+
+    def check(self) -> None:
+        """Raises DemoError when a part has ended that should be running."""
+        for part in self._parts:
+            part.check()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the last one first, the camera's, so that what is on its way arrives."""
+        for part in reversed(self._parts):
+            if part.process.poll() is None:
+                part.process.send_signal(signal.SIGTERM)
+                try:
+                    part.process.wait(STOP_WITHIN)
+                except subprocess.TimeoutExpired:
+                    part.process.kill()
+                    part.process.wait()
+
+
+def _bare_environment() -> dict[str, str]:
+    """What is set for other installations on this machine must not reach the demo's services."""
+    keep = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
+    return {name: os.environ[name] for name in keep if name in os.environ}

@@ -1,0 +1,88 @@
+"""What the demo counts: faces captured, as the detector says; faces stored, as the cloud says."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import statistics
+import urllib.request
+from collections import deque
+from pathlib import Path
+
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from prometheus_client.parser import text_string_to_metric_families
+
+RECENT = 200  # faces over which the median is taken
+
+
+@dataclasses.dataclass(frozen=True)
+class Books:
+    """The detector's books, from its /metrics."""
+
+    captured: int = 0
+    confirmed: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    ended: bool = False
+
+
+def books(port: int) -> Books:
+    """Ask the detector; zeros while it does not answer yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return Books()
+    sums: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+    prefix = "facepipe_detector_faces_"
+    return Books(
+        captured=int(sums.get(f"{prefix}captured_total", 0)),
+        confirmed=int(sums.get(f"{prefix}confirmed_total", 0)),
+        rejected=int(sums.get(f"{prefix}rejected_total", 0)),
+        dropped=int(sums.get(f"{prefix}dropped_total", 0)),
+        waiting=int(sums.get(f"{prefix}waiting", 0)),
+        ended=bool(sums.get("facepipe_detector_camera_ended", 0)),
+    )
+
+
+class Arrivals:
+    """Listens to `faces/stored` on the cloud broker, as the gallery would."""
+
+    def __init__(self, port: int) -> None:
+        self.keys: list[str] = []
+        self._seconds: deque[float] = deque(maxlen=RECENT)
+        self._client = Client(CallbackAPIVersion.VERSION2, "demo", protocol=MQTTv5)
+        self._client.on_connect = lambda client, *_: client.subscribe("faces/stored")
+        self._client.on_message = self._stored
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def _stored(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        face = json.loads(message.payload)
+        moments = [datetime.datetime.fromisoformat(face[name]) for name in ("captured", "stored")]
+        self._seconds.append((moments[1] - moments[0]).total_seconds())
+        self.keys.append(face["key"])
+
+    @property
+    def median(self) -> float | None:
+        """Seconds from frame to bucket, over the latest faces."""
+        return statistics.median(self._seconds) if self._seconds else None
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def faces_in(bucket: Path) -> set[str]:
+    """Keys of the faces in the bucket, which is a plain folder."""
+    return {
+        str(path.relative_to(bucket))
+        for path in bucket.glob("[!.]*/**/*.png")
+        if path.relative_to(bucket).parts[0] != "rejected"
+    }

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -36,6 +36,9 @@ format: setup  ## format, and mend what ruff can mend
 
 bench: setup  ## measure; see docs/performance.md
 	$(BIN)/python -m bench.pipeline
+
+docs: setup  ## write the tables of settings and metrics into docs/
+	$(BIN)/python -m docs.tables
 
 lock: setup  ## lock the requirements anew, with hashes
 	requirements/lock

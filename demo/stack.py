@@ -59,8 +59,10 @@ class Part:
         """Raises DemoError when it has ended."""
         code = self.process.poll()
         if code is not None:
-            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-3:])
-            raise DemoError(f"the {self.name} ended with exit code {code} ({self.log}):\n{tail}")
+            lines = self.log.read_text(errors="replace").splitlines()
+            said = [line for line in lines if line.startswith(f"{self.name}: ")] or lines[-3:]
+            why = "\n".join(said)
+            raise DemoError(f"the {self.name} ended with exit code {code} ({self.log}):\n{why}")
 
 
 class Stack:
@@ -73,6 +75,7 @@ class Stack:
         self._camera = camera
         self._once = once
         self._parts: list[Part] = []
+        self.credentials = "demo", secrets.token_hex(16)
         self.ports = {
             name: free_port()
             for name in ("edge", "cloud", "store", "detector", "forwarder", "processor")
@@ -95,7 +98,7 @@ class Stack:
             # Its log would have a line per packet; a broker that fails to start says so anyway.
             command = [sys.executable, "-m", "iotcore", "--log-level", "CRITICAL"]
             self._run(f"{side} broker", [*command, "--config", str(config)], {})
-        key_id, secret = "demo", secrets.token_hex(16)
+        key_id, secret = self.credentials
         self._run(
             "store",
             [str(Path(sys.executable).with_name("nanio")), "serve", "--data-dir", str(self._data)]
@@ -133,6 +136,12 @@ class Stack:
             DELIVERY="receipt",
             **loop,
         )
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids of the three services that were started."""
+        services = ("detector", "forwarder", "processor")
+        return {part.name: part.process.pid for part in self._parts if part.name in services}
 
     def _service(self, name: str, **settings: object) -> Part:
         env = {"HTTP_PORT": str(self.ports[name])}

@@ -29,17 +29,29 @@ class Books:
     ended: bool = False
 
 
-def books(port: int) -> Books:
-    """Ask the detector; zeros while it does not answer yet."""
+def _metrics(port: int) -> dict[str, float]:
+    """A service's metrics by name, summed over their labels; none while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
             text = answer.read().decode()
     except OSError:
-        return Books()
+        return {}
     sums: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+    return sums
+
+
+def mean(port: int, histogram: str) -> float:
+    """The mean of what a histogram has seen."""
+    sums = _metrics(port)
+    return sums[f"{histogram}_sum"] / sums[f"{histogram}_count"]
+
+
+def books(port: int) -> Books:
+    """Ask the detector; zeros while it does not answer yet."""
+    sums = _metrics(port)
     prefix = "facepipe_detector_faces_"
     return Books(
         captured=int(sums.get(f"{prefix}captured_total", 0)),
@@ -54,9 +66,9 @@ def books(port: int) -> Books:
 class Arrivals:
     """Listens to `faces/stored` on the cloud broker, as the gallery would."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, remember: int = RECENT) -> None:
         self.keys: list[str] = []
-        self._seconds: deque[float] = deque(maxlen=RECENT)
+        self.seconds: deque[float] = deque(maxlen=remember)  # from frame to bucket, of each
         self._client = Client(CallbackAPIVersion.VERSION2, "demo", protocol=MQTTv5)
         self._client.on_connect = lambda client, *_: client.subscribe("faces/stored")
         self._client.on_message = self._stored
@@ -66,13 +78,13 @@ class Arrivals:
     def _stored(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         face = json.loads(message.payload)
         moments = [datetime.datetime.fromisoformat(face[name]) for name in ("captured", "stored")]
-        self._seconds.append((moments[1] - moments[0]).total_seconds())
+        self.seconds.append((moments[1] - moments[0]).total_seconds())
         self.keys.append(face["key"])
 
     @property
     def median(self) -> float | None:
         """Seconds from frame to bucket, over the latest faces."""
-        return statistics.median(self._seconds) if self._seconds else None
+        return statistics.median(self.seconds) if self.seconds else None
 
     def close(self) -> None:
         self._client.disconnect()

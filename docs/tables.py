@@ -1,0 +1,79 @@
+"""Write the tables of docs/settings.md and docs/metrics.md from the code: `make docs`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+
+from common.service import ServiceSettings
+from common.settings import Spec, specs
+
+DOCS = Path(__file__).parent
+SERVICES = ("detector", "forwarder", "processor")
+MARK = "<!-- the tables below are written by `make docs` -->"
+
+
+def settings() -> str:
+    """One table of what all services have, and one per service of what it has beside that."""
+    shared = {spec.name: spec for _, spec in specs(ServiceSettings)}
+    parts = []
+    own: set[str] = set()
+    for service in SERVICES:
+        service_settings = importlib.import_module(f"{service}.settings").Settings
+        differing = [spec for _, spec in specs(service_settings) if spec != shared.get(spec.name)]
+        own |= {spec.name for spec in differing if service == SERVICES[0]}
+        parts += [f"\n## {service}\n", *_rows(differing)]
+    common = [spec for name, spec in shared.items() if name not in own]
+    return "\n".join(["## All services\n", *_rows(common), *parts]) + "\n"
+
+
+def _rows(several: Iterable[Spec]) -> Iterator[str]:
+    yield "| variable | default | meaning |"
+    yield "|---|---|---|"
+    for spec in several:
+        secret = " Secret; also as a file, by " + f"`{spec.name}_FILE`." if spec.secret else ""
+        yield f"| `{spec.name}` | {_default(spec)} | {spec.meaning}.{secret} |"
+
+
+def _default(spec: Spec) -> str:
+    if spec.required:
+        return "required"
+    if spec.name in ("DEVICE", "INSTANCE") and spec.default != "cloud":
+        return "the host's name"
+    if isinstance(spec.default, bool):
+        return f"`{spec.default:d}`"
+    if spec.name == "CASCADE":
+        return f"`{Path(spec.default).stem}`"
+    return f"`{spec.default}`" if spec.default not in ("", None, ()) else "-"
+
+
+def metrics() -> str:
+    """One table per service of what it has beside the shared ones."""
+    known: set[str] = set()
+    parts = []
+    for name, module in (("All services", "common"), *((s, s) for s in SERVICES)):
+        importlib.import_module(f"{module}.metrics")
+        parts += [f"\n## {name}\n", "| metric | kind | meaning |", "|---|---|---|"]
+        for family in sorted(REGISTRY.collect(), key=lambda family: family.name):
+            if family.name.startswith("facepipe_") and family.name not in known:
+                known.add(family.name)
+                suffix = "_total" if family.type == "counter" else ""
+                text = family.documentation
+                parts.append(f"| `{family.name}{suffix}` | {family.type} | {text} |")
+    return "\n".join(parts).lstrip() + "\n"
+
+
+def page(name: str, tables: str) -> str:
+    """The page with its tables replaced; what stands above the mark is kept."""
+    head, mark, _ = (DOCS / name).read_text().partition(MARK)
+    return f"{head}{mark}\n\n{tables}"
+
+
+PAGES = {"settings.md": settings, "metrics.md": metrics}
+
+if __name__ == "__main__":
+    for name, tables in PAGES.items():
+        (DOCS / name).write_text(page(name, tables()))

@@ -13,6 +13,7 @@ from ibm_botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    ParamValidationError,
     ReadTimeoutError,
     SSLError,
 )
@@ -35,7 +36,14 @@ _BY_CODE = {
     "XAmzContentSHA256Mismatch": "altered",
     "XAmzContentChecksumMismatch": "altered",
 }
-_BY_STATUS = {401: "denied", 403: "denied", 408: "timeout", 429: "slow_down", 503: "slow_down"}
+_BY_STATUS = {
+    401: "denied",
+    403: "denied",
+    408: "timeout",
+    409: "server",  # another operation on the bucket is under way
+    429: "slow_down",
+    503: "slow_down",
+}
 
 
 class Bucket:
@@ -96,6 +104,8 @@ class Bucket:
         except EndpointConnectionError:
             text = f"nothing listens at COS_ENDPOINT={self._settings.endpoint}"
             raise StoreError("unreachable", text) from None
+        except ParamValidationError as error:
+            raise StoreError("refused", f"the SDK does not take this request: {error}") from None
         except BotoCoreError as error:
             raise StoreError("unreachable", f"the request broke: {error}") from None
 

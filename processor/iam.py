@@ -50,6 +50,9 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
                 self._fetch()
             return self._token
 
+    def set_from_config(self, _config: Any) -> None:
+        """The SDK calls this too; `requests` reads the proxies from the environment itself."""
+
     def forget(self) -> None:
         """Fetch anew at the next request: the store did not take the token."""
         self._expires = self._refresh_after = 0.0

@@ -8,7 +8,6 @@ import hashlib
 
 from common.clock import utc
 from common.face import FACTS, BadProperty, checked
-from common.settings import NAME
 from processor import png
 
 MAX_BYTES = 2_000_000
@@ -42,9 +41,10 @@ def judge(arrival: Arrival, root: str) -> Verdict:
     sha256 = hashlib.sha256(arrival.payload).hexdigest()
     owner = _owner(arrival.topic, root)
     fallback = {
-        "id": _good_id(arrival) or sha256[:32],
-        "device": owner or "unknown",
+        "id": sha256[:32],
+        "device": "unknown",
         "camera": "unknown",
+        **_salvaged(arrival, owner),
         "captured": utc(arrival.at),
     }
     try:
@@ -69,14 +69,23 @@ class _WrongDevice(BadProperty):
 
 
 def _owner(topic: str, root: str) -> str | None:
-    """The device that the broker vouches for: `<root>/from/<device>`."""
+    """Whom the broker vouches for: `<root>/from/<device>`; None on the topic of all."""
     device = topic.removeprefix(f"{root}/from/")
-    return device if device != topic and NAME.fullmatch(device) else None
+    return None if device == topic else device
 
 
-def _good_id(arrival: Arrival) -> str | None:
-    text = (arrival.correlation or b"").decode("ascii", "replace")
-    return text if FACTS["id"].fullmatch(text) else None
+def _salvaged(arrival: Arrival, owner: str | None) -> dict[str, str]:
+    """Whose it is and which, as far as that can be known whatever else is bad about it.
+
+    Its sender gets its answer by this: else it would send the same bad face again for ever.
+    """
+    said = dict(arrival.user_properties)
+    if arrival.correlation is not None:
+        said["id"] = arrival.correlation.decode("ascii", "replace")
+    if owner is not None:
+        said["device"] = owner
+    names = ("id", "device", "camera")
+    return {name: said[name] for name in names if FACTS[name].fullmatch(said.get(name, ""))}
 
 
 def _check_sender(arrival: Arrival, facts: dict[str, str], owner: str | None) -> None:
@@ -88,6 +97,6 @@ def _check_sender(arrival: Arrival, facts: dict[str, str], owner: str | None) ->
 
 def _seconds(captured: str) -> float:
     moment = datetime.datetime.fromisoformat(captured)
-    if moment.year < 1970:
-        raise BadProperty(f"captured is before 1970: {captured}")
+    if not 1970 <= moment.year < datetime.MAXYEAR:
+        raise BadProperty(f"captured is no time that a key can have: {captured}")
     return moment.timestamp()

@@ -9,6 +9,7 @@ import string
 DEFAULT_TEMPLATE = "{device}/{camera}/{date}/face_{unix_ms}_{id}.png"
 PROBE = ".facepipe/probe"
 _FIELDS = ("device", "camera", "date", "hour", "unix_ms", "id")
+_LATEST = 253_370_764_800.0  # the last year that a datetime has: as long as unix_ms gets
 _LITERAL = re.compile(r"[A-Za-z0-9!_.'()=@,+/-]*")  # characters that need no care in S3 keys
 
 
@@ -30,14 +31,14 @@ def template(value: str) -> str:
             raise ValueError(f"may have the fields {', '.join(_FIELDS)} only, without formats")
     if "id" not in fields:
         raise ValueError("must have {id}, or faces of one millisecond would replace each other")
-    sample = key(value, dict.fromkeys(("device", "camera", "id"), "x"), 0.0)
+    sample = key(value, dict.fromkeys(("device", "camera", "id"), "x" * 64), _LATEST)
     segments = sample.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         raise ValueError("must not begin or end with /, nor have //, /./ or /../")
     if segments[0] in ("rejected", ".facepipe", ".nanio-meta"):
         raise ValueError(f"must not begin with {segments[0]}/, which is kept for other things")
-    if len(sample) > 512:
-        raise ValueError("is too long: a key has 1024 bytes at most")
+    if len(sample) > 1024:
+        raise ValueError("is too long: a key has 1024 bytes at most, its fields filled in")
     return value
 
 

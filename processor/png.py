@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 16_777_216
@@ -24,7 +25,7 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-_STEP = 64 * 1024  # bytes inflated at a time
+_STEP = 64 * 1024  # bytes read, and bytes inflated, at a time
 
 
 class BadImage(ValueError):
@@ -41,30 +42,41 @@ def check(data: bytes) -> tuple[int, int]:
     Raises:
         BadImage: empty, not_png, truncated, bad_crc, bad_structure, dimensions or bad_data.
     """
+    chunks = _chunks(data)
+    kind, body = next(chunks)
+    if kind != b"IHDR" or len(body) != 13:
+        raise BadImage("bad_structure", "it does not begin with an IHDR chunk of 13 bytes")
+    width, height, raw = _dimensions(bytes(body))
+    needs_palette = body[9] == 3
+    image = _ImageData(raw)
+    before = kind
+    for kind, body in chunks:
+        if kind == b"IDAT":
+            if needs_palette:
+                raise BadImage("bad_structure", "it has palette colours and no palette before them")
+            if image.begun and before != b"IDAT":
+                raise BadImage("bad_structure", "its IDAT chunks are not in one row")
+            image.feed(body)
+        elif kind == b"PLTE":
+            if len(body) % 3 or not 3 <= len(body) <= 768:
+                raise BadImage("bad_structure", "its palette is not 1 to 256 colours")
+            needs_palette = False
+        elif kind[:1].isupper() and kind != b"IEND":  # critical (5.4): readers must give up
+            raise BadImage("bad_structure", f"its {kind.decode()} chunk is unknown, or twice there")
+        before = kind
+    image.finish()
+    return width, height
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Type and body of each chunk, to IEND; one at a time, for a hostile file has many."""
     if not data:
         raise BadImage("empty", "the payload is empty")
     if data[: len(_SIGNATURE)] != _SIGNATURE:
         short = len(data) < len(_SIGNATURE) and _SIGNATURE.startswith(data)
         raise BadImage("truncated" if short else "not_png", "it does not begin as a PNG does")
-    chunks = list(_chunks(data))
-    kinds = [kind for kind, _ in chunks]
-    if kinds[0] != b"IHDR" or kinds.count(b"IHDR") != 1 or len(chunks[0][1]) != 13:
-        raise BadImage("bad_structure", "it does not begin with one IHDR chunk of 13 bytes")
-    width, height, raw = _dimensions(bytes(chunks[0][1]))
-    parts = [index for index, kind in enumerate(kinds) if kind == b"IDAT"]
-    if not parts or parts != list(range(parts[0], parts[-1] + 1)):
-        raise BadImage("bad_structure", "its IDAT chunks are missing or not in one row")
-    palette = kinds.index(b"PLTE") if b"PLTE" in kinds else None
-    if chunks[0][1][9] == 3 and (palette is None or palette > parts[0]):
-        raise BadImage("bad_structure", "it has palette colours and no palette before its data")
-    _inflate([body for kind, body in chunks if kind == b"IDAT"], raw)
-    return width, height
-
-
-def _chunks(data: bytes) -> list[tuple[bytes, memoryview]]:
     view = memoryview(data)
     at = len(_SIGNATURE)
-    chunks: list[tuple[bytes, memoryview]] = []
     while at < len(data):
         if at + 12 > len(data):
             raise BadImage("truncated", "it ends within a chunk")
@@ -77,12 +89,12 @@ def _chunks(data: bytes) -> list[tuple[bytes, memoryview]]:
         (crc,) = struct.unpack_from(">I", data, end - 4)
         if zlib.crc32(view[at + 4 : end - 4]) != crc:
             raise BadImage("bad_crc", f"the CRC of its {kind.decode()} chunk is wrong")
-        chunks.append((kind, view[at + 8 : end - 4]))
-        at = end
+        if kind == b"IEND" and end != len(data):
+            raise BadImage("bad_structure", "bytes follow its end")
+        yield kind, view[at + 8 : end - 4]
         if kind == b"IEND":
-            if at != len(data):
-                raise BadImage("bad_structure", "bytes follow its end")
-            return chunks
+            return
+        at = end
     raise BadImage("truncated", "it has no end")
 
 
@@ -104,22 +116,41 @@ def _dimensions(header: bytes) -> tuple[int, int, int]:
     return width, height, raw
 
 
-def _inflate(parts: list[memoryview], expected: int) -> None:
-    """Inflate and count, a step at a time, so that a bomb costs no memory."""
-    inflater = zlib.decompressobj()
-    count = 0
-    try:
-        for part in parts:
-            rest: bytes | memoryview = part
-            while rest and not inflater.eof and count <= expected:
-                count += len(inflater.decompress(rest, _STEP))
-                rest = inflater.unconsumed_tail
-        while not inflater.eof and count <= expected:
-            more = inflater.decompress(inflater.unconsumed_tail, _STEP)
-            if not more:
-                break
-            count += len(more)
-    except zlib.error as error:
-        raise BadImage("bad_data", f"its image data cannot be inflated: {error}") from None
-    if not inflater.eof or count != expected:
-        raise BadImage("bad_data", f"its image data has {count} bytes for {expected} of its header")
+class _ImageData:
+    """Inflates the IDAT chunks and counts, a step at a time, so that a bomb costs no memory."""
+
+    def __init__(self, expected: int) -> None:
+        self._inflater = zlib.decompressobj()
+        self._expected = expected
+        self._count = 0
+        self.begun = False
+
+    def feed(self, body: memoryview) -> None:
+        self.begun = True
+        for at in range(0, len(body), _STEP):
+            piece: bytes | memoryview = body[at : at + _STEP]
+            while piece and not self._inflater.eof:
+                self._inflate(piece)
+                piece = self._inflater.unconsumed_tail
+
+    def finish(self) -> None:
+        if not self.begun:
+            raise BadImage("bad_structure", "it has no IDAT chunk")
+        while not self._inflater.eof and self._inflate(b""):
+            pass
+        if not self._inflater.eof or self._count != self._expected:
+            text = f"its image data has {self._count} bytes for {self._expected} of its header"
+            raise BadImage("bad_data", text)
+
+    def _inflate(self, piece: bytes | memoryview) -> int:
+        try:
+            size = len(self._inflater.decompress(piece, _STEP))
+        except zlib.error as error:
+            text = f"its image data cannot be inflated: {error}"
+            raise BadImage("bad_data", text) from None
+        self._count += size
+        if self._count > self._expected:
+            raise BadImage(
+                "bad_data", f"its image data is more than the {self._expected} bytes of its header"
+            )
+        return size

@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import urllib.parse
 from collections.abc import Iterator
 
 from common.service import HOST, ServiceSettings, http_port
-from common.settings import integer, name, setting, text
+from common.settings import integer, name, setting
 from processor.keys import DEFAULT_TEMPLATE, template
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 def url(value: str) -> str:
-    parts = urllib.parse.urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    if not _sound(value):
         raise ValueError(
             "must be a URL such as https://s3.eu-de.cloud-object-storage.appdomain.cloud"
         )
+    return value
+
+
+def _sound(value: str) -> bool:
+    """Would the SDK and requests take this URL? They find out with their first request only."""
+    try:
+        parts = urllib.parse.urlsplit(value)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and _HOST_NAME.fullmatch(host) is not None
+        and port != 0
+        and not {*"@?# \t\r\n"} & {*value}
+    )
+
+
+def bucket(value: str) -> str:
+    if not _BUCKET.fullmatch(value):
+        raise ValueError("must be 3 to 63 letters, digits, dots and hyphens")
+    return value
+
+
+def credential(value: str) -> str:
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("must be printable ASCII without blanks, for it goes into HTTP headers")
     return value
 
 
@@ -26,12 +57,16 @@ class Settings(ServiceSettings):
     device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
     instance: str = setting("INSTANCE", name, "name of this replica, in its status", default=HOST)
     endpoint: str = setting("COS_ENDPOINT", url, "URL of the S3 endpoint of the bucket")
-    bucket: str = setting("COS_BUCKET", text, "name of the bucket; it must be there")
+    bucket: str = setting("COS_BUCKET", bucket, "name of the bucket; it must be there")
     api_key: str = setting(
-        "COS_API_KEY", text, "IAM: API key of the service credentials", default="", secret=True
+        "COS_API_KEY",
+        credential,
+        "IAM: API key of the service credentials",
+        default="",
+        secret=True,
     )
     instance_crn: str = setting(
-        "COS_INSTANCE_CRN", text, "IAM: CRN of the Object Storage instance", default=""
+        "COS_INSTANCE_CRN", credential, "IAM: CRN of the Object Storage instance", default=""
     )
     auth_endpoint: str = setting(
         "COS_AUTH_ENDPOINT",
@@ -40,10 +75,10 @@ class Settings(ServiceSettings):
         default="https://iam.cloud.ibm.com/identity/token",
     )
     access_key_id: str = setting(
-        "COS_ACCESS_KEY_ID", text, "HMAC: access key id", default="", secret=True
+        "COS_ACCESS_KEY_ID", credential, "HMAC: access key id", default="", secret=True
     )
     secret_access_key: str = setting(
-        "COS_SECRET_ACCESS_KEY", text, "HMAC: secret access key", default="", secret=True
+        "COS_SECRET_ACCESS_KEY", credential, "HMAC: secret access key", default="", secret=True
     )
     key_template: str = setting(
         "KEY_TEMPLATE",
@@ -76,9 +111,12 @@ class Settings(ServiceSettings):
                 "no credentials: set COS_API_KEY (IAM), or COS_ACCESS_KEY_ID and"
                 " COS_SECRET_ACCESS_KEY (HMAC); each also as a file, by NAME_FILE"
             )
-        if self.api_key and self.endpoint.startswith("http://") and not _loopback(self.endpoint):
+        if self.api_key and _in_the_open(self.endpoint):
             yield "COS_ENDPOINT must be https with COS_API_KEY: a token is not sent in the open"
+        if self.api_key and _in_the_open(self.auth_endpoint):
+            yield "COS_AUTH_ENDPOINT must be https: an API key is not sent in the open"
 
 
-def _loopback(url: str) -> bool:
-    return urllib.parse.urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+def _in_the_open(url: str) -> bool:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")

@@ -32,7 +32,7 @@ from processor.settings import Settings
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 10_000  # answered faces, about 5 MB; a copy of one of them is answered, not stored
+REMEMBERED = 5_000  # answered faces, about 5 MB; a copy of one of them is answered, not stored
 _Name = tuple[bytes, str]  # Correlation Data and SHA-256: the same face, the same bytes
 
 
@@ -49,6 +49,7 @@ class Store:
         self._workers = Workers("put", settings.uploads)
         self._in_hand: dict[asyncio.Task[None], int] = {}
         self._names: set[_Name] = set()
+        self._failing: set[str] = set()  # keys that the store has not taken at the first try
         self._answered: OrderedDict[_Name, dict[str, str | None]] = OrderedDict()
         self._bytes = 0
         link.on_message = self._take
@@ -149,13 +150,17 @@ class Store:
             except StoreError as error:
                 metrics.RETRIES.labels(error.reason).inc()
                 if error.reason == "refused":
+                    self._failing.discard(key)
                     raise
+                self._failing.add(key)
                 self._trouble.begin(error.reason, str(error))
                 self._health.check("bucket", error.reason)
                 await asyncio.sleep(backoff.next())
             else:
                 metrics.PUT_SECONDS.observe(time.monotonic() - started)
-                if self._trouble.reason is not None:
+                self._failing.discard(key)
+                # A store that takes every other face is in trouble still, which is said once.
+                if self._trouble.reason is not None and not self._failing:
                     self._trouble.end("takes objects again")
                     self._health.check("bucket", None)
                 return
@@ -181,8 +186,9 @@ class Store:
         properties = Properties(PacketTypes.PUBLISH)
         properties.CorrelationData = arrival.correlation
         properties.ContentType = "application/json"
-        self._link.publish(arrival.response_topic, _json(receipt), qos=0, properties=properties)
-        metrics.RECEIPTS.labels(receipt["outcome"]).inc()
+        message = _json(receipt)
+        if self._link.publish(arrival.response_topic, message, qos=0, properties=properties):
+            metrics.RECEIPTS.labels(receipt["outcome"]).inc()
         return receipt
 
     def facts(self) -> dict[str, Any]:
@@ -190,8 +196,9 @@ class Store:
 
     async def finish(self, within: float) -> None:
         """Store what is in hand; what cannot be stored in time is let go, without a receipt."""
-        if self._in_hand:
-            await asyncio.wait(list(self._in_hand), timeout=within)
+        until = time.monotonic() + within
+        while self._in_hand and time.monotonic() < until:  # some may still come off the wire
+            await asyncio.wait(list(self._in_hand), timeout=until - time.monotonic())
         left = list(self._in_hand)
         if left:
             log.warning("%d faces are let go unstored; their senders still have them", len(left))

@@ -54,4 +54,5 @@ class Store(Process):
     def metadata(self, key: str) -> dict[str, Any]:
         """The user metadata of an object, and its content_type."""
         facts = json.loads((self.bucket / ".nanio-meta" / f"{key}.json").read_text())
-        return {**facts["user_metadata"], "content_type": facts["content_type"]}
+        named = {n.removeprefix("x-amz-meta-"): v for n, v in facts["user_metadata"].items()}
+        return {**named, "content_type": facts["content_type"]}

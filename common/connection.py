@@ -8,50 +8,37 @@ comes too late cannot hit a message of the next one.
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import contextlib
 import logging
+import os
 import socket
 import ssl
-import struct
-import termios
-import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from common import client, failures, sockets
 from common.broker import Broker
+from common.client import CONNECT_TIMEOUT, KEEPALIVE
+from common.failures import ConnectionFailed
 from common.workers import Workers
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE = 10  # seconds: paho asks after 10 s of silence and gives up after 20 s
 DEAD_AFTER = 20.0  # seconds without one byte taken or given while something waits
-CONNECT_TIMEOUT = 5.0  # seconds, for TCP and for TLS; as much again for the broker's answer
-MAX_PACKET = 4 * 1024 * 1024  # bytes we are willing to receive in one packet
-UNSENT_IN_KERNEL = 64 * 1024  # bytes; what waits should wait where it can still be replaced
 READS_PER_TURN = 32  # packets, so that a flood leaves the loop room for others
-
-_SIOCOUTQNSD = 0x894B  # linux/sockios.h
 
 Done = Callable[[str | None], None]  # called with None when sent, else with the reason
 
 
 def ignored(_reason: str | None) -> None:
     """A `Done` for who does not mind."""
-
-
-class ConnectionFailed(Exception):
-    """The connection could not be made or did not last. `reason` is a short fixed word."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
 
 
 class Connection:
@@ -68,37 +55,21 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._broker = broker
         self._on_message = on_message
-        self._inbox: list[MQTTMessage] = []
-        self._sent: dict[int, tuple[int, Done]] = {}
+        self._inbox: deque[MQTTMessage] = deque()
+        self._sent: dict[int, tuple[Done, bool]] = {}
+        self._done: deque[tuple[Done, str | None]] = deque()
         self._answered: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._flush_due = False
         self._leaving = False
-        self._moved = (0, 0)
-        self._moved_at = time.monotonic()
         self._sock: socket.socket | None = None
         self.closed: asyncio.Future[ConnectionFailed] = self._loop.create_future()
-        self.outstanding = 0  # bytes given to paho that are not sent yet
         self.max_packet = 268_435_455  # bytes; MQTT 5, section 1.5.5, until the broker says less
-        self._client = self._make_client(client_id, will, manual_ack)
-
-    def _make_client(
-        self, client_id: str, will: tuple[str, bytes] | None, manual_ack: bool
-    ) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, manual_ack=manual_ack
-        )
-        client.connect_timeout = CONNECT_TIMEOUT
-        if self._broker.username:
-            client.username_pw_set(self._broker.username, self._broker.password or None)
-        if will is not None:
-            client.will_set(will[0], will[1], qos=0, retain=True)
-        client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
-        client.on_message = lambda _client, _data, message: self._inbox.append(message)
-        client.on_publish = self._published
-        client.on_subscribe = self._subscription_answered
-        return client
+        self._client = client.make(broker, client_id, will, manual_ack)
+        self._client.on_connect = self._connected
+        self._client.on_message = lambda _client, _data, message: self._inbox.append(message)
+        self._client.on_publish = self._published
+        self._client.on_subscribe = self._subscription_answered
 
     async def open(self, connector: Workers) -> None:
         """Connect; names are resolved and TLS is shaken in `connector`'s thread.
@@ -112,58 +83,54 @@ class Connection:
             raise ConnectionFailed("certificate", f"TLS files cannot be used: {error}") from None
         if context is not None:
             self._client.tls_set_context(context)
-        properties = Properties(PacketTypes.CONNECT)
-        properties.MaximumPacketSize = MAX_PACKET
         try:
-            await connector.run(self._connect, properties)
+            await connector.run(client.connect, self._client, self._broker)
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(*_explain(error)) from None
+            raise failures.explained(error) from None
         self._attach()
         await self._first({self._answered}, CONNECT_TIMEOUT)
         if not self._answered.done():
-            self.fail("no_answer", "the broker does not answer; is it an MQTT 5 broker?")
+            text = "the broker does not answer; is it an MQTT 5 broker?"
+            self.fail(ConnectionFailed("no_answer", text))
         if self.closed.done():
             raise self.closed.result()
-
-    def _connect(self, properties: Properties) -> None:
-        self._client.connect(
-            self._broker.host,
-            self._broker.port,
-            keepalive=KEEPALIVE,
-            clean_start=True,
-            properties=properties,
-        )
 
     def _attach(self) -> None:
         sock = self._client.socket()
         if not isinstance(sock, socket.socket):
-            raise ConnectionFailed("closed", "the broker closed the connection at once")
-        # Without TCP_NODELAY small faces wait for each other's acknowledgements: measured, see
-        # docs/decisions/mqtt-client.md. paho has no option for it.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL)
+            raise failures.closed_at_once(self._broker.tls)
+        sockets.tune(sock)
         self._sock = sock
+        self._client.on_disconnect = self._disconnected
         self._client.on_socket_close = self._detached
         self._client.on_socket_register_write = lambda *_: self._want_flush()
         self._client.on_socket_unregister_write = lambda *_: None
         self._loop.add_reader(sock, self._readable)
-        self._loop.call_later(1.0, self._tick)
+        self._loop.call_later(1.0, self._tick, sockets.Pulse(sock))
         self._want_flush()
 
     # What asyncio calls.
 
     def _readable(self) -> None:
         for _ in range(READS_PER_TURN):
-            if self._guarded(self._client.loop_read) is None:
+            code = self._guarded(self._client.loop_read)
+            taken = len(self._inbox)
+            self._hand_out()
+            if code is None:
                 return
-            messages, self._inbox = self._inbox, []
-            for message in messages:
-                self._on_message(self, message)
-            if not messages:
+            if not taken:
                 break
         # TLS may hold decrypted bytes that the kernel knows nothing of.
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             self._loop.call_soon(self._readable)
+
+    def _hand_out(self) -> None:
+        """Call whom it concerns: outside of paho, which holds locks, and calls us in its loops."""
+        while self._inbox:
+            self._on_message(self, self._inbox.popleft())
+        while self._done:
+            done, reason = self._done.popleft()
+            done(reason)
 
     def _want_flush(self) -> None:
         if not self._flush_due:
@@ -174,8 +141,9 @@ class Connection:
         self._flush_due = False
         if self._sock is None:
             return
-        if _queued(self._sock, _SIOCOUTQNSD) < UNSENT_IN_KERNEL:
+        if sockets.has_room(self._sock):
             self._guarded(self._client.loop_write)
+            self._hand_out()
         if self._sock is None:
             return
         if self._client.want_write():
@@ -183,22 +151,21 @@ class Connection:
         else:
             self._loop.remove_writer(self._sock)
 
-    def _tick(self) -> None:
+    def _tick(self, pulse: sockets.Pulse) -> None:
         """Once a second: is the other side still there?"""
         if self._sock is None:
             return
-        self._loop.call_later(1.0, self._tick)
-        now = time.monotonic()
-        moved = _bytes_moved(self._sock)
-        if moved != self._moved:
-            self._moved, self._moved_at = moved, now
-        if not self._client.want_write() and not _queued(self._sock, termios.TIOCOUTQ):
+        self._loop.call_later(1.0, self._tick, pulse)
+        silence = pulse.silence()
+        if not self._client.want_write() and not sockets.unacknowledged(self._sock):
             # Nothing waits: paho asks the broker for a sign of life, and judges its answer.
+            pulse.rested(at_most=KEEPALIVE)
             self._guarded(self._client.loop_misc)
-        elif now - self._moved_at > DEAD_AFTER:
+        elif silence > DEAD_AFTER:
             # Else bytes are moving, however slowly: a ping behind them could not be answered,
             # and to give up would send the same large face again for ever.
-            self.fail("stalled", f"nothing got through for {DEAD_AFTER:.0f} s")
+            text = f"nothing got through for {DEAD_AFTER:.0f} s"
+            self.fail(ConnectionFailed("stalled", text))
 
     def _guarded(self, call: Callable[[], MQTTErrorCode]) -> MQTTErrorCode | None:
         """Let paho work; whatever it makes of what the broker sent ends this connection only."""
@@ -206,7 +173,8 @@ class Connection:
             code = call()
         except Exception as error:
             log.debug("paho failed", exc_info=True)
-            self.fail("protocol", f"the broker's bytes are no valid MQTT 5: {error!r}")
+            text = f"the broker's bytes are no valid MQTT 5: {error!r}"
+            self.fail(ConnectionFailed("protocol", text))
             return None
         return None if self._sock is None else code
 
@@ -216,10 +184,7 @@ class Connection:
         self, _c: Client, _u: Any, _f: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
-            text = f"the broker refuses: {code}"
-            if code.value in (0x86, 0x87):
-                text += "; check the user name, password or certificate"
-            self.fail("refused", text)
+            self.fail(failures.refused(code))
             return
         self.max_packet = getattr(properties, "MaximumPacketSize", self.max_packet)
         if not self._answered.done():
@@ -229,23 +194,20 @@ class Connection:
         self, _c: Client, _u: Any, flags: DisconnectFlags, code: ReasonCode, _p: Properties | None
     ) -> None:
         if self._leaving:
-            self.fail("left", "we left")
+            self.fail(ConnectionFailed("left", "we left"))
         elif flags.is_disconnect_packet_from_server:
-            reasons = {0x8E: "taken_over", 0x95: "too_large"}
-            self.fail(reasons.get(code.value, "dismissed"), f"the broker ended it: {code}")
+            self.fail(failures.dismissed(code))
         elif not self._answered.done():
-            self.fail("closed", "closed before MQTT was agreed; does the broker want TLS?")
-        elif code.value == 0x8D:
-            self.fail("silent", "the broker no longer answers")
+            self.fail(failures.closed_at_once(self._broker.tls))
         else:
-            self.fail("lost", "the connection was lost")
+            self.fail(failures.lost(code))
 
     def _published(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties) -> None:
-        size, done = self._sent.pop(mid)
-        self.outstanding -= size
-        # 0x10, no matching subscribers, is not a failure by its number, yet nobody has it.
-        refused = code.is_failure or code.value == 0x10
-        done("refused" if refused else None)
+        done, retain = self._sent.pop(mid)
+        # 0x10, no matching subscribers, is not a failure by its number, yet nobody has it; but
+        # for the broker, if it retains it.
+        refused = code.is_failure or (code.value == 0x10 and not retain)
+        self._done.append((done, "refused" if refused else None))
 
     def _subscription_answered(
         self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None
@@ -272,9 +234,7 @@ class Connection:
     ) -> None:
         """Queue one message; `done` is called once, unless the connection ends before that."""
         info = self._client.publish(topic, payload, qos, retain, properties)
-        size = len(payload)
-        self._sent[info.mid] = (size, done)
-        self.outstanding += size
+        self._sent[info.mid] = (done, retain)
 
     async def subscribe(self, topics: list[tuple[str, SubscribeOptions]]) -> list[ReasonCode]:
         """Subscribe, and return the broker's answer per topic (granted QoS, or a failure)."""
@@ -287,15 +247,22 @@ class Connection:
     def unsubscribe(self, topics: list[str]) -> None:
         self._client.unsubscribe(topics)
 
-    def ack(self, message: MQTTMessage) -> None:
-        if message.qos and self._sock is not None:
-            self._client.ack(message.mid, message.qos)
+    def ack(self, mid: int, qos: int) -> None:
+        if qos and self._sock is not None:
+            self._client.ack(mid, qos)
 
     async def disconnect(self, timeout: float) -> None:
         """Say goodbye after what is queued; the broker then does not publish the will."""
         self._leaving = True
-        self._client.disconnect()
-        await self._first(set(), timeout)
+        if self._sock is None:
+            return
+        # A second descriptor, as paho closes its own at once.
+        with socket.socket(fileno=os.dup(self._sock.fileno())) as sock:
+            self._client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._first(set(), None)
+                    await sockets.closed_by_peer(sock)
 
     async def _first(self, futures: set[asyncio.Future[Any]], timeout: float | None) -> None:
         """Wait for one of `futures`, but not past the end of the connection."""
@@ -303,41 +270,14 @@ class Connection:
             {*futures, self.closed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
         )
 
-    def fail(self, reason: str, text: str) -> None:
-        """End the connection for `reason`; only the first reason counts."""
+    def fail(self, failure: ConnectionFailed) -> None:
+        """End the connection; only the first failure counts."""
         if self.closed.done():
             return
-        self.closed.set_result(ConnectionFailed(reason, text))
+        self.closed.set_result(failure)
         self._client.on_socket_close = None
         self._client.on_socket_register_write = None
         sock = self._sock
         if sock is not None:
             self._detached(self._client, None, sock)
             sock.close()
-
-
-def _queued(sock: socket.socket, request: int) -> int:
-    """Bytes in the kernel's send queue: unacknowledged (TIOCOUTQ) or unsent; tcp(7)."""
-    return int(struct.unpack("i", fcntl.ioctl(sock, request, b"\0" * 4))[0])
-
-
-def _bytes_moved(sock: socket.socket) -> tuple[int, int]:
-    """Bytes that the peer has acknowledged and that came from it: linux/tcp.h, tcp_info."""
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
-    acked, received = struct.unpack_from("QQ", info, 120)
-    return acked, received
-
-
-def _explain(error: OSError | ValueError) -> tuple[str, str]:
-    """A reason and a sentence for what went wrong below MQTT."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "certificate", f"its certificate is not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return "tls", f"no TLS with it: {error.reason or error}"
-    if isinstance(error, socket.gaierror):
-        return "name", f"the host name does not resolve: {error.strerror}"
-    if isinstance(error, TimeoutError):
-        return "timeout", f"no connection within {CONNECT_TIMEOUT:.0f} s"
-    if isinstance(error, ConnectionRefusedError):
-        return "absent", "nothing listens there"
-    return "unreachable", str(error)

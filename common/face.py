@@ -7,7 +7,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -97,11 +97,12 @@ class Ids:
     74 random bits; made to rise strictly even within a millisecond, or when the clock is set back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        self._clock = clock
         self._last = 0
 
     def next(self) -> str:
-        milliseconds = time.time_ns() // 1_000_000
+        milliseconds = self._clock() // 1_000_000
         fresh = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76
         fresh |= secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
         self._last = max(fresh, self._last + 1)

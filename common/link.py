@@ -15,7 +15,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from common import metrics
 from common.backoff import Backoff
 from common.broker import Broker
-from common.connection import Connection, ConnectionFailed, Done, ignored
+from common.connection import Connection, Done, ignored
+from common.failures import ConnectionFailed
 from common.health import Health
 from common.logs import Trouble
 from common.workers import Workers
@@ -30,7 +31,14 @@ Ack = Callable[[], None]
 class Link:
     """Use: set `on_message`, `on_up`, `on_down`, `will`; then run `keep_up()` as a task."""
 
-    def __init__(self, broker: Broker, client_id: str, health: Health, qos: int = 0) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        health: Health,
+        qos: int = 0,
+        backoff: Backoff | None = None,
+    ) -> None:
         self.broker = broker
         self.qos = qos
         self.topics: list[tuple[str, SubscribeOptions]] = []
@@ -43,7 +51,8 @@ class Link:
         self._health = health
         self._connector = Workers(f"connect-{broker.name}")
         self._connection: Connection | None = None
-        self._backoff = Backoff()
+        self._backoff = backoff or Backoff()
+        self._up_since = 0.0
         self._leaving = False
         self._trouble = Trouble(log, str(broker))
         metrics.CONNECTED.labels(broker.name).set(0)
@@ -66,20 +75,19 @@ class Link:
             connection = Connection(
                 self.broker, self._client_id, self._deliver, self.will, self.manual_ack
             )
-            started = time.monotonic()
             try:
                 await connection.open(self._connector)
                 await self._serve(connection)
                 failure = await asyncio.shield(connection.closed)
             except ConnectionFailed as error:
+                connection.fail(error)
                 failure = error
             except asyncio.CancelledError:
-                connection.fail("left", "we left")
+                connection.fail(ConnectionFailed("left", "we left"))
                 raise
             if self._leaving:
                 return
             self._lost(failure)
-            self._backoff.lasted(time.monotonic() - started)
             pause = TAKEN_OVER_PAUSE if failure.reason == "taken_over" else self._backoff.next()
             await asyncio.sleep(pause)
 
@@ -92,6 +100,7 @@ class Link:
         if connection.closed.done():
             raise connection.closed.result()
         self._connection = connection
+        self._up_since = time.monotonic()
         self._trouble.end("connected")
         self._health.check(self._check, None)
         metrics.CONNECTED.labels(self.broker.name).set(1)
@@ -106,25 +115,22 @@ class Link:
         metrics.CONNECTED.labels(self.broker.name).set(0)
         metrics.LOST.labels(self.broker.name, failure.reason).inc()
         if was_up:
+            self._backoff.lasted(time.monotonic() - self._up_since)
             for call in self.on_down:
                 call(failure.reason)
 
     def _deliver(self, connection: Connection, message: MQTTMessage) -> None:
         try:
-            self.on_message(message, partial(connection.ack, message))
+            # Without the message itself, which is large: who acknowledges late may have let it go.
+            self.on_message(message, partial(connection.ack, message.mid, message.qos))
         except Exception:
             # A fault of ours in one message must not cost the others; it is seen and counted.
-            log.exception("a message on %s could not be handled", message.topic)
+            log.exception("a message of %d bytes could not be handled", len(message.payload))
             metrics.ERRORS.labels("message").inc()
 
     @property
     def up(self) -> bool:
         return self._connection is not None
-
-    @property
-    def outstanding(self) -> int:
-        """Bytes handed over that are not sent yet."""
-        return self._connection.outstanding if self._connection else 0
 
     @property
     def max_packet(self) -> int:

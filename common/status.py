@@ -27,6 +27,7 @@ class Status:
         facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.topic = topic
+        self.last = b""  # as published
         self._link = link
         self._health = health
         self._facts = facts
@@ -44,7 +45,8 @@ class Status:
             "reasons": reasons,
             **self._facts(),
         }
-        self._link.publish(self.topic, _json(message), retain=True)
+        self.last = _json(message)
+        self._link.publish(self.topic, self.last, retain=True)
 
     async def keep_publishing(self) -> None:
         while True:

@@ -89,4 +89,5 @@ def _load_identity(context: ssl.SSLContext, identity: str) -> None:
     with os.fdopen(os.memfd_create("identity"), "w") as file:
         file.write(identity)
         file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+        # Without a password, OpenSSL would ask for that of an encrypted key on the terminal.
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password="")

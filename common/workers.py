@@ -32,18 +32,29 @@ class Workers:
         return future
 
     def _work(self) -> None:
-        while True:
-            loop, future, call, args = self._jobs.get()
-            if future.cancelled():
-                continue
-            try:
-                outcome: Callable[[], None] = _setter(future, result=call(*args))
-            except Exception as error:  # noqa: BLE001 - handed whole to whoever awaits it
-                outcome = _setter(future, error=error)
-            try:
-                loop.call_soon_threadsafe(outcome)
-            except RuntimeError:  # the loop has closed: nobody waits any more
-                return
+        # The job's variables end with each call: an idle thread holds on to nothing.
+        while _done(*self._jobs.get()):
+            pass
+
+
+def _done(
+    loop: asyncio.AbstractEventLoop,
+    future: asyncio.Future[Any],
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+) -> bool:
+    """Run one job; False when the loop has closed, and nobody waits any more."""
+    if future.cancelled():
+        return True
+    try:
+        outcome: Callable[[], None] = _setter(future, result=call(*args))
+    except Exception as error:  # noqa: BLE001 - handed whole to whoever awaits it
+        outcome = _setter(future, error=error)
+    try:
+        loop.call_soon_threadsafe(outcome)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _setter(

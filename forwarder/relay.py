@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from functools import partial
 from typing import Any
@@ -43,6 +42,8 @@ class Relay:
         edge.subscribe_to(f"{self._status_root}#")
         edge.on_message = self._from_edge
         edge.manual_ack = True
+        edge.on_up.append(self.own_status.publish)
+        edge.on_down.append(lambda _reason: self.own_status.publish())
         cloud.subscribe_to(f"{root}/receipts/{device}")
         cloud.on_message = self._from_cloud
         cloud.manual_ack = True
@@ -52,8 +53,11 @@ class Relay:
 
     def _from_edge(self, message: MQTTMessage, ack: Ack) -> None:
         if message.topic == self.own_status.topic:
-            # Our own status goes to the cloud broker only: what we talk to is one and the same.
-            self.circle.set()
+            # It goes to the cloud broker only: what we talk to is one and the same. (An elder one
+            # may have stayed with the edge broker from a time of wrong settings.)
+            ack()
+            if message.payload == self.own_status.last:
+                self.circle.set()
         elif message.topic == self._settings.mqtt_topic:
             self._face(message, ack)
         else:
@@ -80,7 +84,7 @@ class Relay:
         """What was retained, or cleared, while the cloud was away is told anew."""
         again = partial(_settled, "status", lambda: None)
         for parcel in self._statuses.values():
-            self._status_up.put(dataclasses.replace(parcel, settled=again, tries=0))
+            self._status_up.put(parcel.again(again))
 
     def _from_cloud(self, message: MQTTMessage, ack: Ack) -> None:
         metrics.RECEIVED.labels("receipt").inc()
@@ -101,8 +105,9 @@ class Relay:
 def _parcel(message: MQTTMessage, topic: str, kind: str, ack: Ack) -> Parcel:
     expiry = getattr(message.properties, "MessageExpiryInterval", None)
     properties = message.properties
-    # What belongs to one hop only is not forwarded: MQTT 5, sections 3.3.2.3.4 and 3.3.2.3.8.
-    for hop in ("TopicAlias", "SubscriptionIdentifier"):
+    # What belongs to one hop only is not forwarded: MQTT 5, sections 3.3.2.3.4 and 3.3.2.3.8; and
+    # the expiry is written anew when it is sent.
+    for hop in ("TopicAlias", "SubscriptionIdentifier", "MessageExpiryInterval"):
         if properties is not None and hasattr(properties, hop):
             delattr(properties, hop)
     return Parcel(
@@ -134,12 +139,13 @@ async def run(settings: Settings, service: Service) -> int:
     service.spawn(cloud.keep_up(), "cloud")
     service.spawn(relay.own_status.keep_publishing(), "status")
     await service.until_stopped(relay.circle.wait())
+    edge.stop_taking()
+    patience = 0.0 if relay.circle.is_set() else FINISH_WITHIN - 1.5
+    await relay.drain(time.monotonic() + patience)
+    relay.own_status.clear()
+    await asyncio.gather(cloud.leave(), edge.leave())
     if relay.circle.is_set():
         raise SettingsError(
             ["CLOUD_HOST and MQTT_HOST lead to the same broker: nothing is to be relayed"]
         )
-    edge.stop_taking()
-    await relay.drain(time.monotonic() + FINISH_WITHIN - 1.5)
-    relay.own_status.clear()
-    await asyncio.gather(cloud.leave(), edge.leave())
     return 0

@@ -152,7 +152,8 @@ class Service:
     async def pause(self, seconds: float) -> None:
         """Sleep, but not past a signal to stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
 
     async def cancel_all(self) -> None:
         tasks = list(self._tasks)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import collections
+import threading
 from typing import Any
-
-from detector import metrics
 
 
 class Books:
-    """Counts each face once when captured and once when its fate is known."""
+    """Counts each face once when captured and once when its fate is known.
+
+    Read by the HTTP thread too, which must never see one side of an entry without the other.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.captured = 0
         self.confirmed = 0
         self.sent = 0
@@ -24,34 +27,35 @@ class Books:
         return self.captured - fates
 
     def capture(self) -> None:
-        self.captured += 1
-        metrics.CAPTURED.inc()
+        with self._lock:
+            self.captured += 1
 
     def confirm(self) -> None:
-        self.confirmed += 1
-        metrics.CONFIRMED.inc()
+        with self._lock:
+            self.confirmed += 1
 
     def send(self) -> None:
-        self.sent += 1
-        metrics.SENT.inc()
+        with self._lock:
+            self.sent += 1
 
     def reject(self, reason: str) -> None:
-        self.rejected[reason] += 1
-        metrics.REJECTED.labels(reason).inc()
+        with self._lock:
+            self.rejected[reason] += 1
 
     def drop(self, reason: str) -> None:
-        self.dropped[reason] += 1
-        metrics.DROPPED.labels(reason).inc()
+        with self._lock:
+            self.dropped[reason] += 1
 
     def facts(self) -> dict[str, Any]:
-        return {
-            "captured": self.captured,
-            "confirmed": self.confirmed,
-            "sent": self.sent,
-            "rejected": dict(self.rejected),
-            "dropped": dict(self.dropped),
-            "waiting": self.waiting,
-        }
+        with self._lock:
+            return {
+                "captured": self.captured,
+                "confirmed": self.confirmed,
+                "sent": self.sent,
+                "rejected": dict(self.rejected),
+                "dropped": dict(self.dropped),
+                "waiting": self.waiting,
+            }
 
     def __str__(self) -> str:
         parts = [

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,10 @@ import numpy.typing as npt
 from common.backoff import Backoff
 from common.logs import Trouble
 from common.service import Service
-from common.settings import SettingsError, starred
+from common.settings import SettingsError
 from detector import metrics
 from detector.settings import Settings
+from detector.source import shown
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ _QUIET = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2",  # seconds that a webcam's read() may wait
 }
+OPEN_WITHIN = 20.0  # seconds, for Python, OpenCV and a stream's first bytes, on a slow machine
+KILL_WITHIN = 1.0  # seconds; a process that hangs in a driver may outlive SIGKILL
+SETTLED = 3.0  # seconds of frames after which a trouble is over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +64,11 @@ class Camera:
     def __init__(self, settings: Settings, service: Service) -> None:
         self._settings = settings
         self._service = service
-        self._trouble = Trouble(log, f"camera {starred(settings.camera)}")
+        self._trouble = Trouble(log, f"camera {shown(settings.camera)}")
         self._expected = 0
         self._frames = 0
+        self._next = 0  # of a file: the number of the first frame not seen yet
+        self._patience = settings.camera_timeout
         self.ended = False
 
     @property
@@ -70,15 +76,17 @@ class Camera:
         """Whether frames come at their own pace, so that who is late misses some."""
         return self._settings.source.live or self._settings.camera_loop
 
-    async def frames(self) -> AsyncIterator[Frame]:
+    async def frames(self) -> AsyncGenerator[Frame, None]:
         """Frames until a file ends, or for ever: a live camera that fails is opened again.
 
         Raises:
             SettingsError: a file or folder gives no frame at all.
         """
         backoff = Backoff(first=1.0)
+        if self._settings.source.live:
+            self._service.health.check("camera", "opening")
         while not self._service.stopping.is_set():
-            self._frames = 0
+            before = self._frames
             started = time.monotonic()
             try:
                 async with self._process() as process:
@@ -88,7 +96,7 @@ class Camera:
                 self._say_end()
                 return
             except CameraError as error:
-                if not self._settings.source.live:
+                if not self._may_recover(error, self._frames > before):
                     self._file_failed(error)
                     return
                 self._trouble.begin(error.reason, str(error))
@@ -96,6 +104,14 @@ class Camera:
                 metrics.CAMERA_FAILURES.labels(error.reason).inc()
             backoff.lasted(time.monotonic() - started)
             await self._service.pause(backoff.next())
+
+    def _may_recover(self, error: CameraError, progress: bool) -> bool:
+        if self._settings.source.live:
+            return True
+        if self.live:  # a looped file, which may be away for a while, as a camera may
+            return self._frames > 0
+        # A file goes on where its process ended, unless it is the file that ends the process.
+        return progress and error.reason in ("crashed", "stalled")
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[tuple[Process, int]]:
@@ -108,6 +124,7 @@ class Camera:
             stdout=PIPE,
             pass_fds=[memory],
             env=_QUIET | _without_secrets(),
+            start_new_session=True,  # Ctrl-C is for us alone
         )
         # By standard input: what stands on a command line, everyone on the machine can read.
         options = {
@@ -116,7 +133,9 @@ class Camera:
             "fps": self._settings.camera_fps,
             "loop": self._settings.camera_loop,
             "timeout": self._settings.camera_timeout,
+            "start": 0 if self.live else self._next,
             "memory": memory,
+            "parent": os.getpid(),
         }
         assert process.stdin is not None  # noqa: S101 - it was asked for
         process.stdin.write(json.dumps(options).encode() + b"\n")
@@ -125,27 +144,31 @@ class Camera:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
             os.close(memory)
+            try:
+                async with asyncio.timeout(KILL_WITHIN):
+                    await process.wait()
+            except TimeoutError:
+                log.error("the capture process %d does not end; is its driver stuck?", process.pid)
 
     async def _read(self, opened: tuple[Process, int]) -> AsyncIterator[Frame]:
         process, memory = opened
         assert process.stdin is not None  # noqa: S101 - it was asked for
-        asked = False
+        process.stdin.write(b"n")
+        patience = OPEN_WITHIN
+        first_at: float | None = None
         while True:
-            if not asked:
-                process.stdin.write(b"n")
-                asked = True
-            told = await self._answer(process)
+            told = await self._answer(process, patience)
+            patience = self._patience
             if told["kind"] == "frame":
-                asked = False
-                metrics.SKIPPED.inc(told["skipped"])
-                if self._frames == 0:
-                    self._trouble.end(f"gives frames of {told['width']}x{told['height']}")
-                    self._service.health.check("camera", None)
+                now = time.monotonic()
+                first_at = first_at or now
+                self._say_frames(told, now - first_at)
                 yield Frame(_pixels(memory, told), told["index"], told["at"])
+                process.stdin.write(b"n")
             elif told["kind"] == "opened":
                 self._expected = told["frames"]
+                self._patience = self._settings.camera_timeout + 1 / told["fps"]
             elif told["kind"] == "unreadable":
                 log.warning("the image %s cannot be read (unreadable)", told["path"])
                 metrics.UNREADABLE.inc()
@@ -154,14 +177,25 @@ class Camera:
             else:
                 raise CameraError(told["reason"], told["text"])
 
-    async def _answer(self, process: Process) -> dict[str, Any]:
+    def _say_frames(self, told: dict[str, Any], lasted: float) -> None:
+        metrics.SKIPPED.inc(told["skipped"])
+        if told["index"] is not None:
+            self._next = told["index"] + 1
+        # A camera that fails again and again after its first frame is in one trouble, not in many.
+        troubled = self._trouble.reason is not None
+        if self._frames == 0 or (troubled and lasted >= SETTLED):
+            self._trouble.end(f"gives frames of {told['width']}x{told['height']}")
+            self._service.health.check("camera", None)
+
+    async def _answer(self, process: Process, patience: float) -> dict[str, Any]:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), self._settings.camera_timeout)
+            # Not wait_for: in Python 3.11 it forgets a cancellation that comes with a frame.
+            async with asyncio.timeout(patience):
+                line = await process.stdout.readline()
         except TimeoutError:
-            text = f"no frame for {self._settings.camera_timeout:g} s"
-            raise CameraError("stalled", text) from None
-        if not line:
+            raise CameraError("stalled", f"no frame for {patience:.0f} s") from None
+        if not line.endswith(b"\n"):
             code = await process.wait()
             raise CameraError("crashed", f"the capture process ended with code {code}")
         answer: dict[str, Any] = json.loads(line)
@@ -169,9 +203,9 @@ class Camera:
 
     def _file_failed(self, error: CameraError) -> None:
         if self._frames == 0:
-            shown = self._settings.camera
+            path = shown(self._settings.camera)
             raise SettingsError(
-                [f"CAMERA names a file that is no video or image that OpenCV can read: {shown}"]
+                [f"CAMERA names a file that is no video or image that OpenCV can read: {path}"]
             )
         log.warning("the file broke after %d frames: %s (%s)", self._frames, error, error.reason)
         self.ended = True
@@ -179,6 +213,7 @@ class Camera:
     def _say_end(self) -> None:
         if self._frames == 0:
             self._file_failed(CameraError("empty", "it has no frames"))
+        self._service.health.check("camera", None)
         # The number of frames is an estimate in many formats, a few per cent off.
         if self._frames < self._expected * 0.95 - 2:
             log.warning(

@@ -25,6 +25,14 @@ class Detection:
     score: float
 
 
+def readable(cascade: str) -> bool:
+    """Whether a file is a cascade (the constructor hides OpenCV's error behind a SystemError)."""
+    try:
+        return cv2.CascadeClassifier().load(cascade)
+    except cv2.error:
+        return False
+
+
 class Haar:
     """Not thread-safe, as OpenCV's own class is not: one per thread."""
 
@@ -53,7 +61,8 @@ class Haar:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         shrink = min(1.0, self._width / width)
         if shrink < 1.0:
-            grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+            size = self._width, max(1, round(height * shrink))
+            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         side = max(1, round(self._min_face * grey.shape[0]))
         boxes, hits = self._classifier.detectMultiScale2(
             grey, self._scale_factor, self._min_neighbors, minSize=(side, side)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from common import clock, status
@@ -22,6 +23,8 @@ from detector.receipts import Receipts
 from detector.settings import Settings
 
 log = logging.getLogger(__name__)
+
+Frames = AsyncGenerator[Frame, None]
 
 
 class Look:
@@ -87,41 +90,52 @@ def _delivery(settings: Settings, link: Link, books: Books) -> Delivery:
 
 
 async def _watch(
-    camera: Camera, frames: AsyncIterator[Frame], look: Look, delivery: Delivery, service: Service
+    camera: Camera, frames: Frames, look: Look, delivery: Delivery, service: Service
 ) -> None:
     """Until a file ends, or for ever."""
     vision = Workers("vision")
-    async for frame in frames:
-        service.health.beat("vision")
-        for face in await vision.run(look, frame):
-            delivery.offer(face)
-        service.health.rest("vision")
-        while not camera.live and not delivery.has_room() and not service.stopping.is_set():
-            await service.pause(0.05)
+    async with contextlib.aclosing(frames):
+        async for frame in frames:
+            service.health.beat("vision")
+            for face in await vision.run(look, frame):
+                delivery.offer(face)
+            service.health.rest("vision")
+            while not camera.live and not delivery.has_room():
+                await asyncio.sleep(0.05)
 
 
-async def _opened(camera: Camera) -> AsyncIterator[Frame]:
+async def _opened(camera: Camera, settings: Settings, service: Service) -> Frames:
     """The camera's frames; a file's first one is read before any other work is begun.
 
     Raises:
         SettingsError: it is no video.
     """
     frames = camera.frames()
-    first = None if camera.live else await anext(frames, None)
-    return _chained(first, frames)
+    if settings.source.live:
+        return frames
+    first = asyncio.create_task(_next(frames))
+    await service.until_stopped(first)
+    await asyncio.wait([first])
+    return _chained(None if first.cancelled() else first.result(), frames)
 
 
-async def _chained(first: Frame | None, rest: AsyncIterator[Frame]) -> AsyncIterator[Frame]:
-    if first is not None:
-        yield first
-    async for frame in rest:
-        yield frame
+async def _next(frames: Frames) -> Frame | None:
+    return await anext(frames, None)
+
+
+async def _chained(first: Frame | None, rest: Frames) -> Frames:
+    async with contextlib.aclosing(rest):
+        if first is not None:
+            yield first
+        first = None  # frames are large
+        async for frame in rest:
+            yield frame
 
 
 async def run(settings: Settings, service: Service) -> int:
     """Detect until the file ends or told to stop; then see the faces in hand off."""
     camera = Camera(settings, service)
-    frames = await _opened(camera)
+    frames = await _opened(camera, settings, service)
     books = Books()
     name = f"detector-{settings.device}-{settings.camera_name}"
     link = Link(settings.broker("edge"), name, service.health, settings.mqtt_qos)
@@ -132,7 +146,7 @@ async def run(settings: Settings, service: Service) -> int:
 
     topic = status.topic(settings.mqtt_topic, settings.device, "detector", settings.camera_name)
     own_status = status.Status(link, topic, service.health, facts)
-    metrics.WAITING.set_function(lambda: books.waiting)
+    metrics.FACES.of = books
     service.spawn(link.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
     watching = asyncio.ensure_future(_watch(camera, frames, Look(settings), delivery, service))

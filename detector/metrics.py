@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from detector.books import Books
 
 FRAMES = Counter("facepipe_detector_frames_total", "Frames that were searched for faces.")
 SKIPPED = Counter(
@@ -28,26 +34,39 @@ ENCODE_SECONDS = Histogram(
     "Seconds to cut out and encode one face.",
     buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128),
 )
-CAPTURED = Counter("facepipe_detector_faces_captured_total", "Faces that were encoded.")
-SENT = Counter(
-    "facepipe_detector_faces_sent_total", "Faces published and forgotten (DELIVERY=once)."
-)
-CONFIRMED = Counter(
-    "facepipe_detector_faces_confirmed_total", "Faces whose receipt says that they are stored."
-)
-REJECTED = Counter(
-    "facepipe_detector_faces_rejected_total",
-    "Faces whose receipt says that they are not wanted, by reason.",
-    ["reason"],
-)
-DROPPED = Counter(
-    "facepipe_detector_faces_dropped_total",
-    "Faces given up, by reason (full, too_large, refused, expired, shutdown).",
-    ["reason"],
-)
-WAITING = Gauge(
-    "facepipe_detector_faces_waiting", "Faces captured and not yet confirmed, sent or given up."
-)
+
+
+class _Faces(Collector):
+    """The books, all at one moment: metrics of their own would be read one after the other."""
+
+    of = Books()
+
+    def collect(self) -> Iterator[Metric]:
+        facts = self.of.facts()
+        for name, meaning in (
+            ("captured", "Faces that were encoded."),
+            ("sent", "Faces published and forgotten (DELIVERY=once)."),
+            ("confirmed", "Faces whose receipt says that they are stored."),
+        ):
+            yield CounterMetricFamily(_NAME + name, meaning, facts[name])
+        for name, meaning in (
+            ("rejected", "Faces whose receipt says that they are not wanted, by reason."),
+            (
+                "dropped",
+                "Faces given up, by reason (full, too_large, refused, expired, shutdown).",
+            ),
+        ):
+            family = CounterMetricFamily(_NAME + name, meaning, labels=["reason"])
+            for reason, count in facts[name].items():
+                family.add_metric([reason], count)
+            yield family
+        meaning = "Faces captured and not yet confirmed, rejected, sent or given up."
+        yield GaugeMetricFamily(_NAME + "waiting", meaning, facts["waiting"])
+
+
+_NAME = "facepipe_detector_faces_"
+FACES = _Faces()
+REGISTRY.register(FACES)
 WAITING_BYTES = Gauge("facepipe_detector_waiting_bytes", "Bytes of them.")
 UNDER_WAY = Gauge("facepipe_detector_faces_under_way", "Faces sent and without receipt.")
 RESENT = Counter("facepipe_detector_faces_resent_total", "Faces sent again for want of a receipt.")

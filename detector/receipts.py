@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import re
 import time
 from collections import OrderedDict
 
@@ -16,9 +17,13 @@ from common.link import Ack, Link
 from detector import metrics
 from detector.books import Books
 from detector.delivery import ROOM
-from detector.window import Window
+from detector.window import LEAST_TIMEOUT, LONGEST_TIMEOUT, Window
 
 log = logging.getLogger(__name__)
+
+HEADER = 16  # bytes of a PUBLISH before its topic, at most
+OVERHEAD = 2048  # bytes that a face costs in memory beyond its PNG, about
+_REASON = re.compile(r"[a-z_]{1,40}")
 
 
 @dataclasses.dataclass
@@ -31,6 +36,7 @@ class Kept:
     tries: int = 0
     sent_at: float = 0.0
     due: float = 0.0
+    spoilt: bool = False  # answered with another digest: not lost, so no sign of a slow link
 
 
 class Receipts:
@@ -59,7 +65,7 @@ class Receipts:
 
     def offer(self, face: Face) -> None:
         self._books.capture()
-        kept = Kept(face, face.sha256, len(face.png))
+        kept = Kept(face, face.sha256, len(face.png) + OVERHEAD)
         self._waiting[face.id] = kept
         self._bytes += kept.size
         while self._bytes > self._max_bytes and len(self._waiting) + len(self._under_way) > 1:
@@ -70,8 +76,9 @@ class Receipts:
         return self._bytes <= self._max_bytes * ROOM
 
     def _drop_oldest(self) -> None:
-        # What is under way is older than what was never sent, yet nearest to its receipt.
-        row = self._waiting or self._under_way
+        # What is under way is older than what was never sent, yet nearest to its receipt. The
+        # last one in the row may be the face that has just come.
+        row = self._waiting if len(self._waiting) > 1 or not self._under_way else self._under_way
         self._books.drop("full")
         self._forget(next(iter(row)))
 
@@ -88,19 +95,26 @@ class Receipts:
         """Send what the window admits."""
         while self._waiting and self._link.up:
             id, kept = next(iter(self._waiting.items()))
+            properties = kept.face.properties(self._response_topic)
+            packet = len(kept.face.png) + len(properties.pack()) + len(self._topic) + HEADER
+            if packet > self._link.max_packet:
+                # The broker would end the connection, and so hold up all the others.
+                log.error("the broker takes no face of %d bytes (too_large)", packet)
+                self._forget(id)
+                self._books.drop("too_large")
+                continue
             if not self.window.admits(len(self._under_way), self._bytes_under_way, kept.size):
                 break
             del self._waiting[id]
             kept.tries += 1
             kept.sent_at = time.monotonic()
             kept.due = kept.sent_at + self.window.timeout
+            kept.spoilt = False
             self._under_way[id] = kept
             self._bytes_under_way += kept.size
             if kept.tries > 1:
                 metrics.RESENT.inc()
-            self._link.publish(
-                self._topic, kept.face.png, properties=kept.face.properties(self._response_topic)
-            )
+            self._link.publish(self._topic, kept.face.png, properties=properties)
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -114,7 +128,7 @@ class Receipts:
     def _overdue(self) -> None:
         now = time.monotonic()
         overdue = [id for id, kept in self._under_way.items() if kept.due <= now]
-        if overdue:
+        if not all(self._under_way[id].spoilt for id in overdue):
             self.window.timed_out(now)
         self._wait_again(overdue)
         self._pump()
@@ -137,6 +151,8 @@ class Receipts:
             receipt = json.loads(message.payload)
             id, digest = str(receipt["id"]), str(receipt["sha256"])
             outcome, reason = str(receipt["outcome"]), str(receipt.get("reason"))
+            if outcome not in ("stored", "rejected"):
+                raise ValueError(outcome)
         except (ValueError, TypeError, KeyError):
             log.warning("a receipt cannot be read: %r", message.payload[:80])
             return
@@ -145,10 +161,13 @@ class Receipts:
             return  # of another camera, or an answer to a second copy
         if digest != kept.sha256:
             metrics.MISMATCHES.inc()
-            log.warning("the receipt of %s has another digest; sending it again", id)
-            if id in self._under_way:
-                self._wait_again([id])
-                self._pump()
+            log.warning("the receipt of %s has another digest; it will be sent again", id)
+            # Not at once: it would come back, perhaps for ever, as fast as the link goes.
+            kept.spoilt = True
+            kept.due = time.monotonic() + min(
+                LONGEST_TIMEOUT, LEAST_TIMEOUT * 2 ** (kept.tries - 1)
+            )
+            self._set_timer()
             return
         took = time.monotonic() - kept.sent_at if kept.tries == 1 else None
         self.window.answered(kept.size, took)
@@ -157,6 +176,7 @@ class Receipts:
         if outcome == "stored":
             self._books.confirm()
         else:
+            reason = reason if _REASON.fullmatch(reason) else "other"
             log.warning("the processor rejected %s (%s)", id, reason)
             self._books.reject(reason)
         self._pump()

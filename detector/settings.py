@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 
 from common.service import ServiceSettings, http_port
-from common.settings import boolean, choice, integer, name, number, setting, starred, text
+from common.settings import boolean, choice, integer, name, number, setting, text
 from detector import source
+from detector.cascade import readable
 
 Region = tuple[float, float, float, float]
 CASCADES = Path(cv2.__file__).parent / "data"
@@ -60,7 +61,7 @@ class Settings(ServiceSettings):
         "webcam (0, /dev/video0), rtsp:// or http:// stream, video file, or folder of images",
         default="0",
         secret=True,
-        show=starred,
+        show=source.shown,
     )
     camera_name: str = setting(
         "CAMERA_NAME", name, "name of this camera, in keys and topics", default="camera-0"
@@ -168,5 +169,5 @@ class Settings(ServiceSettings):
         fault = source.problem(self.source)
         if fault is not None:
             yield f"CAMERA {fault}"
-        if cv2.CascadeClassifier(self.cascade).empty():
+        if not readable(self.cascade):
             yield f"CASCADE is no cascade that OpenCV can read: {self.cascade}"

@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from common.settings import starred
+
 STREAMS = ("rtsp", "rtsps", "http", "https")
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -38,6 +40,18 @@ def parse(camera: str) -> Source:
     return Source("video", camera)
 
 
+def shown(camera: str) -> str:
+    """What may be seen of CAMERA: no user, password or query, nor a path that may hold them."""
+    if "://" not in camera:
+        # A mistyped URL must not give away its password either.
+        before, at, after = camera.rpartition("@")
+        return f"***{at}{after}" if at and ":" in before else camera
+    scheme, _, rest = starred(camera).partition("://")
+    host, _, path = rest.partition("/")
+    # Some cameras take their login in the path: rtsp://host/user=admin_password=secret_channel=1
+    return f"{scheme}://{host}/***" if "=" in path else f"{scheme}://{rest}"
+
+
 def problem(source: Source) -> str | None:
     """Why a file or folder cannot be a camera; None for what may still come, such as a webcam."""
     if source.live:
@@ -46,7 +60,7 @@ def problem(source: Source) -> str | None:
     if "://" in source.address:
         return f"is a URL, and none of {', '.join(STREAMS)}"
     if not path.exists():
-        return f"names a file or folder that is not there: {path}"
+        return f"names a file or folder that is not there: {shown(source.address)}"
     if not os.access(path, os.R_OK):
         return f"names a file or folder that may not be read: {path}"
     if path.is_dir() and not images(path):

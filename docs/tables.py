@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
 
 from common.service import ServiceSettings
 from common.settings import Spec, specs
@@ -51,19 +53,23 @@ def _default(spec: Spec) -> str:
 
 
 def metrics() -> str:
-    """One table per service of what it has beside the shared ones."""
-    known: set[str] = set()
+    """One table of what all services have, and one per service."""
     parts = []
-    for name, module in (("All services", "common"), *((s, s) for s in SERVICES)):
-        importlib.import_module(f"{module}.metrics")
-        parts += [f"\n## {name}\n", "| metric | kind | meaning |", "|---|---|---|"]
-        for family in sorted(REGISTRY.collect(), key=lambda family: family.name):
-            if family.name.startswith("facepipe_") and family.name not in known:
-                known.add(family.name)
-                suffix = "_total" if family.type == "counter" else ""
-                text = family.documentation
-                parts.append(f"| `{family.name}{suffix}` | {family.type} | {text} |")
+    for name in ("common", *SERVICES):
+        module = importlib.import_module(f"{name}.metrics")
+        title = "All services" if name == "common" else name
+        parts += [f"\n## {title}\n", "| metric | kind | meaning |", "|---|---|---|"]
+        families = [f for metric in vars(module).values() for f in _families(metric)]
+        for family in sorted(families, key=lambda family: family.name):
+            suffix = "_total" if family.type == "counter" else ""
+            parts.append(f"| `{family.name}{suffix}` | {family.type} | {family.documentation} |")
     return "\n".join(parts).lstrip() + "\n"
+
+
+def _families(value: Any) -> list[Metric]:
+    """What a metric of a module collects; nothing of whatever else stands there."""
+    other = isinstance(value, (type, CollectorRegistry)) or not hasattr(value, "collect")
+    return [] if other else list(value.collect())
 
 
 def page(name: str, tables: str) -> str:

@@ -13,6 +13,11 @@ def utc(seconds: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def seconds(moment: str) -> float:
+    """Seconds since 1970 of what `utc` made."""
+    return datetime.datetime.fromisoformat(moment).timestamp()
+
+
 def state(seconds: float) -> str:
     """`set`, or `unset` for a time that only a clock without battery shows after boot."""
     year = datetime.datetime.fromtimestamp(seconds, datetime.UTC).year

@@ -168,13 +168,17 @@ def main(
     about: str,
     settings_class: type[S],
     body: Callable[[S, Service], Awaitable[int]],
+    commands: dict[str, Callable[[S], int]] | None = None,
 ) -> None:
-    """Run a service to its end, and exit with its code."""
-    _parse_arguments(service, about, settings_class)
+    """Run a service, or one of its `commands` (by flag), to its end; exit with its code."""
+    chosen = _parse_arguments(service, about, settings_class, commands or {})
     try:
         settings = read(settings_class)
         configure(service, settings.log_level)
-        code = asyncio.run(_run(service, settings, body))
+        if chosen is not None:
+            code = chosen(settings)
+        else:
+            code = asyncio.run(_run(service, settings, body))
     except SettingsError as error:
         for problem in error.problems:
             sys.stderr.write(f"{service}: {problem}\n")
@@ -232,18 +236,26 @@ def _stop(state: Service, number: int) -> None:
     guard.start()
 
 
-def _parse_arguments(service: str, about: str, settings_class: type) -> None:
+def _parse_arguments(
+    service: str,
+    about: str,
+    settings_class: type,
+    commands: dict[str, Callable[[S], int]],
+) -> Callable[[S], int] | None:
     lines = [about, "", "Settings, as environment variables:"]
     for _, spec in specs(settings_class):
-        default = (
-            "required"
-            if spec.required
-            else f"default: {spec.default if spec.default != '' else '-'}"
-        )
+        default = "required" if spec.required else f"default: {spec.default or '-'}"
         secret = f"; also {spec.name}_FILE" if spec.secret else ""
         lines.append(f"  {spec.name:<24} {spec.meaning} ({default}{secret})")
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
         description="\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    )
+    for flag, command in commands.items():
+        text = (command.__doc__ or "").splitlines()[0]
+        parser.add_argument(
+            f"--{flag}", action="store_const", const=command, dest="command", help=text
+        )
+    parsed = parser.parse_args()
+    return parsed.command if commands else None

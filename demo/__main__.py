@@ -137,9 +137,13 @@ class _Line:
         self._history: list[tuple[float, int]] = []
         self._shown_at = float("-inf")
         self._live = sys.stderr.isatty()
+        self._earlier: int | None = None  # faces in the books of earlier runs
 
     def show(self, books: watch.Books) -> None:
         now, stored = time.monotonic(), len(self._arrivals.keys)
+        if self._earlier is None and books.captured:
+            self._earlier = books.captured - books.waiting - stored
+        captured = books.captured - (self._earlier or 0)
         self._history = [entry for entry in self._history if now - entry[0] < 5] + [(now, stored)]
         if now - self._shown_at < (0.2 if self._live else 5.0):
             return
@@ -149,7 +153,7 @@ class _Line:
         median = self._arrivals.median
         took = "-" if median is None else f"{median * 1000:.0f} ms"
         text = (
-            f"captured {books.captured}   in the bucket {stored}   waiting {books.waiting}"
+            f"captured {captured}   in the bucket {stored}   waiting {books.waiting}"
             f"   {rate:.1f} faces/s   frame to bucket {took}"
         )
         sys.stderr.write(f"\r{text:<100}" if self._live else f"{text}\n")

@@ -71,6 +71,8 @@ class Stack:
     def __init__(self, data: Path, camera: str, once: bool) -> None:
         self.bucket = data / BUCKET
         self.logs = data / ".logs"
+        # Played once, a run counts its own faces; else what waited for a receipt goes on waiting.
+        self.outbox = data / ".outbox" / (f"once-{os.getpid()}" if once else "camera")
         self._data = data
         self._camera = camera
         self._once = once
@@ -134,6 +136,7 @@ class Stack:
             CAMERA=self._camera,
             CAMERA_END="idle",
             DELIVERY="receipt",
+            OUTBOX_PATH=self.outbox,
             **loop,
         )
 

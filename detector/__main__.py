@@ -1,6 +1,7 @@
 from common.service import main
 from detector import __doc__ as about
 from detector.loop import run
+from detector.report import outbox
 from detector.settings import Settings
 
-main("detector", about or "", Settings, run)
+main("detector", about or "", Settings, run, {"outbox": outbox})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import collections
+import copy
 import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -11,59 +13,146 @@ class Books:
     """Counts each face once when captured and once when its fate is known.
 
     Read by the HTTP thread too, which must never see one side of an entry without the other.
+    `commits` tells to which commit of the outbox they belong.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.captured = 0
-        self.confirmed = 0
-        self.sent = 0
-        self.rejected: collections.Counter[str] = collections.Counter()
-        self.dropped: collections.Counter[str] = collections.Counter()
+        self._counts = _Counts()
+
+    @property
+    def captured(self) -> int:
+        return self._counts.captured
+
+    @property
+    def waiting(self) -> int:
+        return self._counts.waiting
+
+    @property
+    def dropped(self) -> int:
+        return self._counts.dropped.total()
+
+    def write(self, *entries: Entry) -> None:
+        """Make entries, such as `capture` or `drop("full")`, all at once."""
+        with self._lock:
+            for entry in entries:
+                entry(self._counts)
+
+    def after(self, entries: Iterable[Entry]) -> dict[str, Any]:
+        """What `state()` would be after the next commit, with these entries."""
+        counts = copy.deepcopy(self._counts)
+        for entry in entries:
+            entry(counts)
+        counts.commits += 1
+        return counts.state()
+
+    def become(self, entries: Iterable[Entry]) -> None:
+        """The commit has been made: what `after` told is now so."""
+        with self._lock:
+            for entry in entries:
+                entry(self._counts)
+            self._counts.commits += 1
+
+    def state(self) -> dict[str, Any]:
+        """For keeping; `load` takes it back."""
+        return self._counts.state()
+
+    def load(self, state: dict[str, Any] | None) -> None:
+        if state is not None:
+            with self._lock:
+                self._counts = _Counts(state)
+
+    def facts(self) -> dict[str, Any]:
+        """For people and programs to read."""
+        with self._lock:
+            state = self._counts.state()
+            del state["commits"]
+            return {**state, "waiting": self._counts.waiting}
+
+    def __str__(self) -> str:
+        counts = self._counts
+        parts = [f"{counts.captured} captured"]
+        parts += [f"{counts.confirmed} confirmed"] if counts.confirmed or not counts.sent else []
+        parts += [f"{counts.sent} sent"] if counts.sent else []
+        parts += [f"{counts.rejected.total()} rejected", f"{counts.dropped.total()} dropped"]
+        return ", ".join([*parts, f"{counts.waiting} waiting"])
+
+
+class _Counts:
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        state = state or {}
+        self.commits = int(state.get("commits", 0))
+        self.captured = int(state.get("captured", 0))
+        self.confirmed = int(state.get("confirmed", 0))
+        self.sent = int(state.get("sent", 0))
+        self.rejected: Counter[str] = Counter(state.get("rejected", {}))
+        self.dropped: Counter[str] = Counter(state.get("dropped", {}))
+        self.last_receipt: float | None = state.get("last_receipt")  # seconds since 1970
+        self.round_trip: float | None = state.get("round_trip")  # seconds, smoothed
 
     @property
     def waiting(self) -> int:
         fates = self.confirmed + self.sent + self.rejected.total() + self.dropped.total()
         return self.captured - fates
 
-    def capture(self) -> None:
-        with self._lock:
-            self.captured += 1
+    def state(self) -> dict[str, Any]:
+        return {
+            "commits": self.commits,
+            "captured": self.captured,
+            "confirmed": self.confirmed,
+            "sent": self.sent,
+            "rejected": dict(self.rejected),
+            "dropped": dict(self.dropped),
+            "last_receipt": self.last_receipt,
+            "round_trip": self.round_trip,
+        }
 
-    def confirm(self) -> None:
-        with self._lock:
-            self.confirmed += 1
 
-    def send(self) -> None:
-        with self._lock:
-            self.sent += 1
+# Entries: what can be written into the books.
 
-    def reject(self, reason: str) -> None:
-        with self._lock:
-            self.rejected[reason] += 1
+Entry = Callable[[_Counts], None]
 
-    def drop(self, reason: str) -> None:
-        with self._lock:
-            self.dropped[reason] += 1
 
-    def facts(self) -> dict[str, Any]:
-        with self._lock:
-            return {
-                "captured": self.captured,
-                "confirmed": self.confirmed,
-                "sent": self.sent,
-                "rejected": dict(self.rejected),
-                "dropped": dict(self.dropped),
-                "waiting": self.waiting,
-            }
+def capture(counts: _Counts) -> None:
+    counts.captured += 1
 
-    def __str__(self) -> str:
-        parts = [
-            f"{self.captured} captured",
-            f"{self.confirmed} confirmed" if self.confirmed or not self.sent else "",
-            f"{self.sent} sent" if self.sent else "",
-            f"{self.rejected.total()} rejected",
-            f"{self.dropped.total()} dropped",
-            f"{self.waiting} waiting",
-        ]
-        return ", ".join(part for part in parts if part)
+
+def found(count: int) -> Entry:
+    """Faces of a run whose books are gone."""
+
+    def entry(counts: _Counts) -> None:
+        counts.captured += count
+
+    return entry
+
+
+def confirm(counts: _Counts) -> None:
+    counts.confirmed += 1
+
+
+def heard(at: float, round_trip: float | None) -> Entry:
+    """A receipt came, whatever it said."""
+
+    def entry(counts: _Counts) -> None:
+        counts.last_receipt = at
+        counts.round_trip = round_trip
+
+    return entry
+
+
+def send(counts: _Counts) -> None:
+    counts.sent += 1
+
+
+def reject(reason: str) -> Entry:
+    def entry(counts: _Counts) -> None:
+        counts.rejected[reason] += 1
+
+    return entry
+
+
+def drop(reason: str, count: int = 1) -> Entry:
+    def entry(counts: _Counts) -> None:
+        counts.dropped[reason] += count
+
+    return entry

@@ -21,9 +21,12 @@ from detector.cascade import Detection, Haar, Image
 from detector.delivery import Delivery, Once, drained
 from detector.receipts import Receipts
 from detector.settings import Settings
+from detector.shelf import Shelf
+from detector.window import Window
 
 log = logging.getLogger(__name__)
 
+ONCE_MAX = 64 * 1024 * 1024  # bytes of faces that may wait in memory with DELIVERY=once
 Frames = AsyncGenerator[Frame, None]
 
 
@@ -80,13 +83,23 @@ class Look:
         return Face(shot.png, facts)
 
 
-def _delivery(settings: Settings, link: Link, books: Books) -> Delivery:
+async def _delivery(settings: Settings, link: Link, books: Books, service: Service) -> Delivery:
     max_bytes = settings.outbox_max_mb * 1024 * 1024
     if settings.delivery == "once":
-        return Once(link, settings.mqtt_topic, books, max_bytes)
-    return Receipts(
-        link, settings.mqtt_topic, settings.device, books, max_bytes, settings.outbox_window
+        return Once(link, settings.mqtt_topic, books, min(max_bytes, ONCE_MAX))
+    shelf = Shelf(settings.outbox, books, max_bytes, settings.outbox_max_days, service)
+    await shelf.open()
+    receipts = Receipts(
+        link,
+        settings.mqtt_topic,
+        settings.device,
+        shelf,
+        Window(settings.outbox_window),
+        newest_first=settings.outbox_order == "newest",
     )
+    service.spawn(shelf.keep(), "outbox")
+    service.spawn(receipts.keep_sending(), "sender")
+    return receipts
 
 
 async def _watch(
@@ -139,10 +152,10 @@ async def run(settings: Settings, service: Service) -> int:
     books = Books()
     name = f"detector-{settings.device}-{settings.camera_name}"
     link = Link(settings.broker("edge"), name, service.health, settings.mqtt_qos)
-    delivery = _delivery(settings, link, books)
+    delivery = await _delivery(settings, link, books, service)
 
     def facts() -> dict[str, Any]:
-        return {**books.facts(), "camera_ended": camera.ended}
+        return {**books.facts(), **delivery.facts(), "camera_ended": camera.ended}
 
     topic = status.topic(settings.mqtt_topic, settings.device, "detector", settings.camera_name)
     own_status = status.Status(link, topic, service.health, facts)
@@ -153,13 +166,12 @@ async def run(settings: Settings, service: Service) -> int:
     await service.until_stopped(watching)
     await asyncio.wait([watching])
     if camera.ended:
-        await service.until_stopped(drained(books))
+        await service.until_stopped(drained(delivery))
         metrics.CAMERA_ENDED.set(1)
-        log.info("%s", books)
+        log.info("the file's faces are seen off: %s", books)
         if settings.camera_end == "idle":
             await service.until_stopped()
-    await drained(books, time.monotonic() + FINISH_WITHIN)
-    delivery.clear("shutdown")
+    await delivery.finish(time.monotonic() + FINISH_WITHIN)
     own_status.clear()
     await link.leave()
     log.info("%s", books)

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import heapq
 import json
 import logging
 import re
 import time
-from collections import OrderedDict
+from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
+from common import clock
 from common.face import Face
 from common.link import Ack, Link
-from detector import metrics
-from detector.books import Books
+from detector import age, books, metrics
 from detector.delivery import ROOM
+from detector.outbox import Entry, Picture
+from detector.shelf import Shelf
 from detector.window import LEAST_TIMEOUT, LONGEST_TIMEOUT, Window
 
 log = logging.getLogger(__name__)
 
 HEADER = 16  # bytes of a PUBLISH before its topic, at most
-OVERHEAD = 2048  # bytes that a face costs in memory beyond its PNG, about
+CACHE = 8 * 1024 * 1024  # bytes of pictures that were just kept and are not sent yet
+AT_A_TIME = 16  # pictures read from the disk for one round of sending
 _REASON = re.compile(r"[a-z_]{1,40}")
 
 
@@ -30,100 +34,186 @@ _REASON = re.compile(r"[a-z_]{1,40}")
 class Kept:
     """A face without receipt. Times are of time.monotonic()."""
 
-    face: Face
-    sha256: str
-    size: int
+    entry: Entry
     tries: int = 0
     sent_at: float = 0.0
-    due: float = 0.0
+    due: float = float("inf")
     spoilt: bool = False  # answered with another digest: not lost, so no sign of a slow link
 
 
 class Receipts:
-    """Window, time-outs and resending; in memory. All calls from the event loop."""
+    """Window, time-outs and resending, over the shelf. All calls from the event loop."""
 
     def __init__(
-        self, link: Link, topic: str, device: str, books: Books, max_bytes: int, max_faces: int
+        self, link: Link, topic: str, device: str, shelf: Shelf, window: Window, newest_first: bool
     ) -> None:
         self._link = link
         self._topic = topic
         self._response_topic = f"{topic}/receipts/{device}"
-        self._books = books
-        self._max_bytes = max_bytes
-        self._waiting: OrderedDict[str, Kept] = OrderedDict()
-        self._under_way: OrderedDict[str, Kept] = OrderedDict()
-        self._bytes = 0
+        self._shelf = shelf
+        self._sign = -1 if newest_first else 1
+        self._kept: dict[str, Kept] = {}
+        self._row: list[tuple[int, str]] = []  # a heap of those that are not under way
+        self._under_way: dict[str, Kept] = {}
         self._bytes_under_way = 0
+        self._cache: dict[str, Picture] = {}
+        self._cached = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.window = Window(max_faces)
+        self._wanted = asyncio.Event()
+        self.window = window
         link.subscribe_to(self._response_topic)
         link.on_message = self._receipt
-        link.on_up.append(self._pump)
+        link.on_up.append(self._wanted.set)
         link.on_down.append(self._take_back)
-        metrics.WAITING_BYTES.set_function(lambda: self._bytes)
+        shelf.on_kept = self._is_kept
+        shelf.on_gone = self._is_gone
+        for entry in shelf.entries.values():
+            self._enter(entry)
+        metrics.WAITING_BYTES.set_function(lambda: shelf.bytes)
         metrics.UNDER_WAY.set_function(lambda: len(self._under_way))
 
     def offer(self, face: Face) -> None:
-        self._books.capture()
-        kept = Kept(face, face.sha256, len(face.png) + OVERHEAD)
-        self._waiting[face.id] = kept
-        self._bytes += kept.size
-        while self._bytes > self._max_bytes and len(self._waiting) + len(self._under_way) > 1:
-            self._drop_oldest()
-        self._pump()
+        wall = time.time()
+        self._shelf.add(face.id, face.sha256, Picture(face.png, face.facts), wall)
 
     def has_room(self) -> bool:
-        return self._bytes <= self._max_bytes * ROOM
+        return self._shelf.has_room(ROOM)
 
-    def _drop_oldest(self) -> None:
-        # What is under way is older than what was never sent, yet nearest to its receipt. The
-        # last one in the row may be the face that has just come.
-        row = self._waiting if len(self._waiting) > 1 or not self._under_way else self._under_way
-        self._books.drop("full")
-        self._forget(next(iter(row)))
+    def busy(self) -> bool:
+        return self._shelf.pending or bool(self._kept)
 
-    def _forget(self, id: str) -> Kept:
+    async def finish(self, until: float) -> None:
+        """What waits goes on waiting, on the disk, for the next run."""
+        del until
+        await self._shelf.close()
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "waiting_bytes": self._shelf.bytes,
+            "oldest_seconds": self._shelf.oldest(),
+            "under_way": len(self._under_way),
+            "window_bytes": self.window.bytes,
+        }
+
+    def _is_kept(self, entry: Entry, picture: Picture) -> None:
+        if self._cached + entry.size <= CACHE:
+            self._cache[entry.id] = picture
+            self._cached += entry.size
+        self._enter(entry)
+
+    def _enter(self, entry: Entry) -> None:
+        self._kept[entry.id] = Kept(entry)
+        heapq.heappush(self._row, (self._sign * entry.seq, entry.id))
+        self._wanted.set()
+
+    def _is_gone(self, entry: Entry) -> None:
+        self._land(entry.id)
+        self._uncache(entry.id)
+        self._kept.pop(entry.id, None)
+
+    def _uncache(self, id: str) -> Picture | None:
+        picture = self._cache.pop(id, None)
+        if picture is not None:
+            self._cached -= len(picture.png)
+        return picture
+
+    def _land(self, id: str) -> None:
         kept = self._under_way.pop(id, None)
         if kept is not None:
-            self._bytes_under_way -= kept.size
-        else:
-            kept = self._waiting.pop(id)
-        self._bytes -= kept.size
-        return kept
+            self._bytes_under_way -= kept.entry.size
 
-    def _pump(self) -> None:
-        """Send what the window admits."""
-        while self._waiting and self._link.up:
-            id, kept = next(iter(self._waiting.items()))
-            properties = kept.face.properties(self._response_topic)
-            packet = len(kept.face.png) + len(properties.pack()) + len(self._topic) + HEADER
-            if packet > self._link.max_packet:
-                # The broker would end the connection, and so hold up all the others.
-                log.error("the broker takes no face of %d bytes (too_large)", packet)
-                self._forget(id)
-                self._books.drop("too_large")
-                continue
-            if not self.window.admits(len(self._under_way), self._bytes_under_way, kept.size):
-                break
-            del self._waiting[id]
-            kept.tries += 1
-            kept.sent_at = time.monotonic()
-            kept.due = kept.sent_at + self.window.timeout
-            kept.spoilt = False
-            self._under_way[id] = kept
-            self._bytes_under_way += kept.size
-            if kept.tries > 1:
-                metrics.RESENT.inc()
-            self._link.publish(self._topic, kept.face.png, properties=properties)
-        self._set_timer()
+    async def keep_sending(self) -> None:
+        """Send what the window admits, whenever something changes."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while batch := self._admitted():
+                await self._send(batch)
+            self._set_timer()
+
+    def _admitted(self) -> list[Kept]:
+        """The next faces of the row that may be under way; from now on they are."""
+        batch: list[Kept] = []
+        while self._row and self._link.up and len(batch) < AT_A_TIME:
+            id = self._row[0][1]
+            kept = self._kept.get(id)
+            if kept is not None and id not in self._under_way:
+                size = kept.entry.size
+                if not self.window.admits(len(self._under_way), self._bytes_under_way, size):
+                    break
+                self._under_way[id] = kept
+                self._bytes_under_way += size
+                kept.due = float("inf")
+                batch.append(kept)
+            heapq.heappop(self._row)
+        return batch
+
+    async def _send(self, batch: list[Kept]) -> None:
+        pictures = {kept.entry.id: self._uncache(kept.entry.id) for kept in batch}
+        missing = [kept.entry for kept in batch if pictures[kept.entry.id] is None]
+        if missing:
+            read = await self._shelf.read([entry.seq for entry in missing])
+            pictures |= {entry.id: read[entry.seq] for entry in missing}
+        for kept in batch:
+            picture = pictures[kept.entry.id]
+            if picture is None:
+                self._unreadable(kept)
+            elif kept.entry.id in self._under_way:
+                await self._publish(kept, picture)
+
+    def _unreadable(self, kept: Kept) -> None:
+        if kept.entry.seq in self._shelf.entries:
+            log.error("the picture of %s is damaged on the disk (damaged)", kept.entry.id)
+            self._settle(kept, books.drop("damaged"))
+        else:
+            self._is_gone(kept.entry)
+
+    async def _publish(self, kept: Kept, picture: Picture) -> None:
+        facts = await self._final(kept, picture)
+        if facts is None or not self._link.up:
+            self._wait_again([kept.entry.id])
+            return
+        properties = Face(picture.png, facts).properties(self._response_topic)
+        packet = len(picture.png) + len(properties.pack()) + len(self._topic) + HEADER
+        if packet > self._link.max_packet:
+            # The broker would end the connection, and so hold up all the others.
+            log.error("the broker takes no face of %d bytes (too_large)", packet)
+            self._settle(kept, books.drop("too_large"))
+            return
+        kept.tries += 1
+        kept.sent_at = time.monotonic()
+        kept.due = kept.sent_at + self.window.timeout
+        kept.spoilt = False
+        if kept.tries > 1:
+            metrics.RESENT.inc()
+        self._link.publish(self._topic, picture.png, properties=properties)
+
+    async def _final(self, kept: Kept, picture: Picture) -> dict[str, str] | None:
+        """The facts to publish, with the time of capture put right if the clock has been set.
+
+        Only before the first publication, and kept on the disk before it: the key of the object
+        comes of that time, and a face must not become two objects. None if it cannot be kept.
+        """
+        entry, facts = kept.entry, picture.facts
+        if entry.final or clock.state(entry.wall) == "set":
+            return facts
+        shift = age.shift(entry.boot, entry.ticks, entry.wall)
+        if shift is not None:
+            captured = clock.seconds(facts["captured"]) + shift
+            facts = {**facts, "captured": clock.utc(captured), "clock": "corrected"}
+        if not await self._shelf.finish(entry, facts):
+            return None
+        kept.entry = dataclasses.replace(entry, final=True)
+        return facts
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._under_way:
-            wait = min(kept.due for kept in self._under_way.values()) - time.monotonic()
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, wait), self._overdue)
+        due = min((kept.due for kept in self._under_way.values()), default=float("inf"))
+        if due < float("inf"):
+            wait = max(0.0, due - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._overdue)
 
     def _overdue(self) -> None:
         now = time.monotonic()
@@ -131,19 +221,16 @@ class Receipts:
         if not all(self._under_way[id].spoilt for id in overdue):
             self.window.timed_out(now)
         self._wait_again(overdue)
-        self._pump()
+        self._wanted.set()
 
     def _take_back(self, _reason: str) -> None:
         """The connection is gone, and perhaps what was on it: all of it is to be sent again."""
         self._wait_again(list(self._under_way))
-        self._set_timer()
 
     def _wait_again(self, ids: list[str]) -> None:
-        for id in reversed(ids):
-            kept = self._under_way.pop(id)
-            self._bytes_under_way -= kept.size
-            self._waiting[id] = kept
-            self._waiting.move_to_end(id, last=False)
+        for id in ids:
+            self._land(id)
+            heapq.heappush(self._row, (self._sign * self._kept[id].entry.seq, id))
 
     def _receipt(self, message: MQTTMessage, ack: Ack) -> None:
         ack()
@@ -156,33 +243,34 @@ class Receipts:
         except (ValueError, TypeError, KeyError):
             log.warning("a receipt cannot be read: %r", message.payload[:80])
             return
-        kept = self._under_way.get(id) or self._waiting.get(id)
+        kept = self._kept.get(id)
         if kept is None:
             return  # of another camera, or an answer to a second copy
-        if digest != kept.sha256:
-            metrics.MISMATCHES.inc()
-            log.warning("the receipt of %s has another digest; it will be sent again", id)
-            # Not at once: it would come back, perhaps for ever, as fast as the link goes.
-            kept.spoilt = True
-            kept.due = time.monotonic() + min(
-                LONGEST_TIMEOUT, LEAST_TIMEOUT * 2 ** (kept.tries - 1)
-            )
-            self._set_timer()
+        if digest != kept.entry.sha256:
+            self._spoilt(kept)
             return
         took = time.monotonic() - kept.sent_at if kept.tries == 1 else None
-        self.window.answered(kept.size, took)
+        self.window.answered(kept.entry.size, took)
         metrics.ROUND_TRIP.set(self.window.round_trip or 0.0)
-        self._forget(id)
+        self._shelf.note(books.heard(time.time(), self.window.round_trip))
         if outcome == "stored":
-            self._books.confirm()
+            self._settle(kept, books.confirm)
         else:
             reason = reason if _REASON.fullmatch(reason) else "other"
             log.warning("the processor rejected %s (%s)", id, reason)
-            self._books.reject(reason)
-        self._pump()
+            self._settle(kept, books.reject(reason))
 
-    def clear(self, reason: str) -> None:
-        for id in [*self._under_way, *self._waiting]:
-            self._forget(id)
-            self._books.drop(reason)
+    def _spoilt(self, kept: Kept) -> None:
+        """The receipt is of other bytes. To be sent again, but not at once: it would come back,
+        perhaps for ever, as fast as the link goes."""
+        metrics.MISMATCHES.inc()
+        log.warning("the receipt of %s has another digest; sending again", kept.entry.id)
+        kept.spoilt = True
+        pause = min(LONGEST_TIMEOUT, LEAST_TIMEOUT * 2 ** max(0, kept.tries - 1))
+        kept.due = time.monotonic() + pause
         self._set_timer()
+
+    def _settle(self, kept: Kept, entry: books.Entry) -> None:
+        self._shelf.settle(kept.entry, entry)
+        self._is_gone(kept.entry)
+        self._wanted.set()

@@ -150,15 +150,37 @@ class Settings(ServiceSettings):
         "once: publish and forget; receipt: send until the bucket has it",
         default="once",
     )
+    outbox_path: str = setting(
+        "OUTBOX_PATH",
+        text,
+        "folder for faces without receipt (DELIVERY=receipt); it must outlive the detector",
+        default=os.path.join(
+            os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "facepipe"
+        ),
+    )
     outbox_max_mb: int = setting(
         "OUTBOX_MAX_MB",
-        integer(1, 4096),
-        "megabytes of faces that may wait (in memory); the oldest go first",
-        default=64,
+        integer(1, 1_000_000),
+        "megabytes of faces that may wait; the oldest go first (at most 64 with DELIVERY=once)",
+        default=1000,
+    )
+    outbox_max_days: float = setting(
+        "OUTBOX_MAX_DAYS", number(0.001, 10_000), "days that a face may wait", default=7.0
     )
     outbox_window: int = setting(
         "OUTBOX_WINDOW", integer(1, 1000), "faces under way without receipt, at most", default=32
     )
+    outbox_order: str = setting(
+        "OUTBOX_ORDER",
+        choice("newest", "oldest"),
+        "which of the waiting faces is sent first",
+        default="newest",
+    )
+
+    @property
+    def outbox(self) -> Path:
+        """The database of this camera."""
+        return Path(self.outbox_path) / f"{self.camera_name}.db"
 
     @property
     def source(self) -> source.Source:

@@ -47,6 +47,8 @@ def _default(spec: Spec) -> str:
         return "the host's name"
     if isinstance(spec.default, bool):
         return f"`{spec.default:d}`"
+    if spec.name == "OUTBOX_PATH":
+        return "`~/.local/state/facepipe`"
     if spec.name == "CASCADE":
         return f"`{Path(spec.default).stem}`"
     return f"`{spec.default}`" if spec.default not in ("", None, ()) else "-"

@@ -117,7 +117,7 @@ def test_without_a_receipt_the_same_bytes_come_again_later_and_later(
     def on_third(message: MQTTMessage, copy: int) -> list[dict[str, Any]]:
         return [stored(message)] if copy >= 3 else []
 
-    env = {"OUTBOX_WINDOW": 1, "CAMERA_FPS": 1}
+    env = {"OUTBOX_WINDOW": 1, "OUTBOX_ORDER": "oldest"}
     with Processor(edge.port, on_third) as processor, start(edge, clip, **env) as service:
         until(lambda: books(service)["confirmed"] >= 1, 20)
         id = next(iter(processor.copies))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -20,6 +21,7 @@ NAMES = ("captured", "confirmed", "sent", "rejected", "dropped", "waiting")
 
 
 def detector(broker: Mosquitto, camera: object, **env: object) -> Service:
+    env.setdefault("OUTBOX_PATH", tempfile.mkdtemp(prefix="facepipe-test-outbox-"))
     return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=broker.port, **env)
 
 

@@ -1,0 +1,58 @@
+"""`python -m detector --outbox`: what waits, as a table, whether a detector runs or not."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+
+from common.clock import utc
+from common.settings import SettingsError
+from detector import age
+from detector.books import Books
+from detector.ledger import Ledger
+from detector.outbox import Damaged, Outbox, Unwritable
+from detector.settings import Settings
+
+
+def outbox(settings: Settings) -> int:
+    """Print what is in the outbox of this camera, and exit.
+
+    Raises:
+        SettingsError: there is no outbox.
+    """
+    path = settings.outbox
+    if not path.exists():
+        raise SettingsError([f"OUTBOX_PATH and CAMERA_NAME: there is no outbox {path}"])
+    books = Books()
+    books.load(Ledger(path.with_suffix(".books")).last)
+    try:
+        entries = Outbox(path, look_only=True).entries()
+    except (Damaged, Unwritable, sqlite3.Error) as error:
+        sys.stderr.write(f"detector: {path} cannot be read now: {error}\n")
+        return 1
+    facts = books.facts()
+    oldest = age.of(entries[0].boot, entries[0].ticks, entries[0].wall) if entries else None
+    rows = [
+        ("outbox", str(path)),
+        ("captured", facts["captured"]),
+        ("confirmed", facts["confirmed"]),
+        ("rejected", _by_reason(facts["rejected"])),
+        ("dropped", _by_reason(facts["dropped"])),
+        ("waiting", len(entries)),
+        ("bytes waiting", sum(entry.size for entry in entries)),
+        ("oldest waiting", "-" if oldest is None else f"{oldest:.0f} s"),
+        ("last receipt", _receipt(facts["last_receipt"])),
+        ("round trip", "-" if facts["round_trip"] is None else f"{facts['round_trip']:.3f} s"),
+    ]
+    sys.stdout.write("".join(f"{name:<16}{value}\n" for name, value in rows))
+    return 0
+
+
+def _by_reason(counts: dict[str, int]) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+    return f"{sum(counts.values())}" + (f" ({reasons})" if reasons else "")
+
+
+def _receipt(at: float | None) -> str:
+    return "-" if at is None else f"{utc(at)} ({time.time() - at:.0f} s ago)"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from demo import watch
+from demo.line import Line, Outage
 from demo.stack import DemoError, Stack
 
 CLIP = Path(__file__).with_name("clip.mp4")
@@ -44,6 +45,13 @@ def arguments() -> argparse.Namespace:
         help="play SOURCE to its end, wait until every face is in the bucket, print one line of"
         " JSON, exit (default: play it again and again until Ctrl-C)",
     )
+    parser.add_argument(
+        "--outage",
+        type=float,
+        metavar="SECONDS",
+        help="cut the link between forwarder and cloud for so long, 5 s after the first face, and"
+        " watch the outbox fill and drain",
+    )
     return parser.parse_args()
 
 
@@ -52,7 +60,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with Stack(options.data.resolve(), _absolute(options.camera), options.once) as stack:
-            return _play_once(stack) if options.once else _play_on(stack)
+            outage = Outage(stack, options.outage) if options.outage else None
+            return _play_once(stack, outage) if options.once else _play_on(stack, outage)
     except KeyboardInterrupt:
         print("\nstopped; the bucket stays", file=sys.stderr)
         return 0
@@ -66,7 +75,7 @@ def _absolute(camera: str) -> str:
     return str(Path(camera).resolve()) if Path(camera).exists() else camera
 
 
-def _play_on(stack: Stack) -> int:
+def _play_on(stack: Stack, outage: Outage | None) -> int:
     arrivals = watch.Arrivals(stack.ports["cloud"])
     stack.start_detector()
     print(f"""\
@@ -77,19 +86,19 @@ What each service says of itself:""")
         print(f"  {name:<10} http://127.0.0.1:{stack.ports[name]}/healthz and /metrics")
     print(f"Brokers: edge 127.0.0.1:{stack.ports['edge']}, cloud 127.0.0.1:{stack.ports['cloud']}")
     print(f"Logs: {stack.logs}\nCtrl-C ends it.\n")
-    line = _Line(stack, arrivals)
+    line = Line(arrivals, outage)
     while True:
         stack.check()
         line.show(watch.books(stack.ports["detector"]))
         time.sleep(0.5)
 
 
-def _play_once(stack: Stack) -> int:
+def _play_once(stack: Stack, outage: Outage | None) -> int:
     before = watch.faces_in(stack.bucket)
     arrivals = watch.Arrivals(stack.ports["cloud"])
     began = time.monotonic()
     detector = stack.start_detector()
-    line = _Line(stack, arrivals)
+    line = Line(arrivals, outage)
     books = _until_settled(stack, line.show)
     stored = len(watch.faces_in(stack.bucket) - before)
     line.end()
@@ -126,42 +135,6 @@ def _until_settled(stack: Stack, show: Callable[[watch.Books], None]) -> watch.B
         elif time.monotonic() - moved_at > STALLED_AFTER:
             raise DemoError(f"nothing moves any more: {books}; see {stack.logs}")
         time.sleep(0.1)
-
-
-class _Line:
-    """The live line: rewritten in a terminal, now and then a new one elsewhere."""
-
-    def __init__(self, stack: Stack, arrivals: watch.Arrivals) -> None:
-        self._arrivals = arrivals
-        self._stack = stack
-        self._history: list[tuple[float, int]] = []
-        self._shown_at = float("-inf")
-        self._live = sys.stderr.isatty()
-        self._earlier: int | None = None  # faces in the books of earlier runs
-
-    def show(self, books: watch.Books) -> None:
-        now, stored = time.monotonic(), len(self._arrivals.keys)
-        if self._earlier is None and books.captured:
-            self._earlier = books.captured - books.waiting - stored
-        captured = books.captured - (self._earlier or 0)
-        self._history = [entry for entry in self._history if now - entry[0] < 5] + [(now, stored)]
-        if now - self._shown_at < (0.2 if self._live else 5.0):
-            return
-        self._shown_at = now
-        span = now - self._history[0][0]
-        rate = (stored - self._history[0][1]) / span if span else 0.0
-        median = self._arrivals.median
-        took = "-" if median is None else f"{median * 1000:.0f} ms"
-        text = (
-            f"captured {captured}   in the bucket {stored}   waiting {books.waiting}"
-            f"   {rate:.1f} faces/s   frame to bucket {took}"
-        )
-        sys.stderr.write(f"\r{text:<100}" if self._live else f"{text}\n")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._live:
-            sys.stderr.write("\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from demo.link import Link
+
 ROOT = Path(__file__).parents[1]
 BUCKET = "faces"
 DEVICE = "demo"
@@ -80,7 +82,7 @@ class Stack:
         self.credentials = "demo", secrets.token_hex(16)
         self.ports = {
             name: free_port()
-            for name in ("edge", "cloud", "store", "detector", "forwarder", "processor")
+            for name in ("edge", "cloud", "link", "store", "detector", "forwarder", "processor")
         }
 
     def __enter__(self) -> Stack:
@@ -100,6 +102,7 @@ class Stack:
             # Its log would have a line per packet; a broker that fails to start says so anyway.
             command = [sys.executable, "-m", "iotcore", "--log-level", "CRITICAL"]
             self._run(f"{side} broker", [*command, "--config", str(config)], {})
+        self.link = Link(self.ports["link"], self.ports["cloud"])
         key_id, secret = self.credentials
         self._run(
             "store",
@@ -123,7 +126,7 @@ class Stack:
             DEVICE=DEVICE,
             MQTT_PORT=self.ports["edge"],
             CLOUD_HOST="127.0.0.1",
-            CLOUD_PORT=self.ports["cloud"],
+            CLOUD_PORT=self.ports["link"],
         )
 
     def start_detector(self) -> Part:

@@ -83,6 +83,16 @@ def test_once_with_nothing_to_be_found_ends_just_as_well(tmp_path: Path) -> None
     assert (result["captured"], result["stored"]) == (0, 0)
 
 
+def test_an_outage_of_the_link_delays_faces_and_loses_none(tmp_path: Path) -> None:
+    ended = demo("--once", "--outage", 3, "--data", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout.splitlines()[-1])
+    assert result["captured"] == result["stored"] == len(list(objects(tmp_path))) > 100
+    assert "LINK CUT" in ended.stderr
+    (log,) = (tmp_path / ".logs").glob("forwarder.log")
+    assert "closed); trying again" in log.read_text() or "lost); trying again" in log.read_text()
+
+
 def test_once_without_its_camera_says_why_and_fails(tmp_path: Path) -> None:
     ended = demo("--once", "--camera", tmp_path / "nothing.mp4", "--data", tmp_path / "data")
     assert ended.returncode != 0

@@ -20,7 +20,7 @@ METADATA_LIMIT = 2000  # bytes; S3 takes 2 KB of user metadata per object
 _NUMBER = r"-?[0-9]{1,9}(\.[0-9]{1,6})?"
 _BOX = re.compile(r"-?[0-9]{1,6},-?[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}")
 FACTS: dict[str, re.Pattern[str]] = {
-    "id": re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}"),
+    "id": re.compile(r"(?!rejected\Z)[A-Za-z0-9][A-Za-z0-9_-]{7,63}"),
     "device": NAME,
     "camera": NAME,
     "captured": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII),

@@ -24,6 +24,9 @@ from common.workers import Workers
 log = logging.getLogger(__name__)
 
 TAKEN_OVER_PAUSE = 30.0  # seconds; two with one client id would else end each other for ever
+SHORT, FLAPS = 20.0, 3  # seconds of a short connection; so many in a row are a trouble of its own
+
+SEND_RETAINED, NEVER_SEND_RETAINED = 0, 2  # Retain Handling: MQTT 5, section 3.8.3.1
 
 Ack = Callable[[], None]
 
@@ -53,6 +56,8 @@ class Link:
         self._connection: Connection | None = None
         self._backoff = backoff or Backoff()
         self._up_since = 0.0
+        self._shorts = 0  # connections in a row that did not last
+        self._lasts: asyncio.TimerHandle | None = None
         self._leaving = False
         self._trouble = Trouble(log, str(broker))
         metrics.CONNECTED.labels(broker.name).set(0)
@@ -62,11 +67,18 @@ class Link:
     def _check(self) -> str:
         return f"{self.broker.name}_broker"
 
-    def subscribe_to(self, topic: str) -> None:
-        """Take what is published on `topic` from the next connection on."""
+    def subscribe_to(self, topic: str, retained: bool = True) -> None:
+        """Take what is published on `topic` from the next connection on.
+
+        `retained`: also what is retained there, anew with each connection.
+        """
         # The broker refuses "no local" on shared subscriptions: MQTT 5, section 3.8.3.1.
-        shared = topic.startswith("$share/")
-        options = SubscribeOptions(qos=self.qos, noLocal=not shared, retainAsPublished=True)
+        options = SubscribeOptions(
+            qos=self.qos,
+            noLocal=not topic.startswith("$share/"),
+            retainAsPublished=True,
+            retainHandling=SEND_RETAINED if retained else NEVER_SEND_RETAINED,
+        )
         self.topics.append((topic, options))
 
     async def keep_up(self) -> None:
@@ -101,15 +113,48 @@ class Link:
             raise connection.closed.result()
         self._connection = connection
         self._up_since = time.monotonic()
-        self._trouble.end("connected")
-        self._health.check(self._check, None)
+        if self._shorts < FLAPS:
+            self._well()
+        else:  # it has to last, this time, before it is said to be well
+            self._look_later(SHORT)
         metrics.CONNECTED.labels(self.broker.name).set(1)
         metrics.CONNECTIONS.labels(self.broker.name).inc()
         for call in self.on_up:
             call()
 
+    def _look_later(self, seconds: float) -> None:
+        if self._lasts is None:
+            self._lasts = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Has the connection of now lasted?"""
+        self._lasts = None
+        missing = SHORT - (time.monotonic() - self._up_since)
+        if self.up and missing <= 0:
+            self._well()
+        elif self.up:
+            self._look_later(missing)
+
+    def _well(self) -> None:
+        self._trouble.end("connected")
+        self._health.check(self._check, None)
+
+    def _flapping(self, failure: ConnectionFailed) -> ConnectionFailed:
+        """Tell a connection that never lasts from one that was lost."""
+        lasted = time.monotonic() - self._up_since
+        self._shorts = self._shorts + 1 if lasted < SHORT else 0
+        if self._shorts < FLAPS:
+            return failure
+        text = (
+            f"its connections end within seconds: {failure};"
+            f" is there another client with the id {self._client_id!r}?"
+        )
+        return ConnectionFailed("flapping", text)
+
     def _lost(self, failure: ConnectionFailed) -> None:
         was_up, self._connection = self._connection is not None, None
+        if was_up and failure.reason != "taken_over":
+            failure = self._flapping(failure)
         self._trouble.begin(failure.reason, str(failure))
         self._health.check(self._check, failure.reason)
         metrics.CONNECTED.labels(self.broker.name).set(0)

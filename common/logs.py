@@ -47,7 +47,27 @@ class Trouble:
             self._log.info("%s: %s", self._thing, text)
         else:
             away = time.monotonic() - self._since
-            self._log.info(
-                "%s: %s, after %.0f s and %d tries", self._thing, text, away, self._tries
-            )
+            tries = "1 try" if self._tries == 1 else f"{self._tries} tries"
+            self._log.info("%s: %s, after %.1f s and %s", self._thing, text, away, tries)
         self.reason = None
+
+
+class Seldom:
+    """What may come a thousand times, said the first time, and then once a minute with a count."""
+
+    EVERY = 60.0  # seconds
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said: dict[str, tuple[float, int]] = {}  # by kind: when, and how often since
+
+    def warn(self, kind: str, text: str) -> None:
+        """`kind` is a short fixed word; of each kind the text of the moment is said."""
+        at, unsaid = self._said.get(kind, (float("-inf"), 0))
+        now = time.monotonic()
+        if now - at < self.EVERY:
+            self._said[kind] = (at, unsaid + 1)
+            return
+        self._said[kind] = (now, 0)
+        more = f"; {unsaid} more of this kind in the last {now - at:.0f} s" if unsaid else ""
+        self._log.warning("%s (%s)%s", text, kind, more)

@@ -18,12 +18,14 @@ from typing import Any, TypeVar
 
 from common import __version__, web
 from common.broker import Broker
+from common.early import release_signals
 from common.health import Health, watch
 from common.logs import configure
 from common.settings import (
     SettingsError,
     choice,
     file,
+    host,
     integer,
     name,
     read,
@@ -31,6 +33,7 @@ from common.settings import (
     shown,
     specs,
     text,
+    topic,
 )
 
 log = logging.getLogger(__name__)
@@ -59,13 +62,13 @@ class ServiceSettings:
 
     device: str = setting("DEVICE", name, "name of this box, in topics and keys", default=HOST)
     mqtt_host: str = setting(
-        "MQTT_HOST", text, "host name of the broker on this side", default="127.0.0.1"
+        "MQTT_HOST", host, "host name of the broker on this side", default="127.0.0.1"
     )
     mqtt_port: int = setting(
         "MQTT_PORT", integer(1, 65535), "its port; 1883 plain, 8883 TLS", default=1883
     )
     mqtt_topic: str = setting(
-        "MQTT_TOPIC", text, "topic of the faces, and root of all others", default="faces"
+        "MQTT_TOPIC", topic, "topic of the faces, and root of all others", default="faces"
     )
     mqtt_qos: int = setting("MQTT_QOS", integer(0, 1), "QoS of the faces, 0 or 1", default=0)
     mqtt_username: str = setting("MQTT_USERNAME", text, "user name at the broker", default="")
@@ -78,7 +81,7 @@ class ServiceSettings:
     mqtt_cert: str = setting("MQTT_CERT", file, "own certificate (PEM file)", default="")
     mqtt_key: str = setting("MQTT_KEY", file, "its key (PEM file)", default="")
     http_host: str = setting(
-        "HTTP_HOST", text, "address for /healthz and /metrics", default="127.0.0.1"
+        "HTTP_HOST", host, "address for /healthz and /metrics", default="127.0.0.1"
     )
     http_port: int = http_port(0)
     log_level: str = setting(
@@ -102,11 +105,6 @@ class ServiceSettings:
         )
 
     def problems(self) -> Iterator[str]:
-        if not re.fullmatch(r"[^+#/$\0][^+#\0]*", self.mqtt_topic) or len(self.mqtt_topic) > 200:
-            yield (
-                "MQTT_TOPIC is a topic, not a filter, and does not begin with / or $"
-                f" (it is {self.mqtt_topic!r})"
-            )
         if self.mqtt_password and not self.mqtt_username:
             yield "MQTT_PASSWORD needs MQTT_USERNAME"
         yield from self.broker("own").problems("MQTT")
@@ -195,6 +193,7 @@ async def _run(service: str, settings: S, body: Callable[[S, Service], Awaitable
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, state, number)
+    release_signals()
     server = web.serve(settings.http_host, settings.http_port, service, state.health)
     log.info("facepipe %s; settings: %s", __version__, shown(settings))
     log.info("health and metrics on http://%s:%d", *server.server_address[:2])

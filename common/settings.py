@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,6 +100,8 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
             raise ValueError(f"cannot be read from {spec.name}_FILE={file}: {error}") from None
         if not text:
             raise ValueError(f"is empty in the file that {spec.name}_FILE={file} names")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("is no valid UTF-8")
     if not text:
         if spec.required:
             raise ValueError(f"is not set: {spec.meaning}")
@@ -130,13 +131,13 @@ def _show(spec: Spec, value: Any) -> str:
 
 def starred(url: str) -> str:
     """A URL with its user, password and query starred; any other text as it is."""
-    parts = urllib.parse.urlsplit(url)
-    if not parts.scheme or not parts.netloc:
+    scheme, mark, rest = url.partition("://")
+    if not mark:
         return url
-    host = parts.netloc.rpartition("@")[2]
-    user = "***@" if "@" in parts.netloc else ""
-    query = "?***" if parts.query else ""
-    return f"{parts.scheme}://{user}{host}{parts.path}{query}"
+    # Up to the last @: a password may hold / ? or #, which a parser would take for its end.
+    _, at, rest = rest.rpartition("@")
+    address, query, _ = rest.partition("?")
+    return f"{scheme}://{'***@' if at else ''}{address}{'?***' if query else ''}"
 
 
 # Parsers: each takes the text of a variable, and raises ValueError with the end of a sentence
@@ -158,13 +159,10 @@ def integer(low: int, high: int) -> Parser:
 
 def number(low: float, high: float) -> Parser:
     def parse(value: str) -> float:
-        try:
-            result = float(value)
-        except ValueError:
-            result = float("nan")
-        if not low <= result <= high:  # false for nan, too
+        plain = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", value)
+        if plain is None or not low <= float(value) <= high:
             raise ValueError(f"must be a number from {low:g} to {high:g}")
-        return result
+        return float(value)
 
     return parse
 
@@ -184,6 +182,24 @@ def choice(*options: str) -> Parser:
         return value
 
     return parse
+
+
+def host(value: str) -> str:
+    """A host name or address: not what only a resolver would find out, after many tries."""
+    if not re.fullmatch(
+        r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", value
+    ):
+        raise ValueError("must be a host name or an address")
+    return value
+
+
+def topic(value: str) -> str:
+    """A topic to publish on: MQTT 5, section 4.7; $ is for the broker's own."""
+    if not re.fullmatch(r"[^+#/$\0][^+#\0]*", value) or len(value.encode()) > 200:
+        raise ValueError(
+            "must be a topic: no + or #, not beginning with / or $, and 200 bytes at most"
+        )
+    return value
 
 
 def file(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,8 +57,11 @@ def serve(host: str, port: int, service: str, health: Health) -> ThreadingHTTPSe
         }
         return json.dumps(report).encode() + b"\n"
 
+    class _Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = _Server((host, port), Handler)
     except OSError as error:
         raise SettingsError(
             [f"HTTP_HOST and HTTP_PORT: cannot listen on {host}:{port}: {error.strerror or error}"]

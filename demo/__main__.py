@@ -57,7 +57,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         with Stack(options.data.resolve(), _absolute(options.camera), options.once) as stack:
             outage = Outage(stack, options.outage) if options.outage else None
@@ -86,7 +87,7 @@ What each service says of itself:""")
         print(f"  {name:<10} http://127.0.0.1:{stack.ports[name]}/healthz and /metrics")
     print(f"Brokers: edge 127.0.0.1:{stack.ports['edge']}, cloud 127.0.0.1:{stack.ports['cloud']}")
     print(f"Logs: {stack.logs}\nCtrl-C ends it.\n")
-    line = Line(arrivals, outage)
+    line = Line(stack, arrivals, outage)
     while True:
         stack.check()
         line.show(watch.books(stack.ports["detector"]))
@@ -98,7 +99,7 @@ def _play_once(stack: Stack, outage: Outage | None) -> int:
     arrivals = watch.Arrivals(stack.ports["cloud"])
     began = time.monotonic()
     detector = stack.start_detector()
-    line = Line(arrivals, outage)
+    line = Line(stack, arrivals, outage)
     books = _until_settled(stack, line.show)
     stored = len(watch.faces_in(stack.bucket) - before)
     line.end()
@@ -133,7 +134,8 @@ def _until_settled(stack: Stack, show: Callable[[watch.Books], None]) -> watch.B
         if books != last:
             last, moved_at = books, time.monotonic()
         elif time.monotonic() - moved_at > STALLED_AFTER:
-            raise DemoError(f"nothing moves any more: {books}; see {stack.logs}")
+            text = f"{books.waiting} of {books.captured} faces wait, and nothing moves any more"
+            raise DemoError(f"{text}; see {stack.logs}")
         time.sleep(0.1)
 
 

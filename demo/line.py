@@ -45,7 +45,8 @@ def _time(seconds: float) -> str:
 class Line:
     """The live line: rewritten in a terminal, now and then a new one elsewhere."""
 
-    def __init__(self, arrivals: watch.Arrivals, outage: Outage | None) -> None:
+    def __init__(self, stack: Stack, arrivals: watch.Arrivals, outage: Outage | None) -> None:
+        self._detector = stack.ports["detector"]
         self._arrivals = arrivals
         self._outage = outage
         self._history: list[tuple[float, int]] = []
@@ -74,6 +75,8 @@ class Line:
             f"captured {captured}   in the bucket {stored}   waiting {books.waiting}"
             f"   {rate:.1f} faces/s   frame to bucket {took}{link}"
         )
+        if not rate and (troubles := watch.troubles(self._detector)):
+            text += f"   ({troubles})"
         sys.stderr.write(f"\r{text:<120}" if self._live else f"{text}\n")
         sys.stderr.flush()
 

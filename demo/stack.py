@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import secrets
 import signal
@@ -96,6 +97,11 @@ class Stack:
     def _start(self) -> None:
         self.bucket.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
+        self._lock = (self.logs / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(f"another demo uses {self._data}: choose another --data") from None
         for side in ("edge", "cloud"):
             config = self.logs / f"{side}-broker.toml"
             config.write_text(_BROKER.format(port=self.ports[side]))
@@ -188,6 +194,8 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         """Stop the last one first, the camera's, so that what is on its way arrives."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave parts running
         for part in reversed(self._parts):
             if part.process.poll() is None:
                 part.process.send_signal(signal.SIGTERM)

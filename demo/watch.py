@@ -19,8 +19,9 @@ RECENT = 200  # faces over which the median is taken
 
 @dataclasses.dataclass(frozen=True)
 class Books:
-    """The detector's books, from its /metrics."""
+    """The detector's books, and how far its camera is, from its /metrics."""
 
+    frames: int = 0
     captured: int = 0
     confirmed: int = 0
     rejected: int = 0
@@ -54,6 +55,7 @@ def books(port: int) -> Books:
     sums = _metrics(port)
     prefix = "facepipe_detector_faces_"
     return Books(
+        frames=int(sums.get("facepipe_detector_frames_total", 0)),
         captured=int(sums.get(f"{prefix}captured_total", 0)),
         confirmed=int(sums.get(f"{prefix}confirmed_total", 0)),
         rejected=int(sums.get(f"{prefix}rejected_total", 0)),
@@ -61,6 +63,16 @@ def books(port: int) -> Books:
         waiting=int(sums.get(f"{prefix}waiting", 0)),
         ended=bool(sums.get("facepipe_detector_camera_ended", 0)),
     )
+
+
+def troubles(port: int) -> str:
+    """What the detector says is wrong, in its own reason words; empty when it is well."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+            reasons = json.load(answer)["reasons"]
+    except (OSError, ValueError):
+        return ""
+    return ", ".join(f"{check.replace('_', ' ')} {reason}" for check, reason in reasons.items())
 
 
 class Arrivals:

@@ -16,6 +16,7 @@ from paho.mqtt.client import MQTTMessage
 from common import clock
 from common.face import Face
 from common.link import Ack, Link
+from common.logs import Seldom
 from detector import age, books, metrics
 from detector.delivery import ROOM
 from detector.outbox import Entry, Picture
@@ -58,6 +59,7 @@ class Receipts:
         self._bytes_under_way = 0
         self._cache: dict[str, Picture] = {}
         self._cached = 0
+        self._seldom = Seldom(log)
         self._timer: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self.window = window
@@ -177,7 +179,7 @@ class Receipts:
         packet = len(picture.png) + len(properties.pack()) + len(self._topic) + HEADER
         if packet > self._link.max_packet:
             # The broker would end the connection, and so hold up all the others.
-            log.error("the broker takes no face of %d bytes (too_large)", packet)
+            self._seldom.warn("too_large", f"the broker takes no face of {packet} bytes")
             self._settle(kept, books.drop("too_large"))
             return
         kept.tries += 1
@@ -241,7 +243,7 @@ class Receipts:
             if outcome not in ("stored", "rejected"):
                 raise ValueError(outcome)
         except (ValueError, TypeError, KeyError):
-            log.warning("a receipt cannot be read: %r", message.payload[:80])
+            self._seldom.warn("unreadable", f"a receipt cannot be read: {message.payload[:80]!r}")
             return
         kept = self._kept.get(id)
         if kept is None:
@@ -257,14 +259,15 @@ class Receipts:
             self._settle(kept, books.confirm)
         else:
             reason = reason if _REASON.fullmatch(reason) else "other"
-            log.warning("the processor rejected %s (%s)", id, reason)
+            self._seldom.warn(reason, f"the processor rejected {id}")
             self._settle(kept, books.reject(reason))
 
     def _spoilt(self, kept: Kept) -> None:
         """The receipt is of other bytes. To be sent again, but not at once: it would come back,
         perhaps for ever, as fast as the link goes."""
         metrics.MISMATCHES.inc()
-        log.warning("the receipt of %s has another digest; sending again", kept.entry.id)
+        text = f"the receipt of {kept.entry.id} has another digest; sending again"
+        self._seldom.warn("mismatch", text)
         kept.spoilt = True
         pause = min(LONGEST_TIMEOUT, LEAST_TIMEOUT * 2 ** max(0, kept.tries - 1))
         kept.due = time.monotonic() + pause

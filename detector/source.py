@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import urllib.parse
 from pathlib import Path
 
 from common.settings import starred
@@ -52,8 +53,17 @@ def shown(camera: str) -> str:
     return f"{scheme}://{host}/***" if "=" in path else f"{scheme}://{rest}"
 
 
+def _host(url: str) -> str | None:
+    try:
+        return urllib.parse.urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
 def problem(source: Source) -> str | None:
     """Why a file or folder cannot be a camera; None for what may still come, such as a webcam."""
+    if source.kind == "stream" and not _host(source.address):
+        return f"is a URL without a host that can be read: {shown(source.address)}"
     if source.live:
         return None
     path = Path(source.address)

@@ -1,6 +1,10 @@
-from common.service import main
-from forwarder import __doc__ as about
-from forwarder.relay import run
-from forwarder.settings import Settings
+from common.early import hold_signals
 
-main("forwarder", about or "", Settings, run)
+if __name__ == "__main__":
+    hold_signals()
+    from common.service import main
+    from forwarder import __doc__ as about
+    from forwarder.relay import run
+    from forwarder.settings import Settings
+
+    main("forwarder", about or "", Settings, run)

@@ -19,6 +19,7 @@ from forwarder import metrics
 from forwarder.settings import Settings
 
 RECEIPTS_MAX = 1024 * 1024  # bytes of receipts, and of status, that may wait
+STATUS_MAX = 16 * 1024  # bytes of one, with its properties: they are all kept, to be told anew
 STATUS_TOPICS_MAX = 200  # services of one box
 
 
@@ -38,7 +39,8 @@ class Relay:
         self.own_status = status.Status(
             cloud, status.topic(root, device, "forwarder", "main"), health, self._facts
         )
-        edge.subscribe_to(root)
+        # A retained face would come again, as a new one, with each connection.
+        edge.subscribe_to(root, retained=False)
         edge.subscribe_to(f"{self._status_root}#")
         edge.on_message = self._from_edge
         edge.manual_ack = True
@@ -76,8 +78,11 @@ class Relay:
         parcel = _parcel(message, message.topic, "status", ack)
         parcel.key = message.topic
         parcel.retain = True
-        if message.topic in self._statuses or len(self._statuses) < STATUS_TOPICS_MAX:
-            self._statuses[message.topic] = parcel
+        known = message.topic in self._statuses
+        if parcel.size > STATUS_MAX or (not known and len(self._statuses) >= STATUS_TOPICS_MAX):
+            parcel.settled("too_large")
+            return
+        self._statuses[message.topic] = parcel
         self._status_up.put(parcel)
 
     def _repeat_statuses(self) -> None:

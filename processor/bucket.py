@@ -35,10 +35,18 @@ _BY_CODE = {
     "InvalidDigest": "altered",
     "XAmzContentSHA256Mismatch": "altered",
     "XAmzContentChecksumMismatch": "altered",
+    # About this one object; all else that a store may say is about the store, and faces are held.
+    "EntityTooLarge": "refused",
+    "InvalidArgument": "refused",
+    "KeyTooLong": "refused",
+    "KeyTooLongError": "refused",
+    "MetadataTooLarge": "refused",
+    "RequestHeaderSectionTooLarge": "refused",
 }
 _BY_STATUS = {
     401: "denied",
     403: "denied",
+    404: "no_bucket",
     408: "timeout",
     409: "server",  # another operation on the bucket is under way
     429: "slow_down",
@@ -83,7 +91,7 @@ class Bucket:
         """
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         try:
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._settings.bucket,
                 Key=key,
                 Body=body,
@@ -91,6 +99,9 @@ class Bucket:
                 Metadata=metadata,
                 ChecksumSHA256=digest,
             )
+            if "ETag" not in answer:
+                text = "it answers, but not as S3 does: no ETag"
+                raise StoreError("not_s3", f"COS_ENDPOINT={self._settings.endpoint}: {text}")
         except ClientError as error:
             failure = self._answered(error)
             if failure.reason == "denied" and self._tokens is not None:
@@ -121,8 +132,8 @@ class Bucket:
         answer = error.response.get("Error", {})
         code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        server = "server" if status >= 500 or status == 0 else "refused"
-        reason = _BY_CODE.get(code) or _BY_STATUS.get(status) or server
+        other = "server" if status >= 500 or status == 0 else "not_s3"
+        reason = _BY_CODE.get(code) or _BY_STATUS.get(status) or other
         return StoreError(reason, self._sentence(reason, status, code, message))
 
     def _sentence(self, reason: str, status: int, code: str, message: str) -> str:
@@ -130,7 +141,7 @@ class Bucket:
         said = f"the store says {status} {code} {message}".rstrip()
         if reason == "no_bucket":
             return f"there is no bucket COS_BUCKET={settings.bucket} at {settings.endpoint}; {said}"
-        if reason == "refused":
+        if reason in ("refused", "not_s3"):
             return f"COS_ENDPOINT={settings.endpoint} does not take a PUT; {said}"
         if reason == "denied" and code == "InvalidAccessKeyId":
             return f"COS_ACCESS_KEY_ID is not known; {said}"

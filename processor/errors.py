@@ -11,7 +11,7 @@ class StoreError(Exception):
     """A request to the store failed.
 
     reason: slow_down, timeout, unreachable, server, altered, clock, token: may mend itself;
-        denied, no_bucket: a person may have to; refused: this one request is not liked.
+        denied, no_bucket, not_s3: a person may have to; refused: this one request is not liked.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -20,4 +20,4 @@ class StoreError(Exception):
 
 
 #: At start-up, these end the service: only a person can mend them.
-FOR_A_PERSON = ("denied", "no_bucket", "refused")
+FOR_A_PERSON = ("denied", "no_bucket", "not_s3", "refused")

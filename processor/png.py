@@ -46,9 +46,9 @@ def check(data: bytes) -> tuple[int, int]:
     kind, body = next(chunks)
     if kind != b"IHDR" or len(body) != 13:
         raise BadImage("bad_structure", "it does not begin with an IHDR chunk of 13 bytes")
-    width, height, raw = _dimensions(bytes(body))
+    width, height, passes = _dimensions(bytes(body))
     needs_palette = body[9] == 3
-    image = _ImageData(raw)
+    image = _ImageData(passes)
     before = kind
     for kind, body in chunks:
         if kind == b"IDAT":
@@ -98,8 +98,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     raise BadImage("truncated", "it has no end")
 
 
-def _dimensions(header: bytes) -> tuple[int, int, int]:
-    """Width, height, and the length of the image data when inflated."""
+def _dimensions(header: bytes) -> tuple[int, int, list[tuple[int, int]]]:
+    """Width, height, and of each pass its rows and the bytes of each, filter type included."""
     width, height, depth, colour, method, filters, interlace = struct.unpack(">IIBBBBB", header)
     if depth not in _DEPTHS.get(colour, ()) or method or filters or interlace > 1:
         raise BadImage("bad_structure", "its header holds values that PNG does not know")
@@ -107,21 +107,23 @@ def _dimensions(header: bytes) -> tuple[int, int, int]:
         raise BadImage("dimensions", f"{width} x {height} pixels; {MAX_PIXELS} at most are taken")
     bits = depth * _CHANNELS[colour]
     passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
-    raw = 0
+    found = []
     for column, row, across, down in passes:
         columns = -(-(width - column) // across) if width > column else 0
         rows = -(-(height - row) // down) if height > row else 0
         if columns and rows:
-            raw += rows * (1 + (columns * bits + 7) // 8)
-    return width, height, raw
+            found.append((rows, 1 + (columns * bits + 7) // 8))
+    return width, height, found
 
 
 class _ImageData:
     """Inflates the IDAT chunks and counts, a step at a time, so that a bomb costs no memory."""
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, passes: list[tuple[int, int]]) -> None:
         self._inflater = zlib.decompressobj()
-        self._expected = expected
+        self._expected = sum(rows * length for rows, length in passes)
+        self._rows = iter([length for rows, length in passes for length in [length] * rows])
+        self._next_row = 0  # where in the image data the next row begins
         self._count = 0
         self.begun = False
 
@@ -144,13 +146,22 @@ class _ImageData:
 
     def _inflate(self, piece: bytes | memoryview) -> int:
         try:
-            size = len(self._inflater.decompress(piece, _STEP))
+            data = self._inflater.decompress(piece, _STEP)
         except zlib.error as error:
             text = f"its image data cannot be inflated: {error}"
             raise BadImage("bad_data", text) from None
-        self._count += size
+        self._check_filters(data)
+        self._count += len(data)
         if self._count > self._expected:
             raise BadImage(
                 "bad_data", f"its image data is more than the {self._expected} bytes of its header"
             )
-        return size
+        return len(data)
+
+    def _check_filters(self, data: bytes) -> None:
+        """Each row begins with its filter type, 0 to 4 (9.2)."""
+        end = min(self._count + len(data), self._expected)
+        while self._next_row < end:
+            if data[self._next_row - self._count] > 4:
+                raise BadImage("bad_data", "a row has a filter that PNG does not know")
+            self._next_row += next(self._rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import time
@@ -11,20 +10,18 @@ from collections import OrderedDict
 from typing import Any
 
 from paho.mqtt.client import MQTTMessage
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from common import status
 from common.backoff import Backoff
-from common.clock import utc
 from common.face import CONTENT_TYPE
 from common.health import Health
 from common.link import Ack, Link
-from common.logs import Trouble
+from common.logs import Seldom, Trouble
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
 from common.workers import Workers
 from processor import keys, metrics
+from processor.answers import Answers, Receipt, receipt
 from processor.bucket import Bucket
 from processor.errors import FOR_A_PERSON, StoreError
 from processor.judge import Arrival, Verdict, judge
@@ -42,15 +39,16 @@ class Store:
     def __init__(self, settings: Settings, link: Link, bucket: Bucket, health: Health) -> None:
         self._settings = settings
         self._root = settings.mqtt_topic
-        self._link = link
+        self._answers = Answers(link, self._root)
         self._bucket = bucket
         self._health = health
         self._trouble = Trouble(log, f"bucket {settings.bucket}")
         self._workers = Workers("put", settings.uploads)
+        self._seldom = Seldom(log)
         self._in_hand: dict[asyncio.Task[None], int] = {}
         self._names: set[_Name] = set()
         self._failing: set[str] = set()  # keys that the store has not taken at the first try
-        self._answered: OrderedDict[_Name, dict[str, str | None]] = OrderedDict()
+        self._answered: OrderedDict[_Name, Receipt] = OrderedDict()
         self._bytes = 0
         link.on_message = self._take
         link.manual_ack = True
@@ -90,7 +88,7 @@ class Store:
             await self._keep(arrival, verdict)
         elif name in self._answered:
             metrics.DUPLICATES.inc()
-            self._answer(arrival, verdict, self._answered[name])
+            self._answers.answer(arrival, verdict, self._answered[name])
         elif name in self._names:
             metrics.DUPLICATES.inc()  # whoever has it in hand will answer
         else:
@@ -104,7 +102,7 @@ class Store:
                 if len(self._answered) > REMEMBERED:
                     self._answered.popitem(last=False)
 
-    async def _keep(self, arrival: Arrival, verdict: Verdict) -> dict[str, str | None] | None:
+    async def _keep(self, arrival: Arrival, verdict: Verdict) -> Receipt | None:
         """Store or reject, then answer; None when neither was possible."""
         key = keys.key(self._settings.key_template, verdict.facts, verdict.captured)
         if verdict.reason is None:
@@ -116,25 +114,25 @@ class Store:
             return await self._reject(arrival, verdict)
         metrics.STORED.inc()
         metrics.STORED_BYTES.inc(len(arrival.payload))
-        self._announce(key, verdict, len(arrival.payload))
-        return self._answer(arrival, verdict, _receipt(verdict, "stored", key))
+        self._answers.announce(key, verdict, len(arrival.payload))
+        return self._answers.answer(arrival, verdict, receipt(verdict, "stored", key))
 
-    async def _reject(self, arrival: Arrival, verdict: Verdict) -> dict[str, str | None] | None:
+    async def _reject(self, arrival: Arrival, verdict: Verdict) -> Receipt | None:
         reason = verdict.reason or ""
         facts = verdict.facts
         key = keys.rejected(facts["device"], reason, facts["id"])
         kept = {name: facts[name] for name in ("id", "device", "camera", "captured")}
-        log.warning("rejected a message on %s: %s (%s)", arrival.topic, verdict.text, reason)
+        self._seldom.warn(reason, f"rejected a message on {arrival.topic!r}: {verdict.text}")
         try:
             await self._put(
                 key, arrival.payload, "application/octet-stream", {**kept, "reason": reason}
             )
         except StoreError as error:
-            log.error("not even a copy can be kept: %s (%s)", error, error.reason)
+            self._seldom.warn("not_kept", f"not even a copy can be kept: {error}")
             metrics.DROPPED.labels(error.reason).inc()
             return None
         metrics.REJECTED.labels(reason).inc()
-        return self._answer(arrival, verdict, _receipt(verdict, "rejected", key))
+        return self._answers.answer(arrival, verdict, receipt(verdict, "rejected", key))
 
     async def _put(self, key: str, body: bytes, kind: str, metadata: dict[str, str]) -> None:
         """Put until it is there.
@@ -165,32 +163,6 @@ class Store:
                     self._health.check("bucket", None)
                 return
 
-    def _announce(self, key: str, verdict: Verdict, size: int) -> None:
-        stored = {
-            "key": key,
-            **verdict.facts,
-            "sha256": verdict.sha256,
-            "bytes": size,
-            "stored": utc(time.time()),
-        }
-        self._link.publish(f"{self._root}/stored", _json(stored), qos=0)
-
-    def _answer(
-        self, arrival: Arrival, verdict: Verdict, receipt: dict[str, str | None]
-    ) -> dict[str, str | None]:
-        if arrival.response_topic is None or arrival.correlation is None:
-            return receipt
-        if arrival.response_topic != f"{self._root}/receipts/{verdict.facts['device']}":
-            metrics.RECEIPTS_REFUSED.inc()
-            return receipt
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.CorrelationData = arrival.correlation
-        properties.ContentType = "application/json"
-        message = _json(receipt)
-        if self._link.publish(arrival.response_topic, message, qos=0, properties=properties):
-            metrics.RECEIPTS.labels(receipt["outcome"]).inc()
-        return receipt
-
     def facts(self) -> dict[str, Any]:
         return {"in_hand": len(self._in_hand), "in_hand_bytes": self._bytes}
 
@@ -201,7 +173,8 @@ class Store:
             await asyncio.wait(list(self._in_hand), timeout=until - time.monotonic())
         left = list(self._in_hand)
         if left:
-            log.warning("%d faces are let go unstored; their senders still have them", len(left))
+            text = "%d faces are let go unstored: who waits for receipts still has them"
+            log.warning(text, len(left))
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -221,20 +194,6 @@ def _arrival(message: MQTTMessage) -> Arrival:
 
 def _refused(verdict: Verdict, text: str) -> Verdict:
     return Verdict(verdict.facts, verdict.captured, verdict.sha256, "refused", text)
-
-
-def _receipt(verdict: Verdict, outcome: str, key: str) -> dict[str, str | None]:
-    return {
-        "id": verdict.facts["id"],
-        "sha256": verdict.sha256,
-        "outcome": outcome,
-        "key": key,
-        "reason": verdict.reason,
-    }
-
-
-def _json(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode()
 
 
 async def _open(settings: Settings, service: Service) -> Bucket | None:

@@ -20,6 +20,8 @@ from tests.harness.wait import until
 STATUS = f"faces/status/{DEVICE}"
 OWN = f"{STATUS}/forwarder/main"
 
+DROPPED = "facepipe_forwarder_messages_dropped_total"
+
 
 def test_faces_go_up_byte_for_byte_and_in_order(
     forwarder: Service, edge: Mosquitto, cloud: Mosquitto
@@ -88,6 +90,26 @@ def test_faces_are_never_retained_on_the_other_side(
         later.publish("marker")
         until(lambda: later.on("marker"))
         assert not later.on("faces")
+
+
+def test_a_retained_face_does_not_come_again_with_each_start(
+    edge: Mosquitto, cloud: Mosquitto
+) -> None:
+    with Mqtt(edge.port) as camera, Mqtt(cloud.port, "faces") as watcher:
+        camera.publish("faces", b"retained", retain=True)
+        with started(edge.port, cloud.port) as service:
+            connected(service)
+            camera.publish("faces", b"fresh")
+            until(lambda: watcher.messages)
+        assert [message.payload for message in watcher.messages] == [b"fresh"]
+
+
+def test_a_status_that_is_none_by_its_size_is_dropped_and_counted(
+    forwarder: Service, edge: Mosquitto
+) -> None:
+    with Mqtt(edge.port) as device:
+        device.publish("faces/status/box-1/x/0", bytes(100_000), retain=True)
+        until(lambda: forwarder.metric(DROPPED, kind="status", reason="too_large") == 1)
 
 
 def test_status_stays_retained_and_a_cleared_one_is_cleared(

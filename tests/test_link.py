@@ -67,6 +67,12 @@ def test_many_reconnects_leak_neither_descriptors_nor_clients(edge: Mosquitto, q
         assert open_descriptors() - descriptors < 5
 
 
+def test_two_clients_with_one_id_are_told_so(edge: Mosquitto) -> None:
+    with Linked(edge.port, "t", id="same") as one, Linked(edge.port, "t", id="same") as other:
+        until(lambda: "flapping" in one.downs and "flapping" in other.downs)
+        assert one.health.reasons() == {"test_broker": "flapping"}
+
+
 def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 

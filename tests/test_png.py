@@ -35,6 +35,7 @@ def header(width: int = 8, height: int = 8, depth: int = 8, colour: int = 0, *re
 
 IHDR, IEND = header(), chunk(b"IEND")
 RAW = bytes(8 * 9)  # the image data of 8 x 8 grey pixels, each row behind its filter
+LAST_ROW_BAD = bytes(7 * 9) + b"\x05" + bytes(8)
 IDAT = chunk(b"IDAT", zlib.compress(RAW))
 PLTE = chunk(b"PLTE", bytes(3 * 256))
 
@@ -116,6 +117,8 @@ def test_what_opencv_writes_is_taken(width, height, kind, level, random) -> None
         ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT", zlib.compress(RAW[1:])) + IEND),
         ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT", zlib.compress(RAW + b"\0")) + IEND),
         ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT", zlib.compress(bytes(10**8))) + IEND),
+        ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT", zlib.compress(b"\x09" + RAW[1:])) + IEND),
+        ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT", zlib.compress(LAST_ROW_BAD)) + IEND),
     ],
 )
 def test_what_is_no_sound_png_has_its_reason(reason: str, data: bytes) -> None:

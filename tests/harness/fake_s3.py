@@ -22,6 +22,9 @@ ANSWERS = {
     "denied": (403, "AccessDenied"),
     "wrong_key": (403, "InvalidAccessKeyId"),
     "no_bucket": (404, "NoSuchBucket"),
+    "not_found": (404, ""),
+    "no_s3": (400, ""),
+    "no_etag": (200, ""),
     "error": (500, "InternalError"),
     "too_much": (400, "MetadataTooLarge"),
 }
@@ -134,15 +137,17 @@ class _Handler(BaseHTTPRequestHandler):
             if fault == "lost":
                 self._break()
             else:
-                self._answer(200, "")
+                self._answer(200, "", kept=True)
 
     def _whole(self, body: bytes) -> bool:
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         return self.headers["x-amz-checksum-sha256"] == digest
 
-    def _answer(self, status: int, code: str) -> None:
+    def _answer(self, status: int, code: str, kept: bool = False) -> None:
         body = f"<Error><Code>{code}</Code><Message>as told</Message></Error>".encode()
         self.send_response(status)
+        if kept:
+            self.send_header("ETag", '"0"')
         self.send_header("Content-Length", str(len(body) if code else 0))
         self.end_headers()
         self.wfile.write(body if code else b"")

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check format bench docs lock clean
+.PHONY: help setup demo test test-faults check format bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -25,6 +25,10 @@ test: setup  ## run the tests, against real counterparts
 	@tests/needs
 	$(BIN)/python -m pytest
 
+test-faults: setup  ## kill, cut and fill up every part during capture; ALL=1 takes every pair
+	@tests/needs
+	$(BIN)/python -m pytest tests/faults -v -o addopts="-ra --strict-markers --strict-config"
+
 check: setup  ## lint, format and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,7 +39,10 @@ format: setup  ## format, and mend what ruff can mend
 	$(BIN)/ruff format .
 
 bench: setup  ## measure; see docs/performance.md
+	@tests/needs
 	$(BIN)/python -m bench.pipeline
+	$(BIN)/python -m bench.receipts
+	$(BIN)/python -m bench.outage --faces 3000
 
 docs: setup  ## write the tables of settings and metrics into docs/
 	$(BIN)/python -m docs.tables

@@ -19,7 +19,7 @@ import ibm_boto3
 from ibm_botocore.client import Config
 
 from bench.memory import Peaks
-from bench.report import Figure, tell
+from bench.report import Figure, percentile, tell
 from demo import watch
 from demo.__main__ import CLIP
 from demo.stack import BUCKET, Stack
@@ -59,11 +59,6 @@ def alone(stack: Stack, body: bytes, count: int = 100) -> list[float]:
         client.put_object(Bucket=BUCKET, Key=f"bench/{index}", Body=body, ContentType="image/png")
         took.append(time.perf_counter() - began)
     return took
-
-
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
 def play(camera: Path, label: str, seconds: float) -> list[Figure]:

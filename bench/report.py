@@ -7,27 +7,37 @@ import json
 import os
 import platform
 from pathlib import Path
+from typing import Literal
 
 RESULTS = Path(__file__).with_name("results.json")
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One measured number; `target` is the most that it should be, or None."""
+    """One measured number; `target` is the most that it should be, or the least, by `sense`."""
 
     name: str
     value: float
     unit: str
     target: float | None = None
+    sense: Literal["at most", "at least"] = "at most"
 
     @property
     def holds(self) -> bool | None:
-        return None if self.target is None else self.value <= self.target
+        if self.target is None:
+            return None
+        return self.value <= self.target if self.sense == "at most" else self.value >= self.target
 
     def __str__(self) -> str:
-        target = "" if self.target is None else f"{self.target:g} {self.unit} at most"
+        target = "" if self.target is None else f"{self.target:g} {self.unit} {self.sense}"
         verdict = {None: "", True: "holds", False: "MISSED"}[self.holds]
-        return f"{self.name:<48} {self.value:>10.4g} {self.unit:<6} {target:<18} {verdict}"
+        value = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.4g}"
+        return f"{self.name:<48} {value:>10} {self.unit:<6} {target:<20} {verdict}".rstrip()
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
 def tell(bench: str, figures: list[Figure]) -> None:

@@ -86,7 +86,7 @@ class Connection:
         try:
             await connector.run(client.connect, self._client, self._broker)
         except (OSError, ValueError) as error:
-            raise failures.explained(error) from None
+            raise failures.explained(error, self._broker.tls) from None
         self._attach()
         await self._first({self._answered}, CONNECT_TIMEOUT)
         if not self._answered.done():

@@ -16,7 +16,7 @@ class ConnectionFailed(Exception):
         self.reason = reason
 
 
-def explained(error: OSError | ValueError) -> ConnectionFailed:
+def explained(error: OSError | ValueError, with_tls: bool) -> ConnectionFailed:
     """What went wrong below MQTT, before there was a connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"its certificate is not accepted: {error.verify_message}"
@@ -24,6 +24,8 @@ def explained(error: OSError | ValueError) -> ConnectionFailed:
     if isinstance(error, ssl.SSLError):
         return ConnectionFailed("tls", f"no TLS with it: {error.reason or error}")
     if isinstance(error, ConnectionResetError):  # TCP was connected, and MQTT had not begun
+        if not with_tls:
+            return closed_at_once(with_tls)
         return ConnectionFailed("tls", "no TLS with it: it ends the handshake; has that port TLS?")
     if isinstance(error, socket.gaierror):
         return ConnectionFailed("name", f"the host name does not resolve: {error.strerror}")

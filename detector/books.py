@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+REASONS_MAX = 30  # the books have to fit into the ledger, and into metrics
+
 
 class Books:
     """Counts each face once when captured and once when its fate is known.
@@ -40,7 +42,8 @@ class Books:
 
     def after(self, entries: Iterable[Entry]) -> dict[str, Any]:
         """What `state()` would be after the next commit, with these entries."""
-        counts = copy.deepcopy(self._counts)
+        with self._lock:
+            counts = copy.deepcopy(self._counts)
         for entry in entries:
             entry(counts)
         counts.commits += 1
@@ -61,6 +64,17 @@ class Books:
         if state is not None:
             with self._lock:
                 self._counts = _Counts(state)
+
+    def agree(self, found: int) -> int:
+        """So many faces wait, says the outbox: how many are lost. More are of a run whose books
+        are gone."""
+        with self._lock:
+            lost = self._counts.waiting - found
+            if lost > 0:
+                self._counts.dropped["damaged"] += lost
+            else:
+                self._counts.captured -= lost
+            return max(0, lost)
 
     def facts(self) -> dict[str, Any]:
         """For people and programs to read."""
@@ -117,15 +131,6 @@ def capture(counts: _Counts) -> None:
     counts.captured += 1
 
 
-def found(count: int) -> Entry:
-    """Faces of a run whose books are gone."""
-
-    def entry(counts: _Counts) -> None:
-        counts.captured += count
-
-    return entry
-
-
 def confirm(counts: _Counts) -> None:
     counts.confirmed += 1
 
@@ -145,8 +150,11 @@ def send(counts: _Counts) -> None:
 
 
 def reject(reason: str) -> Entry:
+    """The reason is a stranger's word: of very many, only the first have counts of their own."""
+
     def entry(counts: _Counts) -> None:
-        counts.rejected[reason] += 1
+        known = reason in counts.rejected or len(counts.rejected) < REASONS_MAX
+        counts.rejected[reason if known else "other"] += 1
 
     return entry
 

@@ -14,7 +14,10 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import sqlite3
+import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,9 +28,9 @@ _UNWRITABLE = {
     sqlite3.SQLITE_IOERR: "disk_failed",
     sqlite3.SQLITE_READONLY: "disk_failed",
     sqlite3.SQLITE_CANTOPEN: "disk_failed",
+    sqlite3.SQLITE_PERM: "disk_failed",
     sqlite3.SQLITE_BUSY: "disk_failed",
 }
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 # Step by step, from an empty file to today's schema; `user_version` counts the steps done.
 # A step that has been released is never changed.
@@ -49,11 +52,20 @@ MIGRATIONS = (
     """,
     # What was published once keeps the time of capture that it was published with.
     "ALTER TABLE faces ADD COLUMN final INTEGER NOT NULL DEFAULT 0;",
+    # SQLite does not notice a byte that has changed on the disk: see `_seal`.
+    """
+    ALTER TABLE faces ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+    UPDATE faces SET seal = seal(seq, id, sha256, size, boot, ticks, wall, final, facts);
+    ALTER TABLE books ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
+    UPDATE books SET seal = seal(json);
+    """,
 )
+_NEWEST = 1000  # a schema beyond this number is damage, not the future
+_SEALED = "seq, id, sha256, size, boot, ticks, wall, final, facts"
 
 
 class Unwritable(Exception):
-    """The commit failed, and nothing of it was kept. `reason`: disk_full or disk_failed."""
+    """The disk does not do it, and nothing of it was kept. `reason`: disk_full or disk_failed."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -64,7 +76,11 @@ class Damaged(Exception):
     """The file is no sound database (any more)."""
 
 
-@dataclasses.dataclass(frozen=True)
+class OtherVersion(Exception):
+    """The file is sound, and of a version of this program that reads and writes others."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """What is known of a waiting face without its picture; times as in the schema."""
 
@@ -97,74 +113,92 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.finals)
 
-    def followed_by(self, later: Change) -> Change:
-        return Change(
-            self.added + later.added, self.removed + later.removed, self.finals + later.finals
-        )
+    @property
+    def size(self) -> int:
+        """Bytes of the faces that come in."""
+        return sum(entry.size for entry, _ in self.added)
 
 
 class Outbox:
     """One camera's database.
 
-    Raises (all methods): Damaged, Unwritable.
+    Raises (all methods): Damaged, Unwritable; when opened also OtherVersion, OSError.
     """
 
     def __init__(self, path: Path, look_only: bool = False) -> None:
-        self.path = path
+        if not look_only:
+            # The faces are nobody else's business; SQLite gives its other files the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _check_log(path)
         with _translated():
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            if look_only:
-                return
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(f"PRAGMA journal_size_limit={WAL_LIMIT}")
-            self._migrate()
+            self._db = connect(path)
+            try:
+                if not look_only:
+                    self._db.execute("PRAGMA journal_mode=WAL")
+                    self._db.execute("PRAGMA synchronous=FULL")
+                    self._db.execute(f"PRAGMA journal_size_limit={WAL_LIMIT}")
+                    self._migrate()
+                self._check_version()
+            except BaseException:
+                self._db.close()
+                raise
 
     def _migrate(self) -> None:
-        done = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if done > len(MIGRATIONS):
-            raise Damaged(f"it was written by a newer version (schema {done})")
-        for number, script in enumerate(MIGRATIONS[done:], done + 1):
+        for number, script in enumerate(MIGRATIONS[self._version :], self._version + 1):
             self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+
+    def _check_version(self) -> None:
+        version = self._version
+        if not 0 <= version <= _NEWEST:
+            raise Damaged(f"its schema is said to be {version}")
+        if version != len(MIGRATIONS):
+            raise OtherVersion(f"it has schema {version}, this version {len(MIGRATIONS)}")
+
+    @property
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def entries(self) -> list[Entry]:
         """All waiting faces, oldest first."""
-        query = "SELECT seq, id, sha256, size, boot, ticks, wall, final FROM faces ORDER BY seq"
         with _translated():
-            return [_entry(row) for row in self._db.execute(query)]
+            rows = self._db.execute(f"SELECT {_SEALED}, seal FROM faces ORDER BY seq")  # noqa: S608
+            return [_entry(row) for row in rows]
 
     def books(self) -> dict[str, Any] | None:
         """What the last commit left of the books."""
         with _translated():
-            row = self._db.execute("SELECT json FROM books").fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+            return books(self._db)
 
     def read(self, seqs: Iterable[int]) -> dict[int, Picture | None]:
-        """Pictures by seq; None for one whose bytes are not those that were written."""
-        with _translated():
-            return {seq: _picture(self._db, seq) for seq in seqs}
+        """Pictures by seq; None for one that is not as it was written, or cannot be read."""
+        return {seq: self._read(seq) for seq in seqs}
 
-    def commit(self, change: Change, books: dict[str, Any]) -> None:
+    def _read(self, seq: int) -> Picture | None:
+        try:
+            with _translated():
+                found = face(self._db, seq)
+        except Unwritable:
+            return None  # a bad sector, under this one
+        return None if found is None else found[1]
+
+    def commit(self, change: Change, books: dict[str, Any] | None) -> None:
         """Do all of `change`, and keep the books that hold after it."""
         with _translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 for entry, picture in change.added:
-                    values = (*dataclasses.astuple(entry), json.dumps(picture.facts))
-                    self._db.execute(
-                        "INSERT INTO faces (seq, id, sha256, size, boot, ticks, wall, final, facts)"
-                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        values,
-                    )
-                    self._db.execute("INSERT INTO pictures VALUES (?, ?)", (entry.seq, picture.png))
+                    _insert(self._db, entry, picture)
                 self._db.executemany(
-                    "UPDATE faces SET facts = ?, final = 1 WHERE seq = ?",
+                    "UPDATE faces SET facts = ?1, final = 1,"
+                    " seal = seal(seq, id, sha256, size, boot, ticks, wall, 1, ?1) WHERE seq = ?2",
                     [(json.dumps(facts), seq) for seq, facts in change.finals],
                 )
                 seqs = [(seq,) for seq in change.removed]
                 self._db.executemany("DELETE FROM faces WHERE seq = ?", seqs)
                 self._db.executemany("DELETE FROM pictures WHERE seq = ?", seqs)
-                self._db.execute("REPLACE INTO books VALUES (1, ?)", (json.dumps(books),))
+                if books is not None:
+                    text = json.dumps(books)
+                    self._db.execute("REPLACE INTO books VALUES (1, ?1, seal(?1))", (text,))
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -181,44 +215,82 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one of an extended
-        if code in _UNWRITABLE:
-            raise Unwritable(_UNWRITABLE[code], str(error)) from None
-        if code in _DAMAGED:
-            raise Damaged(str(error)) from None
-        raise
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            raise  # not SQLite's word: we have used it wrongly
+        reason = _UNWRITABLE.get(code & 0xFF)  # the primary code of an extended one
+        if reason is not None:
+            raise Unwritable(reason, str(error)) from None
+        raise Damaged(str(error)) from None
+    except UnicodeDecodeError as error:  # Python's, of a message that quotes damaged bytes
+        raise Damaged(f"even SQLite's message about it cannot be read: {error}") from None
+
+
+def _check_log(path: Path) -> None:
+    """SQLite would delete the log of an empty file, though faces may be in it."""
+    log = Path(f"{path}-wal")
+    if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+        raise Damaged("the file is empty, and its log is not")
+
+
+def connect(path: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.text_factory = _text
+    db.create_function("seal", -1, _seal)
+    return db
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")  # damaged text has no seal that fits
+
+
+def _seal(*values: object) -> int:
+    """A checksum of a row: a changed byte must not make another face, nor other books."""
+    return zlib.crc32(json.dumps(values).encode())
+
+
+def _insert(db: sqlite3.Connection, entry: Entry, picture: Picture) -> None:
+    values = (
+        *(entry.seq, entry.id, entry.sha256, entry.size, entry.boot, entry.ticks, entry.wall),
+        *(int(entry.final), json.dumps(picture.facts)),
+    )
+    db.execute(
+        f"INSERT INTO faces ({_SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        (*values, _seal(*values)),
+    )
+    db.execute("INSERT INTO pictures VALUES (?, ?)", (entry.seq, picture.png))
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    seq, id, sha256, size, boot, ticks, wall, final = row
-    return Entry(seq, id, sha256, size, boot, ticks, wall, bool(final))
+    *sealed, seal = row
+    if _seal(*(None if isinstance(value, bytes) else value for value in sealed)) != seal:
+        raise Damaged(f"the record of face {row[0]} is not as it was written")
+    seq, id, sha256, size, boot, ticks, wall, final, _facts = sealed
+    # A hundred thousand entries share one name of the boot.
+    return Entry(seq, id, sha256, size, sys.intern(boot), ticks, wall, bool(final))
 
 
-def _picture(db: sqlite3.Connection, seq: int) -> Picture | None:
-    query = "SELECT sha256, facts, png FROM faces JOIN pictures USING (seq) WHERE seq = ?"
-    row = db.execute(query, (seq,)).fetchone()
-    if row is None or hashlib.sha256(row[2]).hexdigest() != row[0]:
+def books(db: sqlite3.Connection) -> dict[str, Any] | None:
+    row = db.execute("SELECT json, seal FROM books").fetchone()
+    if row is None:
         return None
-    return Picture(row[2], json.loads(row[1]))
+    text, seal = row
+    if not isinstance(text, str) or _seal(text) != seal:
+        raise Damaged("its books are not as they were written")
+    return dict(json.loads(text))
 
 
-def salvage(path: Path) -> Iterator[tuple[Entry, Picture]]:
-    """What can still be read from a damaged database, oldest first, each with its digest checked.
-
-    Goes row by row, from both ends of the table, since a damaged page ends a scan.
-    """
-    # What is salvaged may have been published, so its time of capture stays as it is.
-    query = "SELECT seq, id, sha256, size, boot, ticks, wall, 1 FROM faces ORDER BY seq "
-    rows: dict[int, tuple[Any, ...]] = {}
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        for order in ("ASC", "DESC"):
-            with contextlib.suppress(sqlite3.DatabaseError):  # what came before it is kept
-                for row in db.execute(query + order):
-                    rows[row[0]] = row
-        for seq in sorted(rows):
-            try:
-                picture = _picture(db, seq)
-            except (sqlite3.DatabaseError, ValueError):
-                continue  # this one cannot be read; who calls counts what is missing
-            if picture is not None:
-                yield _entry(rows[seq]), picture
+def face(db: sqlite3.Connection, seq: int) -> tuple[Entry, Picture] | None:
+    """One face, if all of it is as it was written."""
+    query = f"SELECT {_SEALED}, seal, png FROM faces JOIN pictures USING (seq) WHERE seq = ?"  # noqa: S608
+    row = db.execute(query, (seq,)).fetchone()
+    if row is None:
+        return None
+    try:
+        entry = _entry(row[:-1])
+    except Damaged:
+        return None
+    png = row[-1]
+    if not isinstance(png, bytes) or hashlib.sha256(png).hexdigest() != entry.sha256:
+        return None
+    return entry, Picture(png, json.loads(row[-3]))

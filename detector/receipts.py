@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import heapq
-import json
 import logging
-import re
 import time
 from typing import Any
 
@@ -17,7 +15,7 @@ from common import clock
 from common.face import Face
 from common.link import Ack, Link
 from common.logs import Seldom
-from detector import age, books, metrics
+from detector import age, answers, books, metrics
 from detector.delivery import ROOM
 from detector.outbox import Entry, Picture
 from detector.shelf import Shelf
@@ -27,8 +25,8 @@ log = logging.getLogger(__name__)
 
 HEADER = 16  # bytes of a PUBLISH before its topic, at most
 CACHE = 8 * 1024 * 1024  # bytes of pictures that were just kept and are not sent yet
+PATIENCE = 3  # tries before a face has to wait behind the others
 AT_A_TIME = 16  # pictures read from the disk for one round of sending
-_REASON = re.compile(r"[a-z_]{1,40}")
 
 
 @dataclasses.dataclass
@@ -54,7 +52,7 @@ class Receipts:
         self._shelf = shelf
         self._sign = -1 if newest_first else 1
         self._kept: dict[str, Kept] = {}
-        self._row: list[tuple[int, str]] = []  # a heap of those that are not under way
+        self._row: list[tuple[int, int, str]] = []  # a heap of those that are not under way
         self._under_way: dict[str, Kept] = {}
         self._bytes_under_way = 0
         self._cache: dict[str, Picture] = {}
@@ -105,8 +103,17 @@ class Receipts:
 
     def _enter(self, entry: Entry) -> None:
         self._kept[entry.id] = Kept(entry)
-        heapq.heappush(self._row, (self._sign * entry.seq, entry.id))
+        self._queue(self._kept[entry.id])
         self._wanted.set()
+
+    def _queue(self, kept: Kept) -> None:
+        """Into the row: in order of capture, but behind all others what has been tried in vain.
+
+        What can never be stored, because of a fault on the way or at the store, must not hold up
+        the rest.
+        """
+        vain = kept.tries if kept.tries > PATIENCE else 0
+        heapq.heappush(self._row, (vain, self._sign * kept.entry.seq, kept.entry.id))
 
     def _is_gone(self, entry: Entry) -> None:
         self._land(entry.id)
@@ -137,7 +144,7 @@ class Receipts:
         """The next faces of the row that may be under way; from now on they are."""
         batch: list[Kept] = []
         while self._row and self._link.up and len(batch) < AT_A_TIME:
-            id = self._row[0][1]
+            id = self._row[0][2]
             kept = self._kept.get(id)
             if kept is not None and id not in self._under_way:
                 size = kept.entry.size
@@ -232,35 +239,29 @@ class Receipts:
     def _wait_again(self, ids: list[str]) -> None:
         for id in ids:
             self._land(id)
-            heapq.heappush(self._row, (self._sign * self._kept[id].entry.seq, id))
+            self._queue(self._kept[id])
 
     def _receipt(self, message: MQTTMessage, ack: Ack) -> None:
         ack()
-        try:
-            receipt = json.loads(message.payload)
-            id, digest = str(receipt["id"]), str(receipt["sha256"])
-            outcome, reason = str(receipt["outcome"]), str(receipt.get("reason"))
-            if outcome not in ("stored", "rejected"):
-                raise ValueError(outcome)
-        except (ValueError, TypeError, KeyError):
+        answer = answers.read(bytes(message.payload))
+        if answer is None:
             self._seldom.warn("unreadable", f"a receipt cannot be read: {message.payload[:80]!r}")
             return
-        kept = self._kept.get(id)
+        kept = self._kept.get(answer.id)
         if kept is None:
             return  # of another camera, or an answer to a second copy
-        if digest != kept.entry.sha256:
+        if answer.sha256 != kept.entry.sha256:
             self._spoilt(kept)
             return
         took = time.monotonic() - kept.sent_at if kept.tries == 1 else None
         self.window.answered(kept.entry.size, took)
         metrics.ROUND_TRIP.set(self.window.round_trip or 0.0)
         self._shelf.note(books.heard(time.time(), self.window.round_trip))
-        if outcome == "stored":
+        if answer.stored:
             self._settle(kept, books.confirm)
         else:
-            reason = reason if _REASON.fullmatch(reason) else "other"
-            self._seldom.warn(reason, f"the processor rejected {id}")
-            self._settle(kept, books.reject(reason))
+            self._seldom.warn(answer.reason, f"the processor rejected {answer.id}")
+            self._settle(kept, books.reject(answer.reason))
 
     def _spoilt(self, kept: Kept) -> None:
         """The receipt is of other bytes. To be sent again, but not at once: it would come back,

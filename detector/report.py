@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import contextlib
 import sys
 import time
 
@@ -10,8 +10,8 @@ from common.clock import utc
 from common.settings import SettingsError
 from detector import age
 from detector.books import Books
-from detector.ledger import Ledger
-from detector.outbox import Damaged, Outbox, Unwritable
+from detector.ledger import latest, look
+from detector.outbox import Damaged, OtherVersion, Outbox, Unwritable
 from detector.settings import Settings
 
 
@@ -25,10 +25,11 @@ def outbox(settings: Settings) -> int:
     if not path.exists():
         raise SettingsError([f"OUTBOX_PATH and CAMERA_NAME: there is no outbox {path}"])
     books = Books()
-    books.load(Ledger(path.with_suffix(".books")).last)
     try:
-        entries = Outbox(path, look_only=True).entries()
-    except (Damaged, Unwritable, sqlite3.Error) as error:
+        with contextlib.closing(Outbox(path, look_only=True)) as box:
+            entries = box.entries()
+            books.load(latest(look(path.with_suffix(".books")), box.books()))
+    except (Damaged, OtherVersion, Unwritable, OSError) as error:
         sys.stderr.write(f"detector: {path} cannot be read now: {error}\n")
         return 1
     facts = books.facts()

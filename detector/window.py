@@ -26,16 +26,23 @@ class Window:
         return int(self._bytes)
 
     def admits(self, faces: int, under_way: int, size: int) -> bool:
-        """Whether a face of `size` bytes may join `faces` of `under_way` bytes; one always may."""
-        return faces == 0 or (faces < self._max_faces and under_way + size <= self._bytes)
+        """Whether a face of `size` bytes may join `faces` of `under_way` bytes.
+
+        Two always may, so that one which never gets a receipt does not hold up all the others.
+        """
+        fits = faces < 2 or under_way + size <= self._bytes
+        return faces == 0 or (faces < self._max_faces and fits)
 
     def answered(self, size: int, took: float | None) -> None:
-        """A receipt came; `took` is None for a face sent twice (Karn's algorithm, section 3)."""
-        if took is None:
-            return
-        self._measure(took)
-        if took > QUEUEING:
-            return
+        """A receipt came; `took` is None for a face sent twice, which tells no round trip.
+
+        (Karn's algorithm, RFC 6298, section 3.) It opens the window all the same: something got
+        through.
+        """
+        if took is not None:
+            self._measure(took)
+            if took > QUEUEING:
+                return
         slow_start = self._bytes < self._threshold
         grown = self._bytes + (size if slow_start else STEP * size / self._bytes)
         self._bytes = min(float(LARGEST), grown)

@@ -94,7 +94,9 @@ def test_no_more_than_the_window_is_ever_unanswered(
     edge: Mosquitto, clip: object, window: int
 ) -> None:
     hold = Processor(edge.port, lambda *_: [])
-    with hold as processor, start(edge, clip, OUTBOX_WINDOW=window) as service:
+    # Oldest first, so that it is the same faces that are sent again on a slow machine.
+    env = {"OUTBOX_WINDOW": window, "OUTBOX_ORDER": "oldest"}
+    with hold as processor, start(edge, clip, **env) as service:
         until(lambda: books(service)["captured"] == 24)
         assert service.metric("facepipe_detector_faces_under_way") == window
         assert len(processor.copies) == window
@@ -104,11 +106,28 @@ def test_no_more_than_the_window_is_ever_unanswered(
 
 
 def test_bytes_bound_what_is_under_way_too(edge: Mosquitto, clip: object) -> None:
-    with Processor(edge.port, lambda *_: []) as processor, start(edge, clip) as service:
+    hold = Processor(edge.port, lambda *_: [])
+    with hold as processor, start(edge, clip, OUTBOX_ORDER="oldest") as service:
         until(lambda: books(service)["captured"] == 24)
         copies = [copies[0] for copies in processor.copies.values()]
         assert sum(map(len, copies)) <= 128 * 1024
         assert 1 < len(copies) < 24
+
+
+def test_a_face_that_never_gets_a_receipt_does_not_hold_up_the_others(
+    edge: Mosquitto, clip: object
+) -> None:
+    poison: list[str] = []
+
+    def all_but_the_first(message: MQTTMessage, _: int) -> list[dict[str, Any]]:
+        id = facts(message)["id"]
+        poison.append(id)
+        return [] if id == poison[0] else [stored(message)]
+
+    env = {"OUTBOX_WINDOW": 2, "OUTBOX_ORDER": "oldest"}
+    with Processor(edge.port, all_but_the_first), start(edge, clip, **env) as service:
+        until(lambda: books(service)["confirmed"] == 23, 30)
+        assert books(service)["waiting"] == 1
 
 
 def test_without_a_receipt_the_same_bytes_come_again_later_and_later(

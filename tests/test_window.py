@@ -45,7 +45,7 @@ def test_a_face_sent_twice_measures_nothing() -> None:
     window.answered(1000, None)
     assert window.round_trip is None
     assert window.timeout == INITIAL_TIMEOUT
-    assert window.bytes == START
+    assert window.bytes > START  # but something got through
 
 
 def test_each_time_out_doubles_the_next_up_to_the_cap() -> None:
@@ -98,5 +98,6 @@ def test_both_faces_and_bytes_bound_what_is_under_way_and_one_face_always_may() 
     window = Window(2)
     assert window.admits(0, 0, 10 * START)
     assert window.admits(1, START // 2, START // 2)
-    assert not window.admits(1, START // 2, START)
+    assert window.admits(1, START // 2, START)  # the other one may never be answered
+    assert not window.admits(2, START // 2, START)
     assert not window.admits(2, 0, 1)

@@ -31,7 +31,7 @@ class Mjpeg:
         self.connections = 0
         self.sent = 0  # frames, over all connections
         self.paths: list[str] = []
-        self._jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
+        self.show(images)
         self._open = True
         handler = type("Handler", (_Handler,), {"camera": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
@@ -50,13 +50,18 @@ class Mjpeg:
         self._server.shutdown()
         self._server.server_close()
 
+    def show(self, images: Sequence[Image]) -> None:
+        """Play these from now on."""
+        self._jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
+
     def parts(self, handler: _Handler) -> None:
         """Send frames until ordered otherwise."""
         while self._open:
             if self.mode == "stall":
                 time.sleep(0.02)
                 continue
-            jpeg = self._jpegs[self.sent % len(self._jpegs)]
+            jpegs = self._jpegs
+            jpeg = jpegs[self.sent % len(jpegs)]
             if self.mode == "spoil":
                 jpeg = jpeg[:300] + bytes(len(jpeg) - 300)
             head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"

@@ -27,6 +27,9 @@ class Store(Process):
         super().__init__(command, {"NANIO_ACCESS_KEY": KEY_ID, "NANIO_SECRET_KEY": SECRET})
 
     def start(self) -> None:
+        # What it was writing when it was killed: it would refuse that key ever after.
+        for left in self.bucket.rglob("*.tmp"):
+            left.unlink()
         super().start()
         until(lambda: listening(self.port), what="the store listens")
 

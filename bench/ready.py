@@ -1,0 +1,105 @@
+"""A detector whose faces come ready made: all of it runs, but for camera, search and encoding.
+
+Run as `python -m bench.ready` with the detector's settings, and in the environment:
+BENCH_KB, the size of a face; BENCH_RATE, faces a second, or 0 for as fast as possible;
+BENCH_FACES, after how many there are no more; BENCH_WAITING, how many may wait, or 0 for any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+import time
+import zlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import numpy as np
+
+from common import clock
+from common.face import Face, Ids
+from common.service import Service, main
+from detector import loop, metrics
+from detector.camera import Frame
+from detector.settings import Settings
+
+PICTURES = 64  # different ones, in turn
+SIDE = 100  # pixels
+TURN = 8  # faces per frame when there is no pace, as many as may be found in a crowd
+BLANK = np.zeros((1, 1, 3), np.uint8)
+
+_KB = float(os.environ.get("BENCH_KB", "30"))
+_RATE = float(os.environ.get("BENCH_RATE", "0"))
+_FACES = int(os.environ.get("BENCH_FACES", "1000"))
+_WAITING = int(os.environ.get("BENCH_WAITING", "0"))
+
+
+def picture(kilobytes: float, seed: int) -> bytes:
+    """A sound PNG of noise, 100 pixels wide and of about this size."""
+    rows = round(kilobytes * 1000 / (3 * SIDE + 1))
+    noise = np.random.default_rng(seed).integers(0, 256, (rows, 3 * SIDE), np.uint8)
+    body = b"".join(b"\0" + row.tobytes() for row in noise)
+    header = struct.pack(">IIBBBBB", SIDE, rows, 8, 2, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(body, 0)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+class ReadyCamera:
+    """In place of detector.camera.Camera."""
+
+    live = False  # it can wait when there is no room
+
+    def __init__(self, _settings: Settings, _service: Service) -> None:
+        self.ended = False
+
+    async def frames(self) -> AsyncGenerator[Frame, None]:
+        due = time.monotonic()
+        for index in range(0, _FACES, 1 if _RATE else TURN):
+            if _RATE:
+                due += 1 / _RATE
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+            while _WAITING and metrics.FACES.of.waiting > _WAITING:
+                await asyncio.sleep(0.001)
+            yield Frame(BLANK, index, time.time())
+        self.ended = True
+
+
+class ReadyLook:
+    """In place of detector.loop.Look."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._ids = Ids()
+        self._pictures = [picture(_KB, seed) for seed in range(PICTURES)]
+        self._facts = {
+            "device": settings.device,
+            "camera": settings.camera_name,
+            "frame": "640x360",
+            "face": "120,80,72,72",
+            "box": f"100,60,{SIDE},{SIDE}",
+            "engine": "haar",
+            "score": "4.2",
+            "sharpness": "321.5",
+        }
+
+    def __call__(self, frame: Frame) -> list[Face]:
+        count = 1 if _RATE else TURN
+        at = {"captured": clock.utc(frame.at), "clock": clock.state(frame.at)}
+        index = frame.index or 0
+        return [
+            Face(
+                self._pictures[(index + number) % PICTURES],
+                {"id": self._ids.next(), **self._facts, **at, "frame_index": str(index)},
+            )
+            for number in range(count)
+        ]
+
+
+if __name__ == "__main__":
+    replaced: Any = loop
+    replaced.Camera, replaced.Look = ReadyCamera, ReadyLook
+    main("detector", __doc__, Settings, loop.run)

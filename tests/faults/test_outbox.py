@@ -1,0 +1,143 @@
+"""The outbox's disk is full, its file damaged: what is lost is counted, all else arrives."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.pipeline import Pipeline, check
+from tests.harness.wait import until
+
+UNDER_WAY = "facepipe_detector_faces_under_way"
+DROPPED = "facepipe_detector_faces_dropped_total"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB in the place of the outbox."""
+    folder = tmp_path / "outbox"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a disk that is full takes the right to mount one")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Until not one byte more goes in."""
+    ballast = folder / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+    return ballast
+
+
+def test_a_disk_that_is_full_and_freed(tmp_path: Path, small_disk: Path) -> None:
+    with Pipeline(tmp_path) as line:
+        line.wan.refuse()
+        line.captures(20)
+        ballast = fill(small_disk)
+        until(lambda: line.detector.metric(DROPPED, reason="disk_full") >= 10, 40, "it is full")
+        line.captures(10)
+        ballast.unlink()
+        full = line.detector.metric(DROPPED, reason="disk_full")
+        line.captures(40)
+        line.wan.mode = "pass"
+        line.recovers()
+        found = line.settles()
+        assert full <= found["dropped"] < full + 20  # what was captured while it was being freed
+        check(line, found)
+
+
+def test_a_disk_that_is_freed_after_the_last_face(tmp_path: Path, small_disk: Path) -> None:
+    """Nothing new comes that would have been a reason to look at the disk again."""
+    with Pipeline(tmp_path) as line:
+        line.wan.refuse()
+        line.captures(20)
+        ballast = fill(small_disk)
+        until(lambda: line.detector.metric(DROPPED, reason="disk_full") >= 10, 40, "it is full")
+        line.leave()
+        line.wan.mode = "pass"
+        expected = line.books()["captured"] - line.books()["dropped"]
+        until(lambda: line.stored() == expected, 60, "what was kept arrives all the same")
+        until(lambda: not line.detector.metric(UNDER_WAY), what="the last receipt")
+        frames = line.frames()
+        until(lambda: line.frames() > frames + 20, what="that could not be written down")
+        assert line.books()["waiting"] > 0
+        ballast.unlink()
+        check(line, line.settles())
+
+
+def checkpointed(database: Path) -> Path:
+    """All of it in the one file."""
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return database
+
+
+def log_of(database: Path) -> Path:
+    """The write-ahead log, which holds what was committed lately."""
+    return database.with_name(f"{database.name}-wal")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("part", [checkpointed, log_of])
+def test_a_database_that_is_truncated(tmp_path: Path, part: object, share: float) -> None:
+    with Pipeline(tmp_path) as line:
+        line.captures(20)
+        line.wan.refuse()
+        line.captures(40)
+        line.kill("detector")
+        assert callable(part)
+        file = part(line.outbox / "camera-0.db")
+        data = file.read_bytes()
+        file.write_bytes(data[: int(len(data) * share)])
+        line.start("detector")
+        line.captures(20)
+        line.wan.mode = "pass"
+        line.recovers()
+        found = line.settles()
+        assert found["rejected"] == 0
+        check(line, found, exactly=False)
+
+
+def test_a_log_that_is_truncated_to_when_other_faces_waited(tmp_path: Path) -> None:
+    """As many faces come back whose fate was known as are lost: that must not add up to nothing."""
+    with Pipeline(tmp_path) as line:
+        line.wan.refuse()
+        line.captures(30)
+        log = log_of(line.outbox / "camera-0.db")
+        then = log.stat().st_size
+        line.wan.mode = "pass"
+        until(lambda: line.books()["waiting"] <= 1, 30, "all have arrived")
+        line.wan.refuse()
+        line.captures(40)
+        line.kill("detector")
+        log.write_bytes(log.read_bytes()[:then])
+        line.start("detector")
+        line.wan.mode = "pass"
+        line.recovers()
+        found = line.settles()
+        assert found["dropped"] >= 30
+        check(line, found, exactly=False)
+
+
+def test_a_database_that_is_truncated_while_it_is_used(tmp_path: Path) -> None:
+    with Pipeline(tmp_path) as line:
+        line.wan.refuse()
+        line.captures(40)
+        for file in (line.outbox / "camera-0.db", log_of(line.outbox / "camera-0.db")):
+            with file.open("r+b") as opened:
+                opened.truncate(file.stat().st_size // 2)
+        line.captures(20)
+        line.wan.mode = "pass"
+        line.recovers()
+        found = line.settles()
+        assert found["rejected"] == 0
+        check(line, found, exactly=False)

@@ -109,6 +109,9 @@ class Stack:
             command = [sys.executable, "-m", "iotcore", "--log-level", "CRITICAL"]
             self._run(f"{side} broker", [*command, "--config", str(config)], {})
         self.link = Link(self.ports["link"], self.ports["cloud"])
+        # Killed while it writes, nanio leaves these behind, and then refuses that key for ever.
+        for left in self.bucket.rglob("*.tmp"):
+            left.unlink()
         key_id, secret = self.credentials
         self._run(
             "store",

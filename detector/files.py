@@ -22,6 +22,7 @@ from detector.salvage import move, rescue
 
 log = logging.getLogger(__name__)
 
+RESERVE = 8 * 1024 * 1024  # bytes, twice what SQLite lets its log grow to before it is brought in
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -38,6 +39,7 @@ class Files:
         self._trouble = Trouble(log, f"outbox {path}: the books' second place")
         self._outbox: Outbox | None = None
         self._ledger: Ledger
+        self._reserve: int | None = None
         self.locked: int | None = None
 
     def lock(self) -> dict[str, Any] | None:
@@ -70,10 +72,31 @@ class Files:
             if not self.path.exists():
                 move(self._rescued, self.path)  # killed when only this was left to do
             self._outbox = Outbox(self.path)
+            self._fill_reserve()
             return self._outbox.entries(), self._outbox.books()
 
     def commit(self, change: Change, books: dict[str, Any]) -> None:
-        self._open.commit(change, books)
+        """As `Outbox.commit`; on a full disk faces can still leave, on the reserve."""
+        try:
+            self._open.commit(change, books)
+        except Unwritable as error:
+            if error.reason != "disk_full" or change.added or self._reserve is None:
+                raise
+            os.ftruncate(self._reserve, 0)
+            try:
+                self._open.commit(change, books)
+                self._open.checkpoint()
+            finally:
+                self._fill_reserve()
+
+    def _fill_reserve(self) -> None:
+        """Without it, a disk that is full of waiting faces would stay so: to take a face out,
+        SQLite has to write first."""
+        with contextlib.suppress(OSError):  # as full as that: with what there is, then
+            if self._reserve is None:
+                path = self.path.with_suffix(".reserve")
+                self._reserve = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            os.posix_fallocate(self._reserve, 0, RESERVE)
 
     def read(self, seqs: Iterable[int]) -> dict[int, Picture | None]:
         return self._open.read(seqs)
@@ -97,6 +120,7 @@ class Files:
             move(self.path, self.aside)
             move(self._rescued, self.path)
             self._outbox = Outbox(self.path)
+            self._fill_reserve()
 
     def tell(self, books: dict[str, Any]) -> None:
         """Write the books into their second place."""

@@ -205,6 +205,11 @@ class Outbox:
                     self._db.execute("ROLLBACK")
                 raise
 
+    def checkpoint(self) -> None:
+        """Bring the log into the database, and give its place on the disk back."""
+        with _translated():
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         self._db.close()
 

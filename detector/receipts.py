@@ -239,7 +239,8 @@ class Receipts:
     def _wait_again(self, ids: list[str]) -> None:
         for id in ids:
             self._land(id)
-            self._queue(self._kept[id])
+            if id in self._kept:  # else it was dropped meanwhile
+                self._queue(self._kept[id])
 
     def _receipt(self, message: MQTTMessage, ack: Ack) -> None:
         ack()

@@ -131,7 +131,7 @@ class Shelf:
         """Keep a face; once it is on the disk, it is counted and `on_kept` is told."""
         self._seq += 1
         size = len(picture.png)
-        # A clock that was set since the frame came is one that was not set when it came.
+        # The clock may have been set since the frame came.
         wall = min(wall, clock.seconds(picture.facts["captured"]))
         entry = Entry(self._seq, id, sha256, size, age.BOOT, age.ticks(), wall, False)
         if self._pending + size > PENDING_MAX:

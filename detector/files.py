@@ -96,7 +96,9 @@ class Files:
             if self._reserve is None:
                 path = self.path.with_suffix(".reserve")
                 self._reserve = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            os.posix_fallocate(self._reserve, 0, RESERVE)
+            # Of a small disk not all, or its log alone would fill it, and never be brought in.
+            disk = os.fstatvfs(self._reserve)
+            os.posix_fallocate(self._reserve, 0, min(RESERVE, disk.f_blocks * disk.f_frsize // 2))
 
     def read(self, seqs: Iterable[int]) -> dict[int, Picture | None]:
         return self._open.read(seqs)

@@ -63,7 +63,7 @@ class ReadyCamera:
             if _RATE:
                 due += 1 / _RATE
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-            while _WAITING and metrics.FACES.of.waiting > _WAITING:
+            while _WAITING and metrics.FACES.of and metrics.FACES.of.waiting > _WAITING:
                 await asyncio.sleep(0.001)
             yield Frame(BLANK, index, time.time())
         self.ended = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 REASONS_MAX = 30  # the books have to fit into the ledger, and into metrics
@@ -29,10 +29,6 @@ class Books:
     @property
     def waiting(self) -> int:
         return self._counts.waiting
-
-    @property
-    def dropped(self) -> int:
-        return self._counts.dropped.total()
 
     def write(self, *entries: Entry) -> None:
         """Make entries, such as `capture` or `drop("full")`, all at once."""
@@ -88,8 +84,15 @@ class Books:
         parts = [f"{counts.captured} captured"]
         parts += [f"{counts.confirmed} confirmed"] if counts.confirmed or not counts.sent else []
         parts += [f"{counts.sent} sent"] if counts.sent else []
-        parts += [f"{counts.rejected.total()} rejected", f"{counts.dropped.total()} dropped"]
+        parts += [by_reason(counts.rejected, " rejected")]
+        parts += [by_reason(counts.dropped, " dropped")]
         return ", ".join([*parts, f"{counts.waiting} waiting"])
+
+
+def by_reason(counts: Mapping[str, int], what: str = "") -> str:
+    """Such as "3 dropped (full 2, old 1)"."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+    return f"{sum(counts.values())}{what}" + (f" ({reasons})" if reasons else "")
 
 
 class _Counts:

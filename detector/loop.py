@@ -118,7 +118,7 @@ async def _watch(
 
 
 async def _opened(camera: Camera, settings: Settings, service: Service) -> Frames:
-    """The camera's frames; a file's first one is read before any other work is begun.
+    """The camera's frames; a file's first one has been read.
 
     Raises:
         SettingsError: it is no video.
@@ -147,19 +147,19 @@ async def _chained(first: Frame | None, rest: Frames) -> Frames:
 
 async def run(settings: Settings, service: Service) -> int:
     """Detect until the file ends or told to stop; then see the faces in hand off."""
-    camera = Camera(settings, service)
-    frames = await _opened(camera, settings, service)
     books = Books()
     name = f"detector-{settings.device}-{settings.camera_name}"
     link = Link(settings.broker("edge"), name, service.health, settings.mqtt_qos)
     delivery = await _delivery(settings, link, books, service)
+    metrics.FACES.of = books
+    camera = Camera(settings, service)
+    frames = await _opened(camera, settings, service)
 
     def facts() -> dict[str, Any]:
         return {**books.facts(), **delivery.facts(), "camera_ended": camera.ended}
 
     topic = status.topic(settings.mqtt_topic, settings.device, "detector", settings.camera_name)
     own_status = status.Status(link, topic, service.health, facts)
-    metrics.FACES.of = books
     service.spawn(link.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
     watching = asyncio.ensure_future(_watch(camera, frames, Look(settings), delivery, service))

@@ -39,16 +39,16 @@ ENCODE_SECONDS = Histogram(
 class _Faces(Collector):
     """The books, all at one moment: metrics of their own would be read one after the other."""
 
-    of = Books()
+    of: Books | None = None  # until the outbox is open, no figures rather than wrong ones
 
     def collect(self) -> Iterator[Metric]:
-        facts = self.of.facts()
+        facts = self.of.facts() if self.of else {}
         for name, meaning in (
             ("captured", "Faces that were encoded."),
             ("sent", "Faces published and forgotten (DELIVERY=once)."),
             ("confirmed", "Faces whose receipt says that they are stored."),
         ):
-            yield CounterMetricFamily(_NAME + name, meaning, facts[name])
+            yield CounterMetricFamily(_NAME + name, meaning, facts.get(name))
         for name, meaning in (
             ("rejected", "Faces whose receipt says that they are not wanted, by reason."),
             (
@@ -57,11 +57,11 @@ class _Faces(Collector):
             ),
         ):
             family = CounterMetricFamily(_NAME + name, meaning, labels=["reason"])
-            for reason, count in facts[name].items():
+            for reason, count in facts.get(name, {}).items():
                 family.add_metric([reason], count)
             yield family
         meaning = "Faces captured and not yet confirmed, rejected, sent or given up."
-        yield GaugeMetricFamily(_NAME + "waiting", meaning, facts["waiting"])
+        yield GaugeMetricFamily(_NAME + "waiting", meaning, facts.get("waiting"))
 
 
 _NAME = "facepipe_detector_faces_"

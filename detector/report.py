@@ -9,7 +9,7 @@ import time
 from common.clock import utc
 from common.settings import SettingsError
 from detector import age
-from detector.books import Books
+from detector.books import Books, by_reason
 from detector.ledger import latest, look
 from detector.outbox import Damaged, OtherVersion, Outbox, Unwritable
 from detector.settings import Settings
@@ -38,8 +38,8 @@ def outbox(settings: Settings) -> int:
         ("outbox", str(path)),
         ("captured", facts["captured"]),
         ("confirmed", facts["confirmed"]),
-        ("rejected", _by_reason(facts["rejected"])),
-        ("dropped", _by_reason(facts["dropped"])),
+        ("rejected", by_reason(facts["rejected"])),
+        ("dropped", by_reason(facts["dropped"])),
         ("waiting", len(entries)),
         ("bytes waiting", sum(entry.size for entry in entries)),
         ("oldest waiting", "-" if oldest is None else f"{oldest:.0f} s"),
@@ -48,11 +48,6 @@ def outbox(settings: Settings) -> int:
     ]
     sys.stdout.write("".join(f"{name:<16}{value}\n" for name, value in rows))
     return 0
-
-
-def _by_reason(counts: dict[str, int]) -> str:
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
-    return f"{sum(counts.values())}" + (f" ({reasons})" if reasons else "")
 
 
 def _receipt(at: float | None) -> str:

@@ -95,9 +95,11 @@ def test_very_many_reasons_share_one_count() -> None:
 def test_they_say_in_one_line_how_things_stand() -> None:
     books = Books()
     books.write(*[capture] * 9, confirm, reject("not_png"), drop("full", 2))
-    assert str(books) == "9 captured, 1 confirmed, 1 rejected, 2 dropped, 5 waiting"
+    now = "9 captured, 1 confirmed, 1 rejected (not_png 1), 2 dropped (full 2), 5 waiting"
+    assert str(books) == now
     books.write(send)
-    assert str(books) == "9 captured, 1 confirmed, 1 sent, 1 rejected, 2 dropped, 4 waiting"
+    then = "9 captured, 1 confirmed, 1 sent, 1 rejected (not_png 1), 2 dropped (full 2), 4 waiting"
+    assert str(books) == then
 
 
 def test_a_reader_in_another_thread_never_sees_half_an_entry() -> None:

@@ -138,5 +138,5 @@ def test_faces_of_an_earlier_boot_age_between_times_of_a_set_clock_only(
         assert service.stop() == 0
     wall.shift(2 * DAY)
     with start(edge, nothing, **env) as service:
-        service.says("5 captured, 0 confirmed, 0 rejected, 5 dropped, 0 waiting", 30)
+        service.says(r"5 captured, 0 confirmed, 0 rejected, 5 dropped \(old 5\), 0 waiting", 30)
         assert service.metric(DROPPED, reason="old") == 5

@@ -159,6 +159,7 @@ def test_an_outbox_that_cannot_be_written_ends_with_a_clear_sentence(
     with start(edge, clip, OUTBOX_PATH=place.format(folder=folder)) as service:
         assert service.wait() == 2
         assert service.log.splitlines()[-1].startswith("detector: OUTBOX_PATH=")
+        assert "Traceback" not in service.log
 
 
 def test_an_outbox_of_a_newer_version_is_left_alone(
@@ -186,7 +187,7 @@ def test_faces_older_than_they_may_get_are_dropped(
     outbox.close()
     env = {"OUTBOX_PATH": folder, "OUTBOX_MAX_DAYS": 0.01}
     with start(edge, nothing, **env) as service:
-        service.says("7 captured, 1 confirmed, 0 rejected, 6 dropped, 0 waiting", 30)
+        service.says(r"7 captured, 1 confirmed, 0 rejected, 6 dropped \(.+\), 0 waiting", 30)
         assert service.metric(DROPPED, reason="old") == 6
 
 
@@ -249,7 +250,9 @@ def test_a_database_that_was_damaged_is_set_aside_and_what_can_be_read_is_sent(
         service.kill()
     harm(database)
     with answering(edge.port) as processor, start(edge, nothing, OUTBOX_PATH=folder) as service:
-        found = service.says(r"60 captured, (\d+) confirmed, 0 rejected, (\d+) dropped, 0 waiting")
+        found = service.says(
+            r"60 captured, (\d+) confirmed, 0 rejected, (\d+) dropped \(.+\), 0 waiting"
+        )
         saved, lost = int(found[1]), int(found[2])
         assert saved >= least
         assert (saved + lost, len(processor.copies)) == (60, saved)
@@ -259,7 +262,9 @@ def test_a_database_that_was_damaged_is_set_aside_and_what_can_be_read_is_sent(
             assert (folder / "camera-0.damaged").exists()
         assert service.stop() == 0
     with start(edge, nothing, OUTBOX_PATH=folder) as service:
-        service.says(f"60 captured, {saved} confirmed, 0 rejected, {lost} dropped, 0 waiting")
+        service.says(
+            rf"60 captured, {saved} confirmed, 0 rejected, {lost} dropped \(.+\), 0 waiting"
+        )
 
 
 def test_damage_while_running_costs_what_was_hit_and_nothing_else(
@@ -273,7 +278,9 @@ def test_damage_while_running_costs_what_was_hit_and_nothing_else(
         for page in range(pages // 3, pages // 3 + 40):
             overwrite(database, page * 4096, os.urandom(4096))
         with answering(edge.port) as processor:
-            found = service.says(r"324 captured, (\d+) confirmed, 0 rejected, (\d+) dropped, 0", 60)
+            found = service.says(
+                r"324 captured, (\d+) confirmed, 0 rejected, (\d+) dropped \(.+\), 0", 60
+            )
             assert int(found[1]) + int(found[2]) == 324
             assert 0 < service.metric(DROPPED, reason="damaged") < 60
             assert len(processor.copies) == int(found[1])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.client import Mqtt
+from tests.harness.disk import needs_root
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.process import Service
 from tests.harness.proxy import Proxy
@@ -193,6 +194,27 @@ def test_a_name_that_does_not_resolve_is_said_and_tried_again(edge: Mosquitto) -
     with started(edge.port, 8883, CLOUD_HOST="no.such.host.invalid") as service:
         service.says("cloud broker .*: the host name does not resolve", 30)
         assert service.health()["reasons"] == {"cloud_broker": "name"}
+
+
+def test_a_name_that_gets_another_address_is_followed(tmp_path: Path, edge: Mosquitto) -> None:
+    hosts, port = tmp_path / "hosts", free_port()
+    first, second = (
+        Mosquitto(tmp_path, f"listener {port} {address}") for address in ("127.0.0.2", "127.0.0.3")
+    )
+    hosts.write_text("127.0.0.2 cloud.test\n")
+    service = started(edge.port, port, CLOUD_HOST="cloud.test")
+    # A hosts file of its own, in a mount namespace of its own.
+    mount = f"mount --bind {hosts} /etc/hosts && exec {' '.join(service.command)}"
+    service.command = ["unshare", "--mount", "sh", "-c", mount]
+    needs_root(["unshare", "--mount", "true"])
+    with first, service, Mqtt(edge.port) as camera:
+        connected(service)
+        first.kill()
+        hosts.write_text("127.0.0.3 cloud.test\n")
+        with second, Mqtt(second.port, "faces") as watcher:
+            until(lambda: service.health()["status"] == "well", 30)
+            camera.publish("faces", b"face")
+            assert until(lambda: watcher.messages)[0].payload == b"face"
 
 
 def test_a_denied_subscription_is_named_and_the_connection_given_up(

@@ -17,6 +17,7 @@ import pytest
 from detector.outbox import MIGRATIONS, Change, Outbox
 from tests.harness import clips
 from tests.harness.detector import balance, books, facts
+from tests.harness.disk import mounted
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.outbox import fill, overwrite
 from tests.harness.process import ROOT, Service
@@ -51,16 +52,8 @@ def database(folder: Path) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 18 MB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=18m", "facepipe-test", str(path)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode and "CI" not in os.environ:
-        pytest.skip(f"a small disk needs root to mount it: {mounted.stderr.strip()}")
-    assert mounted.returncode == 0, mounted.stderr
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
+    with mounted(tmp_path / "disk", megabytes=18) as path:
+        yield path
 
 
 def answering(port: int) -> Processor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import png
 from tests.harness.storing import DROPPED, DUPLICATES, FAILURES, Parts, storing
 from tests.harness.wait import until
+from tests.harness.wallclock import WallClock
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +119,15 @@ def test_a_copy_of_a_face_in_hand_is_not_taken_twice(
     assert s3.writes.count(receipt["key"]) == 1
     assert sender.receipt(sender.send(png()))["outcome"] == "stored"
     assert len(sender.receipts(id)) == 1
+
+
+def test_a_clock_that_jumps_by_an_hour_changes_no_key_and_holds_nothing_up(tmp_path: Path) -> None:
+    wall = WallClock(tmp_path)
+    with storing(tmp_path, **wall.env) as (s3, service, sender):
+        for hours in (0, 1, -1):
+            wall.shift(hours * 3600.0)
+            id = sender.send(png(seed=hours), facts={"captured": "2026-03-01T23:00:00.5Z"})
+            key = sender.receipt(id)["key"]
+            assert key.endswith(f"/2026-03-01/face_1772406000500_{id}.png")
+            assert s3.objects[key] == png(seed=hours)
+        assert service.metric(FAILURES) == 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.harness.disk import mounted
 from tests.harness.pipeline import Pipeline, check
 from tests.harness.wait import until
 
@@ -19,13 +19,8 @@ DROPPED = "facepipe_detector_faces_dropped_total"
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MB in the place of the outbox."""
-    folder = tmp_path / "outbox"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("a disk that is full takes the right to mount one")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "outbox", megabytes=4) as folder:
+        yield folder
 
 
 def fill(folder: Path) -> Path:

@@ -76,6 +76,10 @@ def play(camera: Path, label: str, seconds: float) -> list[Figure]:
                 time.sleep(0.2)
         times = [1000 * took for took in arrivals.seconds]
         detect = 1000 * watch.mean(stack.ports["detector"], "facepipe_detector_detect_seconds")
+        commits = [
+            1000 * watch.bound(stack.ports["detector"], "facepipe_detector_commit_seconds", share)
+            for share in (0.5, 0.99, 1.0)
+        ]
         puts = [
             1000 * took for took in alone(stack, (stack.bucket / arrivals.keys[-1]).read_bytes())
         ]
@@ -85,6 +89,9 @@ def play(camera: Path, label: str, seconds: float) -> list[Figure]:
         Figure(f"{label}: faces measured", len(times), "faces"),
         Figure(f"{label}: frame to object, median", median, "ms"),
         Figure(f"{label}: frame to object, p99", percentile(times, 0.99), "ms"),
+        Figure(f"{label}: frame to commit, half of them within", commits[0], "ms"),
+        Figure(f"{label}: frame to commit, 99 % within", commits[1], "ms"),
+        Figure(f"{label}: frame to commit, all within", commits[2], "ms"),
         Figure(f"{label}: detection, mean per frame", detect, "ms"),
         Figure(f"{label}: median beyond detection", median - detect, "ms", TARGET_MS),
         Figure(f"{label}: the SDK's PUT alone, median", statistics.median(puts), "ms"),

@@ -50,6 +50,17 @@ def mean(port: int, histogram: str) -> float:
     return sums[f"{histogram}_sum"] / sums[f"{histogram}_count"]
 
 
+def bound(port: int, histogram: str, share: float) -> float:
+    """The least of a histogram's bounds that this share of what it has seen is within."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        samples = [
+            s for family in families for s in family.samples if s.name == f"{histogram}_bucket"
+        ]
+    counts = sorted((float(sample.labels["le"]), sample.value) for sample in samples)
+    return next(limit for limit, count in counts if count >= share * counts[-1][1])
+
+
 def books(port: int) -> Books:
     """Ask the detector; zeros while it does not answer yet."""
     sums = _metrics(port)

@@ -96,6 +96,8 @@ class Receipts:
         }
 
     def _is_kept(self, entry: Entry, picture: Picture) -> None:
+        since = time.time() - clock.seconds(picture.facts["captured"])
+        metrics.COMMIT_SECONDS.observe(max(0.0, since))
         if self._cached + entry.size <= CACHE:
             self._cache[entry.id] = picture
             self._cached += entry.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 from common import tls
 
@@ -27,23 +28,38 @@ class Broker:
     def tls(self) -> bool:
         return bool(self.ca or self.bundle)
 
+    @property
+    def files(self) -> list[str]:
+        """The TLS files."""
+        return [path for path in (self.bundle, self.ca, self.cert, self.key) if path]
+
     def __str__(self) -> str:
         return f"{self.name} broker {self.host}:{self.port}"
 
     def context(self) -> ssl.SSLContext | None:
         """A client context from the files as they are now, or None without TLS.
 
-        Made anew for each connection, so renewed certificates are taken up by reconnecting.
+        Made anew for each connection, so renewed files are taken up by reconnecting.
 
         Raises:
             OSError: a file cannot be read, or is not what it should be (ssl.SSLError).
             ValueError: a bundle that is incomplete.
         """
+        return tls.client_context(*self._texts()) if self.tls else None
+
+    def _texts(self) -> tuple[str, str]:
         if self.bundle:
-            return tls.client_context(*tls.read_bundle(self.bundle))
-        if self.ca:
-            return tls.client_context(*tls.read_files(self.ca, self.cert, self.key))
-        return None
+            return tls.read_bundle(self.bundle)
+        return tls.read_files(self.ca, self.cert, self.key)
+
+    def certificate(self) -> dict[str, Any]:
+        """Our own certificate, decoded; empty if we have none. Raises as `context` does."""
+        identity = self._texts()[1] if self.tls else ""
+        return tls.decoded(identity) if identity else {}
+
+    def common_name(self) -> str | None:
+        """The CN of our own certificate, by which a broker may know us; None if there is none."""
+        return tls.common_name(self.certificate())
 
     def problems(self, prefix: str) -> Iterator[str]:
         """What is wrong with the TLS files; `prefix` is that of the settings, such as MQTT."""
@@ -59,11 +75,3 @@ class Broker:
                 self.context()
             except (OSError, ValueError) as error:
                 yield f"{named}: cannot be used for TLS: {error}"
-
-    def common_name(self) -> str | None:
-        """The CN of our own certificate, by which a broker may know us; None if there is none."""
-        if self.bundle:
-            return tls.common_name(tls.read_bundle(self.bundle)[1])
-        if self.cert:
-            return tls.common_name(tls.read_files(self.ca, self.cert, self.key)[1])
-        return None

@@ -64,6 +64,7 @@ class Connection:
         self._leaving = False
         self._sock: socket.socket | None = None
         self.closed: asyncio.Future[ConnectionFailed] = self._loop.create_future()
+        self.certificate: dict[str, Any] | None = None  # the broker's, with TLS
         self.max_packet = 268_435_455  # bytes; MQTT 5, section 1.5.5, until the broker says less
         self._client = client.make(broker, client_id, will, manual_ack)
         self._client.on_connect = self._connected
@@ -71,16 +72,12 @@ class Connection:
         self._client.on_publish = self._published
         self._client.on_subscribe = self._subscription_answered
 
-    async def open(self, connector: Workers) -> None:
+    async def open(self, connector: Workers, context: ssl.SSLContext | None) -> None:
         """Connect; names are resolved and TLS is shaken in `connector`'s thread.
 
         Raises:
             ConnectionFailed: with the reason.
         """
-        try:
-            context = self._broker.context()
-        except (OSError, ValueError) as error:
-            raise ConnectionFailed("certificate", f"TLS files cannot be used: {error}") from None
         if context is not None:
             self._client.tls_set_context(context)
         try:
@@ -101,6 +98,8 @@ class Connection:
             raise failures.closed_at_once(self._broker.tls)
         sockets.tune(sock)
         self._sock = sock
+        if isinstance(sock, ssl.SSLSocket):
+            self.certificate = sock.getpeercert()
         self._client.on_disconnect = self._disconnected
         self._client.on_socket_close = self._detached
         self._client.on_socket_register_write = lambda *_: self._want_flush()

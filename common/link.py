@@ -7,14 +7,16 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from common import metrics
+from common import certificates, metrics
 from common.backoff import Backoff
 from common.broker import Broker
+from common.certificates import Certificates
 from common.connection import Connection, Done, ignored
 from common.failures import ConnectionFailed
 from common.health import Health
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 TAKEN_OVER_PAUSE = 30.0  # seconds; two with one client id would else end each other for ever
 SHORT, FLAPS = 20.0, 3  # seconds of a short connection; so many in a row are a trouble of its own
+
+RENEW_WITHIN = 5.0  # seconds to send what is queued, before new TLS files are taken up
 
 SEND_RETAINED, NEVER_SEND_RETAINED = 0, 2  # Retain Handling: MQTT 5, section 3.8.3.1
 
@@ -52,6 +56,7 @@ class Link:
         self.manual_ack = False  # with QoS 1: a message is acknowledged when `ack` is called
         self._client_id = client_id
         self._health = health
+        self._certificates = Certificates(broker, health)
         self._connector = Workers(f"connect-{broker.name}")
         self._connection: Connection | None = None
         self._backoff = backoff or Backoff()
@@ -88,9 +93,11 @@ class Link:
                 self.broker, self._client_id, self._deliver, self.will, self.manual_ack
             )
             try:
-                await connection.open(self._connector)
+                await connection.open(self._connector, self._certificates.context())
                 await self._serve(connection)
-                failure = await asyncio.shield(connection.closed)
+                if await self._renewed(connection):
+                    continue
+                failure = connection.closed.result()
             except ConnectionFailed as error:
                 connection.fail(error)
                 failure = error
@@ -103,6 +110,24 @@ class Link:
             pause = TAKEN_OVER_PAUSE if failure.reason == "taken_over" else self._backoff.next()
             await asyncio.sleep(pause)
 
+    async def _renewed(self, connection: Connection) -> bool:
+        """Wait for the end of the connection, or leave it in order for new TLS files."""
+        closed = connection.closed
+        while not closed.done():
+            await asyncio.wait({closed}, timeout=certificates.LOOK_EVERY)
+            look = asyncio.create_task(self._certificates.look(self._connector))
+            either: set[asyncio.Future[Any]] = {look, closed}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if closed.done():
+                look.cancel()
+            elif look.result() and not self._leaving:
+                self._connection = None  # what comes now waits for the next connection
+                await connection.disconnect(RENEW_WITHIN)
+                connection.fail(ConnectionFailed("left", "we left"))
+                self._down("renewed")
+                return True
+        return False
+
     async def _serve(self, connection: Connection) -> None:
         codes = await connection.subscribe(self.topics) if self.topics else []
         for (topic, _), code in zip(self.topics, codes, strict=False):
@@ -111,6 +136,7 @@ class Link:
                 raise ConnectionFailed("denied", text)
         if connection.closed.done():
             raise connection.closed.result()
+        self._certificates.met(connection.certificate)
         self._connection = connection
         self._up_since = time.monotonic()
         if self._shorts < FLAPS:
@@ -152,17 +178,21 @@ class Link:
         return ConnectionFailed("flapping", text)
 
     def _lost(self, failure: ConnectionFailed) -> None:
-        was_up, self._connection = self._connection is not None, None
+        was_up = self.up
         if was_up and failure.reason != "taken_over":
             failure = self._flapping(failure)
         self._trouble.begin(failure.reason, str(failure))
         self._health.check(self._check, failure.reason)
-        metrics.CONNECTED.labels(self.broker.name).set(0)
         metrics.LOST.labels(self.broker.name, failure.reason).inc()
         if was_up:
             self._backoff.lasted(time.monotonic() - self._up_since)
-            for call in self.on_down:
-                call(failure.reason)
+            self._down(failure.reason)
+
+    def _down(self, reason: str) -> None:
+        self._connection = None
+        metrics.CONNECTED.labels(self.broker.name).set(0)
+        for call in self.on_down:
+            call(reason)
 
     def _deliver(self, connection: Connection, message: MQTTMessage) -> None:
         try:

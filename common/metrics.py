@@ -22,6 +22,12 @@ LOST = Counter(
     "Connections that failed or were lost, by reason.",
     ["broker", "reason"],
 )
+CERTIFICATE_ENDS = Gauge(
+    "facepipe_certificate_expiration_timestamp_seconds",
+    "Unix time at which a certificate ends: our own, the broker's as it was last seen, or that of"
+    " the authority we trust (whose: own, broker, authority).",
+    ["broker", "whose"],
+)
 ERRORS = Counter(
     "facepipe_errors_total",
     "Messages that could not be handled because of a fault in this program (see the log).",

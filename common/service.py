@@ -75,6 +75,9 @@ class ServiceSettings:
     mqtt_password: str = setting(
         "MQTT_PASSWORD", text, "password at the broker", default="", secret=True
     )
+    mqtt_bundle: str = setting(
+        "MQTT_BUNDLE", file, "authority, certificate and key in one PEM file; TLS", default=""
+    )
     mqtt_ca: str = setting(
         "MQTT_CA", file, "authority to trust (PEM file); turns TLS on", default=""
     )
@@ -102,6 +105,7 @@ class ServiceSettings:
             self.mqtt_ca,
             self.mqtt_cert,
             self.mqtt_key,
+            self.mqtt_bundle,
         )
 
     def problems(self) -> Iterator[str]:
@@ -243,7 +247,7 @@ def _parse_arguments(
 ) -> Callable[[S], int] | None:
     lines = [about, "", "Settings, as environment variables:"]
     for _, spec in specs(settings_class):
-        default = "required" if spec.required else f"default: {spec.default or '-'}"
+        default = "required" if spec.required else f"default: {spec.plain(spec.default)}"
         secret = f"; also {spec.name}_FILE" if spec.secret else ""
         lines.append(f"  {spec.name:<24} {spec.meaning} ({default}{secret})")
     parser = argparse.ArgumentParser(

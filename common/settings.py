@@ -42,6 +42,24 @@ class Spec:
     def required(self) -> bool:
         return self.default is _REQUIRED
 
+    def plain(self, value: Any) -> str:
+        """A value as a person would write it; `-` for none."""
+        if value is None or value == () or value == "":
+            return "-"
+        if isinstance(value, bool):
+            return f"{value:d}"
+        if isinstance(value, float):
+            return f"{value:g}"
+        return self._short(value) if isinstance(value, str) else str(value)
+
+    def _short(self, text: str) -> str:
+        """The name that is as good as this path, if there is one."""
+        name = Path(text).stem
+        try:
+            return name if self.parse(name) == text else text
+        except ValueError:
+            return text
+
 
 def setting(
     name: str,
@@ -96,6 +114,8 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
     if file:
         try:
             text = Path(file).read_text(encoding="utf-8").strip()
+        except PermissionError as error:
+            raise ValueError(f"{_denied(error)} ({spec.name}_FILE={file})") from None
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"cannot be read from {spec.name}_FILE={file}: {error}") from None
         if not text:
@@ -122,11 +142,9 @@ def shown(settings: Any) -> str:
 
 
 def _show(spec: Spec, value: Any) -> str:
-    if value is None or value == "":
-        return "-"
-    if spec.secret:
+    if spec.secret and value:
         return spec.show(str(value)) if spec.show else "***"
-    return str(value)
+    return spec.plain(value)
 
 
 def starred(url: str) -> str:
@@ -203,9 +221,23 @@ def topic(value: str) -> str:
 
 
 def file(value: str) -> str:
-    if not os.path.isfile(value) or not os.access(value, os.R_OK):
-        raise ValueError("must name a file that can be read")
-    return value
+    try:
+        if not os.path.exists(value) or os.path.isfile(value):
+            with open(value, "rb"):
+                return value
+    except PermissionError as error:
+        raise ValueError(_denied(error)) from None
+    except OSError:
+        pass
+    raise ValueError("must name a file that can be read")
+
+
+def _denied(error: PermissionError) -> str:
+    # A container's user is none of the host's, and secrets keep the owner that they have there.
+    return (
+        f"cannot be read by user {os.geteuid()}: {error.strerror};"
+        f" make it readable on the host: chown {os.geteuid()} or chmod a+r"
+    )
 
 
 NAME = re.compile(r"(?!(unknown|rejected)\Z)[a-z0-9][a-z0-9-]{0,62}")

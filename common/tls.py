@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----\n?", re.DOTALL)
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h
+
+GREET_TIMEOUT = 5.0  # seconds, for each step
 
 
 def read_files(ca: str, cert: str, key: str) -> tuple[str, str]:
@@ -50,16 +55,17 @@ def client_context(authorities: str, identity: str) -> ssl.SSLContext:
     return context
 
 
-def common_name(identity: str) -> str | None:
-    """The subject's CN of a certificate; None if it is not valid now (as with a wrong clock).
+def decoded(identity: str) -> dict[str, Any]:
+    """The first certificate of `identity` as `SSLSocket.getpeercert` tells it, expired or not.
 
     Shakes hands with itself in memory, which is the one public way that `ssl` has to read a
-    certificate, and is good for certificates of any authority.
+    certificate, and is good for certificates of any authority. Empty for one that may not be
+    used by clients.
     """
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load_identity(server_side, identity)
     server_side.verify_mode = ssl.CERT_REQUIRED
-    server_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    server_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
     server_side.load_verify_locations(cadata=identity)
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_side.check_hostname = False  # it talks to itself
@@ -75,13 +81,47 @@ def common_name(identity: str) -> str | None:
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLError:
-                return None
-    certificate: dict[str, Any] = dict(server.getpeercert() or {})
+                return {}
+    return dict(server.getpeercert() or {})
+
+
+def common_name(certificate: Mapping[str, Any]) -> str | None:
+    """The subject's CN of a decoded certificate."""
     for part in certificate.get("subject", ()):
         for name, value in part:
             if name == "commonName":
                 return str(value)
     return None
+
+
+def end(certificate: Mapping[str, Any]) -> float:
+    """Seconds since 1970 at which a decoded certificate ends."""
+    return float(ssl.cert_time_to_seconds(certificate["notAfter"]))
+
+
+def greet(context: ssl.SSLContext, host: str, port: int) -> dict[str, Any]:
+    """Shake hands with a server, take leave, and return its certificate; blocks for a second.
+
+    Raises:
+        OSError, ValueError: one of the two does not accept the other's certificate, or there is
+            no way to the server.
+    """
+    with (
+        socket.create_connection((host, port), GREET_TIMEOUT) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secure,
+    ):
+        # In TLS 1.3 a server judges the client's certificate after the handshake. One that
+        # accepts it waits for us to speak.
+        secure.settimeout(1.0)
+        try:
+            refusal = None if secure.recv(1) else "it closes the connection"
+        except TimeoutError:
+            refusal = None
+        except (ssl.SSLError, ConnectionError) as error:
+            refusal = getattr(error, "reason", None) or str(error)
+        if refusal is not None:
+            raise PermissionError(f"it does not accept our certificate: {refusal}")
+        return dict(secure.getpeercert() or {})
 
 
 def _load_identity(context: ssl.SSLContext, identity: str) -> None:

@@ -45,13 +45,10 @@ def _default(spec: Spec) -> str:
         return "required"
     if spec.name in ("DEVICE", "INSTANCE") and spec.default != "cloud":
         return "the host's name"
-    if isinstance(spec.default, bool):
-        return f"`{spec.default:d}`"
     if spec.name == "OUTBOX_PATH":
         return "`~/.local/state/facepipe`"
-    if spec.name == "CASCADE":
-        return f"`{Path(spec.default).stem}`"
-    return f"`{spec.default}`" if spec.default not in ("", None, ()) else "-"
+    plain = spec.plain(spec.default)
+    return plain if plain == "-" else f"`{plain}`"
 
 
 def metrics() -> str:

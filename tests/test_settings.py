@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 from common import settings as s
 from common.service import ServiceSettings
 from common.settings import SettingsError, read, setting, shown, starred
+from detector.settings import Settings as DetectorSettings
 from forwarder.settings import Settings as ForwarderSettings
 from tests.harness.process import Service
 
@@ -151,6 +155,9 @@ def test_bad_values_are_refused(parse: s.Parser, texts: list[str]) -> None:
         ({"CLOUD_PORT": "0"}, "CLOUD_PORT must be a whole number from 1 to 65535"),
         ({"CLOUD_HOST": ""}, "CLOUD_HOST is not set"),
         ({"CLOUD_BUNDLE": __file__, "CLOUD_CA": __file__}, "CLOUD_BUNDLE holds all three"),
+        ({"MQTT_BUNDLE": __file__, "MQTT_KEY": __file__}, "MQTT_BUNDLE holds all three"),
+        ({"MQTT_BUNDLE": __file__}, "MQTT_BUNDLE: cannot be used for TLS"),
+        ({"MQTT_BUNDLE": "/nowhere"}, "MQTT_BUNDLE must name a file that can be read"),
         ({"CLOUD_CA": __file__, "CLOUD_KEY": __file__}, "CLOUD_KEY needs CLOUD_CERT"),
         ({"BUFFER_MAX_MB": "0"}, "BUFFER_MAX_MB must be a whole number from 1 to 4096"),
         ({"CLOUD_HOST": "127.0.0.1", "CLOUD_PORT": "1883"}, "name the same broker"),
@@ -159,6 +166,29 @@ def test_bad_values_are_refused(parse: s.Parser, texts: list[str]) -> None:
 def test_a_wrong_setting_of_the_forwarder_is_named(environ: dict[str, str], words: str) -> None:
     found = problems({"CLOUD_HOST": "cloud", **environ}, ForwarderSettings)
     assert any(words in line for line in found), found
+
+
+def test_a_file_that_may_not_be_read_names_setting_user_and_remedy() -> None:
+    with tempfile.NamedTemporaryFile() as file, another_user(Path(file.name)) as user:
+        environ = {"HOST": "h", "PASSWORD_FILE": file.name}
+        (password,) = problems(environ)
+        (bundle,) = problems({"CLOUD_HOST": "h", "MQTT_BUNDLE": file.name}, ForwarderSettings)
+    for problem, name in ((password, "PASSWORD"), (bundle, "MQTT_BUNDLE")):
+        assert problem.startswith(f"{name} cannot be read by user {user}: Permission denied; make")
+        assert f"on the host: chown {user} or chmod a+r" in problem
+        assert file.name in problem
+
+
+@contextlib.contextmanager
+def another_user(path: Path) -> Iterator[int]:
+    """One who may not read a file, as a container's user may not read one of the host's."""
+    was = os.geteuid()
+    path.chmod(0o600 if was == 0 else 0)
+    os.seteuid(10001 if was == 0 else was)
+    try:
+        yield os.geteuid()
+    finally:
+        os.seteuid(was)
 
 
 def test_every_setting_says_what_it_means() -> None:
@@ -198,3 +228,19 @@ def test_help_tells_of_every_setting() -> None:
     for _, spec in s.specs(ForwarderSettings):
         assert re.search(rf"^  {spec.name} +\S.*\((required|default: )", text, re.MULTILINE)
     assert "also CLOUD_PASSWORD_FILE" in text
+
+
+def test_defaults_are_shown_as_a_person_would_write_them() -> None:
+    shown_as = {spec.name: spec.plain(spec.default) for _, spec in s.specs(DetectorSettings)}
+    expected = {
+        "MQTT_QOS": "0",
+        "MQTT_BUNDLE": "-",
+        "CAMERA_SIZE": "-",
+        "CAMERA_FPS": "-",
+        "CAMERA_LOOP": "0",
+        "CAMERA_TIMEOUT": "10",
+        "MASK": "-",
+        "CASCADE": "haarcascade_frontalface_alt2",
+        "SCALE_FACTOR": "1.1",
+    }
+    assert {name: shown_as[name] for name in expected} == expected

@@ -42,7 +42,7 @@ class Authority:
         self.ca = folder / f"{certificate.serial_number:x}-ca.crt"
         self.ca.write_text(self.pem)
 
-    def issue(self, name: str, *, host: str = "", days: int = 30) -> Identity:
+    def issue(self, name: str, *, host: str = "", days: float = 30) -> Identity:
         """For a server when `host` is given; `days` below 0: it has expired so long ago."""
         key = ec.generate_private_key(ec.SECP256R1())
         return Identity(self._folder, self._sign(_named(name), key, days, host), key)
@@ -51,7 +51,7 @@ class Authority:
         self,
         subject: x509.Name,
         key: ec.EllipticCurvePrivateKey,
-        days: int,
+        days: float,
         host: str = "",
         is_authority: bool = False,
     ) -> x509.Certificate:

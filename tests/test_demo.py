@@ -104,7 +104,10 @@ def test_two_demos_run_side_by_side_and_leave_nothing_running(tmp_path: Path) ->
     demos = []
     for name in ("one", "two"):
         output = (tmp_path / f"{name}.log").open("w")
-        command = [sys.executable, "-m", "demo", "--data", str(tmp_path / name)]
+        # A background job of a script, as these tests may be, hands down that SIGINT is ignored.
+        as_at_a_terminal = ["env", "--default-signal=INT"]
+        demo = [sys.executable, "-m", "demo", "--data", str(tmp_path / name)]
+        command = [*as_at_a_terminal, *demo]
         demos.append(subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output))
         output.close()
     for name in ("one", "two"):

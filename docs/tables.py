@@ -15,6 +15,7 @@ from common.settings import Spec, specs
 
 DOCS = Path(__file__).parent
 SERVICES = ("detector", "forwarder", "processor")
+COMMANDS = ("enroll",)  # with settings, and without metrics
 MARK = "<!-- the tables below are written by `make docs` -->"
 
 
@@ -23,7 +24,7 @@ def settings() -> str:
     shared = {spec.name: spec for _, spec in specs(ServiceSettings)}
     parts = []
     own: set[str] = set()
-    for service in SERVICES:
+    for service in (*SERVICES, *COMMANDS):
         service_settings = importlib.import_module(f"{service}.settings").Settings
         differing = [spec for _, spec in specs(service_settings) if spec != shared.get(spec.name)]
         own |= {spec.name for spec in differing if service == SERVICES[0]}

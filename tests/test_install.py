@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.conftest import png
 from tests.harness.client import Mqtt
+from tests.harness.enrolment import CloudBroker
 from tests.harness.mosquitto import BINARY
 from tests.harness.process import ROOT, Process, Service
 from tests.harness.store import Store
@@ -18,25 +21,24 @@ from tests.harness.wait import free_port, listening, until
 
 
 def run_block(mark: str, folder: Path) -> None:
-    """Run a marked block of the guide, with `folder` for /etc/facepipe and this host's name."""
+    """Run a marked block of the guide, with `folder` for /etc/facepipe."""
     guide = (ROOT / "docs" / "install.md").read_text()
     found = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", guide, re.DOTALL)
     assert found, mark
-    script = found[1].replace("/etc/facepipe", str(folder)).replace("vsi.example.com", "localhost")
-    subprocess.run(["bash", "-euc", script], check=True, capture_output=True, timeout=30)
+    script = found[1].replace("/etc/facepipe", str(folder))
+    script = script.replace(".venv/bin/python", sys.executable)
+    subprocess.run(["bash", "-euc", script], cwd=ROOT, check=True, capture_output=True, timeout=30)
 
 
-class Broker(Process):
-    """Mosquitto with one of the project's own configurations, on a free port."""
+class EdgeBroker(Process):
+    """Mosquitto with the project's own configuration, on a free port."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        conf = (ROOT / "broker" / f"{name}.conf").read_text()
+        conf = (ROOT / "broker" / "edge.conf").read_text()
         conf = conf.replace("/etc/facepipe", str(folder))
-        conf = re.sub(
-            r"^listener \d+.*$", f"listener {self.port} 127.0.0.1", conf, flags=re.MULTILINE
-        )
-        path = folder / f"{name}.conf"
+        conf = conf.replace("listener 1883 127.0.0.1", f"listener {self.port} 127.0.0.1")
+        path = folder / "edge.conf"
         path.write_text(f"{conf}\nuser root\n")
         super().__init__([BINARY, "-c", str(path)])
 
@@ -45,26 +47,30 @@ class Broker(Process):
         until(lambda: listening(self.port), what="mosquitto listens")
 
 
+@dataclasses.dataclass
+class Brokers:
+    edge: EdgeBroker
+    cloud: CloudBroker
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "etc"
     made.mkdir()
-    run_block("certificates", made)
+    run_block("identities", made)
     run_block("passwords", made)
     return made
 
 
 @pytest.fixture
-def secured(folder: Path, store: Store) -> Iterator[dict[str, Broker]]:
+def secured(folder: Path, store: Store) -> Iterator[Brokers]:
     """Both brokers, the forwarder and the processor, with all that the guide sets."""
-    with Broker("edge", folder) as edge, Broker("cloud", folder) as cloud:
+    with EdgeBroker(folder) as edge, CloudBroker(folder) as cloud:
         processor = Service(
             "processor",
             MQTT_HOST="localhost",
-            MQTT_PORT=cloud.port,
-            MQTT_CA=folder / "ca.crt",
-            MQTT_CERT=folder / "processor.crt",
-            MQTT_KEY=folder / "processor.key",
+            MQTT_PORT=cloud.inner_port,
+            MQTT_BUNDLE=folder / "processor.pem",
             **store.settings,
         )
         forwarder = Service(
@@ -82,7 +88,7 @@ def secured(folder: Path, store: Store) -> Iterator[dict[str, Broker]]:
             processor.says("cloud broker .*: connected")
             forwarder.says("cloud broker .*: connected")
             forwarder.says("edge broker .*: connected")
-            yield {"edge": edge, "cloud": cloud}
+            yield Brokers(edge, cloud)
 
 
 def login(folder: Path, user: str) -> dict[str, str]:
@@ -90,10 +96,10 @@ def login(folder: Path, user: str) -> dict[str, str]:
 
 
 def test_a_face_of_the_edge_broker_is_stored_for_its_device_and_its_receipt_comes_back(
-    folder: Path, secured: dict[str, Broker], store: Store
+    folder: Path, secured: Brokers, store: Store
 ) -> None:
     with Mqtt(
-        secured["edge"].port, "faces/receipts/jetson-1", **login(folder, "detector")
+        secured.edge.port, "faces/receipts/jetson-1", **login(folder, "detector")
     ) as detector:
         detector.publish(
             "faces",
@@ -109,22 +115,22 @@ def test_a_face_of_the_edge_broker_is_stored_for_its_device_and_its_receipt_come
 
 
 def test_a_device_that_speaks_for_another_has_its_face_rejected(
-    folder: Path, secured: dict[str, Broker], store: Store
+    folder: Path, secured: Brokers, store: Store
 ) -> None:
-    with Mqtt(secured["edge"].port, **login(folder, "detector")) as detector:
+    with Mqtt(secured.edge.port, **login(folder, "detector")) as detector:
         detector.publish("faces", png(), user=[("device", "jetson-2")])
         until(lambda: store.objects("rejected/jetson-1/device_mismatch"))
     assert not store.objects()
 
 
-def test_without_a_password_nobody_enters_the_edge_broker(secured: dict[str, Broker]) -> None:
-    command = ["mosquitto_pub", "-p", str(secured["edge"].port), "-t", "faces", "-m", "x"]
+def test_without_a_password_nobody_enters_the_edge_broker(secured: Brokers) -> None:
+    command = ["mosquitto_pub", "-p", str(secured.edge.port), "-t", "faces", "-m", "x"]
     assert subprocess.run(command, check=False, capture_output=True, timeout=10).returncode != 0
 
 
 def test_without_a_certificate_nobody_enters_the_cloud_broker(
-    folder: Path, secured: dict[str, Broker]
+    folder: Path, secured: Brokers
 ) -> None:
-    command = ["mosquitto_pub", "-h", "localhost", "-p", str(secured["cloud"].port)]
+    command = ["mosquitto_pub", "-h", "localhost", "-p", str(secured.cloud.port)]
     command += ["--cafile", str(folder / "ca.crt"), "-t", "faces", "-m", "x"]
     assert subprocess.run(command, check=False, capture_output=True, timeout=10).returncode != 0

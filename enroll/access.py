@@ -1,0 +1,85 @@
+"""Who may do what at the cloud broker, in the words of Mosquitto's dynamic security plugin.
+
+Not by an access list: Mosquitto's acl_file lets everybody subscribe to everything, and merely
+delivers nothing, so that a device could join `$share/processors/faces` and swallow the faces of
+others. What is not named here is denied. (plugins/dynamic-security of Mosquitto 2.0.21.)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+CONTROL = "$CONTROL/dynamic-security/v1"
+ANSWERS = f"{CONTROL}/response"
+
+Json = dict[str, Any]
+
+
+def _role(name: str, send: Iterable[str] = (), take: Iterable[str] = ()) -> Json:
+    """May publish to `send`, receive from `take`, and subscribe to just these."""
+    granted = [("publishClientSend", topic) for topic in send]
+    for topic in take:
+        granted += [("publishClientReceive", topic), ("subscribeLiteral", topic)]
+    return {"rolename": name, "acls": [_acl(*one) for one in granted]}
+
+
+def _acl(kind: str, topic: str) -> Json:
+    return {"acltype": kind, "topic": topic, "allow": True}
+
+
+def _device(name: str) -> Json:
+    """A device speaks for itself alone, and hears of its own faces alone."""
+    send = (f"faces/from/{name}", f"faces/status/{name}/#")
+    return _role(name, send, take=(f"faces/receipts/{name}",))
+
+
+def _processor() -> Json:
+    taken = ("faces", "faces/from/+")
+    role = _role(
+        "processor", ("faces/receipts/#", "faces/stored", "faces/status/cloud/#"), take=taken
+    )
+    role["acls"] += [_acl("subscribeLiteral", f"$share/processors/{topic}") for topic in taken]
+    return role
+
+
+def _services() -> list[Json]:
+    return [
+        _processor(),
+        _role("broker", take=("$SYS/broker/uptime",)),  # for its health check
+        _role("enroll", (CONTROL,), take=(ANSWERS,)),
+    ]
+
+
+def _client(name: str) -> Json:
+    return {"username": name, "roles": [{"rolename": name}]}
+
+
+def configuration(devices: Iterable[str]) -> str:
+    """The plugin's file, as its broker reads it when it starts."""
+    roles = [*_services(), *(_device(name) for name in devices)]
+    denied = ("publishClientSend", "publishClientReceive", "subscribe")
+    content = {
+        # To end a subscription takes nothing from anybody.
+        "defaultACLAccess": dict.fromkeys(denied, False) | {"unsubscribe": True},
+        "clients": [_client(role["rolename"]) for role in roles],
+        "roles": roles,
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def admission(name: str) -> list[Json]:
+    """Commands that make a device known to a broker that runs."""
+    return [
+        {"command": "createRole", **_device(name)},
+        {"command": "createClient", **_client(name)},
+    ]
+
+
+def dismissal(name: str) -> list[Json]:
+    """Commands that make it unknown; the first ends its connection, too."""
+    return [
+        {"command": "deleteClient", "username": name},
+        {"command": "deleteRole", "rolename": name},
+    ]

@@ -1,0 +1,252 @@
+"""What strangers and false friends do to the cloud broker, from outside, through its one port."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from enroll import certificates
+from tests.conftest import png
+from tests.containers.stack import DEVICE, Stack
+from tests.harness.enrolment import Peer, context
+from tests.harness.wait import until
+
+OTHER = "jetson-2"
+CONNECTIONS = "facepipe_mqtt_connections_total"
+MEBI = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def bundle(stack: Stack) -> Path:
+    """Of another device: properly enrolled, up to no good."""
+    return stack.enrol(OTHER)
+
+
+@pytest.fixture
+def other(stack: Stack, bundle: Path) -> Iterator[Peer]:
+    with Peer(stack.port, bundle) as peer:
+        assert peer.is_in
+        yield peer
+
+
+def told(stack: Stack, pattern: str) -> None:
+    """The broker's log shows why."""
+    broker = stack.cloud.one("broker")
+    until(lambda: re.search(pattern, broker.log), 10, f"the broker's log says {pattern!r}")
+
+
+def answer(stack: Stack, tls: ssl.SSLContext) -> bytes:
+    """What the broker says to a CONNECT over this TLS.
+
+    Raises:
+        ssl.SSLError, ConnectionError: it ended the connection instead.
+    """
+    connect = b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03bad"
+    with (
+        socket.create_connection(("localhost", stack.port), 10) as plain,
+        tls.wrap_socket(plain, server_hostname="localhost") as sock,
+    ):
+        sock.sendall(connect)
+        return sock.recv(1000)
+
+
+def refused(stack: Stack, tls: ssl.SSLContext) -> None:
+    """An orderly end without a word is a refusal, too."""
+    try:
+        said = answer(stack, tls)
+    except (ssl.SSLError, ConnectionError):
+        return
+    assert said == b"", said
+
+
+def trusting(bundle: Path) -> ssl.SSLContext:
+    """Trusts the broker, and has nothing to show."""
+    made = ssl.create_default_context(cafile=str(bundle))
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return made
+
+
+def showing(bundle: Path, identity: certificates.Identity, folder: Path) -> ssl.SSLContext:
+    made, file = trusting(bundle), folder / "shown.pem"
+    file.write_text(identity.pem)
+    made.load_cert_chain(file)
+    return made
+
+
+def test_no_certificate(stack: Stack, bundle: Path) -> None:
+    refused(stack, trusting(bundle))
+    told(stack, "peer did not return a certificate")
+
+
+def test_a_certificate_of_another_authority(stack: Stack, bundle: Path, tmp_path: Path) -> None:
+    elsewhere = certificates.authority(ec.generate_private_key(ec.SECP256R1()), days=30)
+    forged = certificates.issue(elsewhere, DEVICE, datetime.timedelta(days=1))
+    refused(stack, showing(bundle, forged, tmp_path))
+    told(stack, "certificate verify failed")
+
+
+MINT_EXPIRED = """
+import datetime, pathlib
+from enroll import certificates
+from enroll.authority import Authority
+long_ago = certificates.now() - datetime.timedelta(days=2)
+life = datetime.timedelta(days=1)
+own = Authority(pathlib.Path("/authority"), 3650).identity
+print(certificates.issue(own, "jetson-2", life, at=long_ago).pem)
+"""
+
+
+def test_an_expired_certificate(stack: Stack, bundle: Path, tmp_path: Path) -> None:
+    words = ("--entrypoint", "python3", "enroll", "-c", MINT_EXPIRED)
+    minted = stack.cloud("--progress", "quiet", "run", "--rm", "-T", *words)
+    file = tmp_path / "expired.pem"
+    file.write_text(minted[minted.index("-----BEGIN") :])
+    tls = trusting(bundle)
+    tls.load_cert_chain(file)
+    before = stack.cloud.one("broker").log.count("certificate verify failed")
+    refused(stack, tls)
+    until(lambda: stack.cloud.one("broker").log.count("certificate verify failed") > before)
+
+
+def test_tls_1_1(stack: Stack, bundle: Path) -> None:
+    tls = context(bundle)
+    tls.set_ciphers("ALL:@SECLEVEL=0")
+    tls.minimum_version = ssl.TLSVersion.TLSv1_1
+    tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    refused(stack, tls)
+    told(stack, "unsupported protocol")
+
+
+def test_mqtt_without_tls(stack: Stack) -> None:
+    with socket.create_connection(("localhost", stack.port), 10) as plain:
+        plain.sendall(b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03bad")
+        with contextlib.suppress(ConnectionError):
+            assert not plain.recv(1000).startswith(b"\x20"), "a CONNACK"
+    told(stack, "SSL routines::(wrong version number|packet length too long|http request)")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        f"faces/from/{DEVICE}",
+        "faces",
+        f"faces/status/{DEVICE}/forwarder/{DEVICE}",
+        f"faces/receipts/{DEVICE}",
+        "faces/stored",
+        "$CONTROL/dynamic-security/v1",
+    ],
+)
+def test_publishing_what_is_not_ones_own(stack: Stack, other: Peer, topic: str) -> None:
+    assert not other.may_publish(topic, png())
+    told(stack, rf"Denied PUBLISH from {OTHER} \(.*'{re.escape(topic)}'")
+    assert other.may_publish(f"faces/status/{OTHER}/forwarder/x", b"")  # it may its own
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "faces/#",
+        f"faces/receipts/{DEVICE}",
+        "faces/receipts/+",
+        "#",
+        "+/#",
+        "$SYS/#",
+        "$share/processors/faces",
+        "$share/processors/faces/from/+",
+        "$share/x/faces/#",
+        "$CONTROL/#",
+    ],
+)
+def test_reading_what_is_not_for_one(stack: Stack, other: Peer, topic: str) -> None:
+    assert not other.may_subscribe(topic)
+    told(stack, rf"Denied SUBSCRIBE from {OTHER} to {re.escape(topic)}\n")
+    assert other.may_subscribe(f"faces/receipts/{OTHER}")
+
+
+def test_a_face_in_anothers_name_on_ones_own_topic_is_rejected(stack: Stack, other: Peer) -> None:
+    before, faces = stack.books(), len(stack.stored())
+    known = stack.store.objects("rejected/").keys()
+    facts = {"id": "ffffffff00000000deadbeefdeadbeef", "device": DEVICE, "camera": "camera-0"}
+    other.send(f"faces/from/{OTHER}", png(), facts)
+    (kept,) = until(lambda: stack.store.objects("rejected/").keys() - known)
+    assert "device_mismatch" in stack.store.metadata(kept).values()
+    assert len(stack.stored()) == faces
+    assert stack.books() == before
+
+
+def test_anothers_client_id_takes_nothing_over(stack: Stack, bundle: Path) -> None:
+    forwarder, broker = stack.jetson.one("forwarder"), stack.cloud.one("broker")
+    made = stack.metric("forwarder", CONNECTIONS, broker="cloud")
+    for id in (DEVICE, f"forwarder-{DEVICE}"):
+        with Peer(stack.port, bundle, client_id=id) as thief:
+            assert thief.is_in
+            assert thief.may_subscribe(f"faces/receipts/{OTHER}")
+            assert not thief.may_subscribe(f"faces/receipts/{DEVICE}")
+    assert re.search(rf"New client connected from \S+ as {OTHER} \(", broker.log)
+    assert not re.search(rf"Client {DEVICE} .*(already connected|session taken over)", broker.log)
+    assert forwarder.health == "healthy"
+    assert stack.metric("forwarder", CONNECTIONS, broker="cloud") == made
+
+
+def test_a_packet_of_100_megabytes(stack: Stack, bundle: Path) -> None:
+    topic = f"faces/from/{OTHER}".encode()
+    size = 100 * MEBI
+    with (
+        socket.create_connection(("localhost", stack.port), 10) as plain,
+        context(bundle).wrap_socket(plain, server_hostname="localhost") as sock,
+    ):
+        sock.sendall(b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03big")
+        assert sock.recv(100)[:1] == b"\x20"
+        length, left = b"", size
+        while left:
+            length += bytes([left % 128 | (128 if left > 127 else 0)])
+            left //= 128
+        sock.sendall(b"\x30" + length + len(topic).to_bytes(2, "big") + topic + b"\0")
+        sent = 0
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while sent < size:
+                sock.sendall(bytes(MEBI))
+                sent += MEBI
+        assert sent < 10 * MEBI
+    told(stack, rf"Client {OTHER} .*(oversize packet|packet too large)")
+
+
+def test_a_thousand_connections_at_once_keep_nobody_out(stack: Stack, bundle: Path) -> None:
+    with contextlib.ExitStack() as crowd:
+        for _ in range(1000):
+            crowd.enter_context(socket.create_connection(("localhost", stack.port), 10))
+        with Peer(stack.port, bundle) as peer:  # by a new connection
+            assert peer.is_in
+            assert peer.may_subscribe(f"faces/receipts/{OTHER}")
+            facts = {"id": "ffffffff000000000123456789abcdef", "device": OTHER, "camera": "cam"}
+            peer.send(f"faces/from/{OTHER}", png(), facts)
+            until(lambda: peer.on(f"faces/receipts/{OTHER}"), 30, "its receipt")
+        stack.plays(loop=False)  # and the one that was there goes on
+        stack.check()
+
+
+def test_a_revoked_device_is_cut_off_and_cannot_come_back(stack: Stack) -> None:
+    stolen = stack.enrol("jetson-3")
+    made = stack.metric("forwarder", CONNECTIONS, broker="cloud")
+    with Peer(stack.port, stolen) as peer:
+        assert peer.is_in
+        _, said = stack.cloud.enroll("revoke", "jetson-3")
+        assert "jetson-3" in said
+        until(lambda: not peer.is_in, 60, "its open connection is ended")
+    refused(stack, context(stolen))
+    with Peer(stack.port, stolen) as again:
+        assert not again.is_in
+    told(stack, "deleteClient \\| username=jetson-3")
+    told(stack, "certificate verify failed")
+    # The others do not notice.
+    assert stack.metric("forwarder", CONNECTIONS, broker="cloud") == made
+    listed, _ = stack.cloud.enroll("list")
+    assert re.search(r"(?m)^jetson-3 .*\d{4}-\d\d-\d\d.*\d{4}-\d\d-\d\d", listed)

@@ -1,0 +1,90 @@
+"""The files that people start from: what linters, Compose and a reader of .env find."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.containers.engine import PARTS, docker
+from tests.harness.process import ROOT
+
+SIDES = ("jetson", "cloud")
+# The least that a person fills in, by side; and what Compose is told when it is not there.
+NEEDED = {
+    "jetson": {
+        "DEVICE": "jetson-1",
+        "CLOUD_HOST": "vsi.example.com",
+        "CLOUD_BUNDLE": "./jetson-1.pem",
+    },
+    "cloud": {
+        "PUBLIC_HOST": "vsi.example.com",
+        "COS_ENDPOINT": "https://s3.example.com",
+        "COS_BUCKET": "faces",
+    },
+}
+
+pytestmark = pytest.mark.usefixtures("docker")
+
+
+def config(side: str, folder: Path, missing: str = "", code: int = 0) -> str:
+    """`docker compose config` with the example filled in, but for one."""
+    text = (ROOT / f".env.{side}.example").read_text()
+    for name, value in NEEDED[side].items():
+        given = "" if name == missing else value
+        text, count = re.subn(rf"^{name}=.*$", f"{name}={given}", text, flags=re.MULTILINE)
+        assert count == 1
+    (folder / "env").write_text(text)
+    words = ("--env-file", str(folder / "env"), "--file", f"docker-compose.{side}.yml")
+    return docker("compose", *words, "config", "--quiet", code=code)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_compose_has_nothing_to_say(side: str, tmp_path: Path) -> None:
+    assert config(side, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("side", "name"), [(side, name) for side in SIDES for name in NEEDED[side]]
+)
+def test_a_missing_setting_stops_it_with_a_sentence(side: str, name: str, tmp_path: Path) -> None:
+    said = config(side, tmp_path, missing=name, code=1)
+    assert re.search(rf"variable {name} is missing a value: set .*in \.env", said), said
+    lines = [line for line in said.splitlines() if line]
+    assert all(name in line for line in lines), said
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_older_compose_takes_it_too(side: str) -> None:
+    """2.33 looks at what is required inside a default even where it takes no default."""
+    compose = (ROOT / f"docker-compose.{side}.yml").read_text()
+    assert not re.search(r"\$\{[^}]*\$\{[^}]*:\?", compose)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_example_lists_every_variable_once_with_a_word_on_it(side: str) -> None:
+    compose = (ROOT / f"docker-compose.{side}.yml").read_text()
+    read = {*re.findall(r"\$\{([A-Z_]+)", compose)}
+    read |= {*re.findall(r"^ +([A-Z_]+):$", compose, re.MULTILINE)}
+    example = (ROOT / f".env.{side}.example").read_text()
+    listed = Counter(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE))
+    assert {*listed} == read
+    assert {*listed.values()} == {1}
+    for block in re.split(r"\n\n", example):
+        assert block.startswith("#"), block
+
+
+def test_linters_have_nothing_to_say() -> None:
+    files = [f"{part}/Dockerfile" for part in PARTS]
+    linter = str(Path(sys.executable).with_name("hadolint"))
+    assert shutil.which("shellcheck"), "the tests need shellcheck"
+    for command in ([linter, *files], ["shellcheck", "broker/start", "broker/healthy"]):
+        done = subprocess.run(
+            command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -1,0 +1,44 @@
+"""New certificates are taken up by containers that go on running."""
+
+from __future__ import annotations
+
+import re
+
+from tests.containers.compose import Container
+from tests.containers.stack import DEVICE, Stack
+from tests.harness.wait import until
+
+LOOKS_EVERY = 45.0  # seconds until a service has looked for a new certificate, at most
+
+
+def starts(stack: Stack) -> dict[str, str]:
+    """When each container was started last."""
+    here = [found for project in stack.projects for found in project.all()]
+    return {found.id: found.inspect()["State"]["StartedAt"] for found in here}
+
+
+def times(container: Container) -> int:
+    return container.log.count("took up the new certificate")
+
+
+def test_a_device_takes_up_its_renewed_bundle(stack: Stack) -> None:
+    before, forwarder = starts(stack), stack.jetson.one("forwarder")
+    taken = times(forwarder)
+    stack.enrol(DEVICE)
+    until(lambda: times(forwarder) > taken, LOOKS_EVERY, "it is taken up")
+    assert starts(stack) == before
+
+
+def test_the_server_takes_up_what_is_renewed_there(stack: Stack) -> None:
+    before, processor = starts(stack), stack.cloud.one("processor")
+    taken = times(processor)
+    stack.cloud.enroll("renew")
+    broker = stack.cloud.one("broker")
+    until(lambda: "certificates have changed" in broker.log, what="the broker is told")
+    until(lambda: times(processor) > taken, LOOKS_EVERY, "it is taken up")
+    assert starts(stack) == before
+    # A bundle of before the renewal is good still, and so are the names in the new certificate.
+    stack.jetson("restart", "forwarder")
+    forwarder = stack.jetson.one("forwarder")
+    forwarder.becomes_healthy()
+    until(lambda: re.search("cloud broker .*: connected", forwarder.log), what="it is in")

@@ -48,7 +48,7 @@ images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 	done
 
 test-containers: .venv/.containers  ## run both compose files for real, in a Docker Engine
-	@tests/needs
+	@tests/needs containers
 	$(BIN)/python -m pytest tests/containers -v -o timeout=1200 \
 		-o addopts="-ra --strict-markers --strict-config"
 

@@ -9,7 +9,7 @@ from common.settings import SettingsError, name
 from enroll import access, files, services
 from enroll.authority import Authority
 from enroll.ledger import RESERVED, Ledger
-from enroll.live import Live, NotTold
+from enroll.live import Live
 from enroll.settings import Settings
 from enroll.words import day, say
 
@@ -31,8 +31,8 @@ def enrol(settings: Settings, device: str) -> None:
         say(f"{device} is enrolled until {day(made.certificate.not_valid_after_utc)}")
         good = max((entry.until for entry in known if entry.good), default=None)
         if good:
-            say(f"its old certificate stays good until {day(good)}; put the new file in its place,")
-            say("and it is taken up by itself")
+            say(f"its old certificate stays good until {day(good)}; write the new one into the")
+            say("device's file, and it is taken up by itself")
         else:
             if any(entry.revoked for entry in known):
                 say("it was revoked: this is a new identity; the old ones remain revoked")
@@ -119,6 +119,3 @@ def _hand_out(bundle: str) -> None:
     except OSError as error:
         text = f"the bundle could not be written out: {error.strerror}; run this again"
         raise SettingsError([text]) from None
-
-
-__all__ = ["NotTold", "enrol", "renew", "revoke", "show"]

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SERVICES = {"detector", "forwarder", "processor"}
-PACKAGES = sorted({"common", "demo"} | SERVICES)
+PACKAGES = sorted({"common", "demo", "enroll"} | SERVICES)
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LINES = 250  # of code and comments, blank ones apart
 
@@ -37,6 +37,10 @@ def test_common_imports_no_service() -> None:
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_services_never_import_each_other(service: str) -> None:
     assert not reaches(service) & ((SERVICES - {service}) | {"demo", "tests", "bench"})
+
+
+def test_enrolment_knows_no_service() -> None:
+    assert not reaches("enroll") & (SERVICES | {"demo", "tests", "bench"})
 
 
 def test_the_demo_starts_services_and_imports_none() -> None:

@@ -116,6 +116,7 @@ def test_an_expired_certificate(stack: Stack, bundle: Path, tmp_path: Path) -> N
     until(lambda: stack.cloud.one("broker").log.count("certificate verify failed") > before)
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 def test_tls_1_1(stack: Stack, bundle: Path) -> None:
     tls = context(bundle)
     tls.set_ciphers("ALL:@SECLEVEL=0")
@@ -171,12 +172,17 @@ def test_reading_what_is_not_for_one(stack: Stack, other: Peer, topic: str) -> N
     assert other.may_subscribe(f"faces/receipts/{OTHER}")
 
 
+def kept_apart(stack: Stack) -> set[str]:
+    """Without what the store is still writing."""
+    return {key for key in stack.store.objects("rejected/") if "/.tmp." not in key}
+
+
 def test_a_face_in_anothers_name_on_ones_own_topic_is_rejected(stack: Stack, other: Peer) -> None:
     before, faces = stack.books(), len(stack.stored())
-    known = stack.store.objects("rejected/").keys()
+    known = kept_apart(stack)
     facts = {"id": "ffffffff00000000deadbeefdeadbeef", "device": DEVICE, "camera": "camera-0"}
     other.send(f"faces/from/{OTHER}", png(), facts)
-    (kept,) = until(lambda: stack.store.objects("rejected/").keys() - known)
+    (kept,) = until(lambda: kept_apart(stack) - known)
     assert "device_mismatch" in stack.store.metadata(kept).values()
     assert len(stack.stored()) == faces
     assert stack.books() == before

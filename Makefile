@@ -10,10 +10,11 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
-.PHONY: help setup demo test test-faults test-containers images check format bench docs lock clean
+.PHONY: help setup demo test test-faults test-containers test-arm64 images check format \
+	bench docs lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
 
 setup: .venv/.done  ## make .venv from the locked requirements, with hashes
 
@@ -50,6 +51,11 @@ images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 test-containers: .venv/.containers  ## run both compose files for real, in a Docker Engine
 	@tests/needs containers
 	$(BIN)/python -m pytest tests/containers -v -o timeout=1200 \
+		-o addopts="-ra --strict-markers --strict-config"
+
+test-arm64: setup  ## build the detector for arm64, under emulation, and show it the clip
+	@tests/needs arm64
+	$(BIN)/python -m pytest tests/arm64 -v -s -o timeout=7200 \
 		-o addopts="-ra --strict-markers --strict-config"
 
 check: .venv/.containers  ## lint, format and type-check

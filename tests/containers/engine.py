@@ -77,30 +77,33 @@ def engine() -> Iterator[None]:
             run.terminate()
 
 
-def have_base() -> None:
-    """Debian's image of the base; where no registry answers, the same made of its packages."""
-    if BASE in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"):
+def have_base(base: str = BASE, *options: str) -> None:
+    """Debian's image of the base; where no registry answers, the same made of its packages.
+
+    `options` are for mmdebstrap.
+    """
+    if base in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
         return
     with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
-        docker("pull", BASE, timeout=300)
+        docker("pull", base, timeout=300)
         return
-    _make_base()
+    _make_base(base, *options)
 
 
-def _make_base() -> None:
+def _make_base(base: str, *options: str) -> None:
     """Leaves out what Debian's own leaves out, and trusts whom this machine trusts.
 
     The latter is in a pip.conf, for the case that a proxy looks into TLS here.
     """
-    assert shutil.which("mmdebstrap"), f"no registry gives {BASE}: the tests need mmdebstrap"
+    assert shutil.which("mmdebstrap"), f"no registry gives {base}: the tests need mmdebstrap"
     trust = f"cp {AUTHORITIES} $1/etc/host-authorities.pem; "
     trust += r"printf '[global]\ncert = /etc/host-authorities.pem\n' > $1/etc/pip.conf"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase"]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", *options]
     command += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")]
     command += [f"--customize-hook={trust}", "trixie", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as made:
-        take = ["docker", "import", "--change", 'CMD ["bash"]', "-", BASE]
-        subprocess.run(take, check=True, stdin=made.stdout, stdout=subprocess.DEVNULL, timeout=600)
+        take = ["docker", "import", "--change", 'CMD ["bash"]', "-", base]
+        subprocess.run(take, check=True, stdin=made.stdout, stdout=subprocess.DEVNULL, timeout=1800)
     assert made.returncode == 0, "mmdebstrap failed"
 
 

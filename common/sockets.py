@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import socket
 import struct
@@ -13,6 +14,8 @@ import time
 UNSENT_IN_KERNEL = 64 * 1024  # bytes; what waits should wait where it can still be replaced
 
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h
+# What those say who are no Linux, but play one: emulators and sandboxes.
+_UNKNOWN = (errno.ENOSYS, errno.ENOTTY, errno.EINVAL)
 
 
 def tune(sock: socket.socket) -> None:
@@ -24,7 +27,13 @@ def tune(sock: socket.socket) -> None:
 
 def has_room(sock: socket.socket) -> bool:
     """Whether the kernel has sent most of what it was given."""
-    return _queued(sock, _SIOCOUTQNSD) < UNSENT_IN_KERNEL
+    try:
+        unsent = _queued(sock, _SIOCOUTQNSD)
+    except OSError as error:
+        if error.errno not in _UNKNOWN:
+            raise
+        unsent = unacknowledged(sock)
+    return unsent < UNSENT_IN_KERNEL
 
 
 def unacknowledged(sock: socket.socket) -> int:
@@ -47,7 +56,10 @@ class Pulse:
     def silence(self) -> float:
         """Seconds since bytes moved; exact to the interval at which it is asked."""
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
-        moved = struct.unpack_from("QQ", info, 120)  # tcpi_bytes_acked, tcpi_bytes_received
+        if len(info) == 136:
+            moved = struct.unpack_from("QQ", info, 120)  # tcpi_bytes_acked, tcpi_bytes_received
+        else:  # see _UNKNOWN: what waits for the peer changes, at least, when bytes move
+            moved = (unacknowledged(self._sock), 0)
         now = time.monotonic()
         if moved != self._moved:
             self._moved, self._moved_at = moved, now

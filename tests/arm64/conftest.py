@@ -31,7 +31,7 @@ def progress(line: str) -> None:
 def arm64() -> Iterator[None]:
     """An engine that runs arm64, and the base."""
     with engine.engine(), emulated():
-        progress(f"{BASE} (4 minutes if no registry has it)")
+        progress(f"{BASE} (1 to 4 minutes if no registry has it)")
         # That arm64 runs is seen to already; mmdebstrap would want arch-test for it.
         engine.have_base(BASE, "--architecture=arm64", "--skip=check/qemu")
         yield
@@ -42,7 +42,7 @@ def image(arm64: None) -> str:
     """Of the sources as they are here; what has not changed since is not built again."""
     command = ["docker", "build", "--file=detector/Dockerfile", f"--tag={IMAGE}"]
     command += [f"--build-arg=BASE={BASE}", *_platform(), "."]
-    progress(f"{IMAGE} (7 minutes if it is new)")
+    progress(f"{IMAGE} (6 minutes if it is new)")
     env = {**os.environ, "BUILDKIT_PROGRESS": "plain"}
     if subprocess.run(["docker", "buildx", "version"], check=False, capture_output=True).returncode:
         env["DOCKER_BUILDKIT"] = "0"

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from common import sockets
+from common.connection import Connection
 from tests.harness.client import Mqtt
 from tests.harness.linked import Linked
 from tests.harness.mosquitto import Mosquitto
@@ -57,12 +58,11 @@ def test_many_reconnects_leak_neither_descriptors_nor_clients(edge: Mosquitto, q
                 proxy.reset()
                 until(lambda downs=downs: len(linked.downs) > downs)
                 linked.comes_up(ups + 1)
-            until(lambda: gc.collect() == 0)
+            until(lambda: gc.collect() == 0 and connections() == 1)  # those of the last second go
             return len(gc.get_objects())
 
         linked.comes_up()
-        # The timers of the last second hold their connections: as many before as after.
-        objects, descriptors = reconnect(60), open_descriptors()
+        objects, descriptors = reconnect(10), open_descriptors()
         assert reconnect(60) - objects < 500
         assert open_descriptors() - descriptors < 5
 
@@ -71,6 +71,10 @@ def test_two_clients_with_one_id_are_told_so(edge: Mosquitto) -> None:
     with Linked(edge.port, "t", id="same") as one, Linked(edge.port, "t", id="same") as other:
         until(lambda: "flapping" in one.downs and "flapping" in other.downs)
         assert one.health.reasons() == {"test_broker": "flapping"}
+
+
+def connections() -> int:
+    return sum(isinstance(thing, Connection) for thing in gc.get_objects())
 
 
 def open_descriptors() -> int:

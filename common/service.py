@@ -27,11 +27,11 @@ from common.settings import (
     file,
     host,
     integer,
+    listed,
     name,
     read,
     setting,
     shown,
-    specs,
     text,
     topic,
 )
@@ -245,14 +245,9 @@ def _parse_arguments(
     settings_class: type,
     commands: dict[str, Callable[[S], int]],
 ) -> Callable[[S], int] | None:
-    lines = [about, "", "Settings, as environment variables:"]
-    for _, spec in specs(settings_class):
-        default = "required" if spec.required else f"default: {spec.plain(spec.default)}"
-        secret = f"; also {spec.name}_FILE" if spec.secret else ""
-        lines.append(f"  {spec.name:<24} {spec.meaning} ({default}{secret})")
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
-        description="\n".join(lines),
+        description=f"{about}\n\nSettings, as environment variables:\n{listed(settings_class)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for flag, command in commands.items():

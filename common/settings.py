@@ -133,6 +133,16 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
         raise ValueError(f"{error}{shown}: {spec.meaning}") from None
 
 
+def listed(cls: type) -> str:
+    """What a settings class reads, a line each, for `--help`."""
+    lines = []
+    for _, spec in specs(cls):
+        default = "required" if spec.required else f"default: {spec.plain(spec.default)}"
+        secret = f"; also {spec.name}_FILE" if spec.secret else ""
+        lines.append(f"  {spec.name:<24} {spec.meaning} ({default}{secret})\n")
+    return "".join(lines)
+
+
 def shown(settings: Any) -> str:
     """The effective settings on one line, secrets starred."""
     return " ".join(

@@ -13,6 +13,7 @@ from pathlib import Path
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 RECENT = 200  # faces over which the median is taken
 
@@ -30,17 +31,21 @@ class Books:
     ended: bool = False
 
 
+def _samples(port: int) -> list[Sample]:
+    """What a service's /metrics says now."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+        text = answer.read().decode()
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
 def _metrics(port: int) -> dict[str, float]:
     """A service's metrics by name, summed over their labels; none while it does not answer."""
+    sums: dict[str, float] = {}
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
-            text = answer.read().decode()
+        for sample in _samples(port):
+            sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
     except OSError:
         return {}
-    sums: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
     return sums
 
 
@@ -52,12 +57,9 @@ def mean(port: int, histogram: str) -> float:
 
 def bound(port: int, histogram: str, share: float) -> float:
     """The least of a histogram's bounds that this share of what it has seen is within."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-        samples = [
-            s for family in families for s in family.samples if s.name == f"{histogram}_bucket"
-        ]
-    counts = sorted((float(sample.labels["le"]), sample.value) for sample in samples)
+    name = f"{histogram}_bucket"
+    buckets = [sample for sample in _samples(port) if sample.name == name]
+    counts = sorted((float(sample.labels["le"]), sample.value) for sample in buckets)
     return next(limit for limit, count in counts if count >= share * counts[-1][1])
 
 

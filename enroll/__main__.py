@@ -7,7 +7,7 @@ import sys
 
 import enroll
 from common import __version__
-from common.settings import SettingsError, read, specs
+from common.settings import SettingsError, listed, read
 from enroll import commands
 from enroll.live import NotTold
 from enroll.settings import Settings
@@ -58,13 +58,9 @@ def main() -> int:
 
 
 def _words() -> list[str]:
-    described = [f"{enroll.__doc__}\n{HELP}"]
-    for _, spec in specs(Settings):
-        default = "required" if spec.required else f"default: {spec.default}"
-        described.append(f"  {spec.name:<24} {spec.meaning} ({default})\n")
     parser = argparse.ArgumentParser(
         usage=USAGE,
-        description="".join(described),
+        description=f"{enroll.__doc__}\n{HELP}{listed(Settings)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=True,
     )

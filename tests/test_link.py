@@ -73,6 +73,16 @@ def test_two_clients_with_one_id_are_told_so(edge: Mosquitto) -> None:
         assert one.health.reasons() == {"test_broker": "flapping"}
 
 
+def test_where_the_unsent_is_not_known_the_unacknowledged_is_looked_at() -> None:
+    ours, theirs = socket.socketpair()  # no TCP sockets: only those know what is unsent
+    with ours, theirs:
+        assert sockets.has_room(ours)
+        ours.sendall(bytes(100_000))
+        assert not sockets.has_room(ours)
+        theirs.recv(100_000)
+        until(lambda: sockets.has_room(ours))
+
+
 def connections() -> int:
     return sum(isinstance(thing, Connection) for thing in gc.get_objects())
 

@@ -22,6 +22,7 @@ from tests.harness.wait import until
 OTHER = "jetson-2"
 CONNECTIONS = "facepipe_mqtt_connections_total"
 MEBI = 1024 * 1024
+CONNECT = b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03bad"  # MQTT 5, clean start
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +38,17 @@ def other(stack: Stack, bundle: Path) -> Iterator[Peer]:
         yield peer
 
 
-def told(stack: Stack, pattern: str) -> None:
-    """The broker's log shows why."""
+@contextlib.contextmanager
+def told(stack: Stack, pattern: str) -> Iterator[None]:
+    """The broker's log shows why, anew."""
     broker = stack.cloud.one("broker")
-    until(lambda: re.search(pattern, broker.log), 10, f"the broker's log says {pattern!r}")
+
+    def lines() -> int:
+        return len(re.findall(pattern, broker.log))
+
+    before = lines()
+    yield
+    until(lambda: lines() > before, 10, f"the broker's log says {pattern!r}")
 
 
 def answer(stack: Stack, tls: ssl.SSLContext) -> bytes:
@@ -49,12 +57,11 @@ def answer(stack: Stack, tls: ssl.SSLContext) -> bytes:
     Raises:
         ssl.SSLError, ConnectionError: it ended the connection instead.
     """
-    connect = b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03bad"
     with (
         socket.create_connection(("localhost", stack.port), 10) as plain,
         tls.wrap_socket(plain, server_hostname="localhost") as sock,
     ):
-        sock.sendall(connect)
+        sock.sendall(CONNECT)
         return sock.recv(1000)
 
 
@@ -74,23 +81,23 @@ def trusting(bundle: Path) -> ssl.SSLContext:
     return made
 
 
-def showing(bundle: Path, identity: certificates.Identity, folder: Path) -> ssl.SSLContext:
+def showing(bundle: Path, identity: str, folder: Path) -> ssl.SSLContext:
     made, file = trusting(bundle), folder / "shown.pem"
-    file.write_text(identity.pem)
+    file.write_text(identity)
     made.load_cert_chain(file)
     return made
 
 
 def test_no_certificate(stack: Stack, bundle: Path) -> None:
-    refused(stack, trusting(bundle))
-    told(stack, "peer did not return a certificate")
+    with told(stack, "peer did not return a certificate"):
+        refused(stack, trusting(bundle))
 
 
 def test_a_certificate_of_another_authority(stack: Stack, bundle: Path, tmp_path: Path) -> None:
     elsewhere = certificates.authority(ec.generate_private_key(ec.SECP256R1()), days=30)
     forged = certificates.issue(elsewhere, DEVICE, datetime.timedelta(days=1))
-    refused(stack, showing(bundle, forged, tmp_path))
-    told(stack, "certificate verify failed")
+    with told(stack, "certificate verify failed"):
+        refused(stack, showing(bundle, forged.pem, tmp_path))
 
 
 MINT_EXPIRED = """
@@ -107,13 +114,9 @@ print(certificates.issue(own, "jetson-2", life, at=long_ago).pem)
 def test_an_expired_certificate(stack: Stack, bundle: Path, tmp_path: Path) -> None:
     words = ("--entrypoint", "python3", "enroll", "-c", MINT_EXPIRED)
     minted = stack.cloud("--progress", "quiet", "run", "--rm", "-T", *words)
-    file = tmp_path / "expired.pem"
-    file.write_text(minted[minted.index("-----BEGIN") :])
-    tls = trusting(bundle)
-    tls.load_cert_chain(file)
-    before = stack.cloud.one("broker").log.count("certificate verify failed")
-    refused(stack, tls)
-    until(lambda: stack.cloud.one("broker").log.count("certificate verify failed") > before)
+    expired = minted[minted.index("-----BEGIN") :]
+    with told(stack, "certificate verify failed"):
+        refused(stack, showing(bundle, expired, tmp_path))
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
@@ -122,16 +125,19 @@ def test_tls_1_1(stack: Stack, bundle: Path) -> None:
     tls.set_ciphers("ALL:@SECLEVEL=0")
     tls.minimum_version = ssl.TLSVersion.TLSv1_1
     tls.maximum_version = ssl.TLSVersion.TLSv1_1
-    refused(stack, tls)
-    told(stack, "unsupported protocol")
+    with told(stack, "unsupported protocol"):
+        refused(stack, tls)
 
 
 def test_mqtt_without_tls(stack: Stack) -> None:
-    with socket.create_connection(("localhost", stack.port), 10) as plain:
-        plain.sendall(b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03bad")
-        with contextlib.suppress(ConnectionError):
-            assert not plain.recv(1000).startswith(b"\x20"), "a CONNACK"
-    told(stack, "SSL routines::(wrong version number|packet length too long|http request)")
+    why = "SSL routines::(?:wrong version number|packet length too long|http request)"
+    with (
+        told(stack, why),
+        socket.create_connection(("localhost", stack.port), 10) as plain,
+        contextlib.suppress(ConnectionError),
+    ):
+        plain.sendall(CONNECT)
+        assert not plain.recv(1000).startswith(b"\x20"), "a CONNACK"
 
 
 @pytest.mark.parametrize(
@@ -146,8 +152,8 @@ def test_mqtt_without_tls(stack: Stack) -> None:
     ],
 )
 def test_publishing_what_is_not_ones_own(stack: Stack, other: Peer, topic: str) -> None:
-    assert not other.may_publish(topic, png())
-    told(stack, rf"Denied PUBLISH from {OTHER} \(.*'{re.escape(topic)}'")
+    with told(stack, rf"Denied PUBLISH from {OTHER} \(.*'{re.escape(topic)}'"):
+        assert not other.may_publish(topic, png())
     assert other.may_publish(f"faces/status/{OTHER}/forwarder/x", b"")  # it may its own
 
 
@@ -167,8 +173,8 @@ def test_publishing_what_is_not_ones_own(stack: Stack, other: Peer, topic: str) 
     ],
 )
 def test_reading_what_is_not_for_one(stack: Stack, other: Peer, topic: str) -> None:
-    assert not other.may_subscribe(topic)
-    told(stack, rf"Denied SUBSCRIBE from {OTHER} to {re.escape(topic)}\n")
+    with told(stack, rf"Denied SUBSCRIBE from {OTHER} to {re.escape(topic)}\n"):
+        assert not other.may_subscribe(topic)
     assert other.may_subscribe(f"faces/receipts/{OTHER}")
 
 
@@ -206,10 +212,11 @@ def test_a_packet_of_100_megabytes(stack: Stack, bundle: Path) -> None:
     topic = f"faces/from/{OTHER}".encode()
     size = 100 * MEBI
     with (
+        told(stack, rf"Client {OTHER} .*(?:oversize packet|packet too large)"),
         socket.create_connection(("localhost", stack.port), 10) as plain,
         context(bundle).wrap_socket(plain, server_hostname="localhost") as sock,
     ):
-        sock.sendall(b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03big")
+        sock.sendall(CONNECT)
         assert sock.recv(100)[:1] == b"\x20"
         length, left = b"", size
         while left:
@@ -222,7 +229,6 @@ def test_a_packet_of_100_megabytes(stack: Stack, bundle: Path) -> None:
                 sock.sendall(bytes(MEBI))
                 sent += MEBI
         assert sent < 10 * MEBI
-    told(stack, rf"Client {OTHER} .*(oversize packet|packet too large)")
 
 
 def test_a_thousand_connections_at_once_keep_nobody_out(stack: Stack, bundle: Path) -> None:
@@ -242,16 +248,15 @@ def test_a_thousand_connections_at_once_keep_nobody_out(stack: Stack, bundle: Pa
 def test_a_revoked_device_is_cut_off_and_cannot_come_back(stack: Stack) -> None:
     stolen = stack.enrol("jetson-3")
     made = stack.metric("forwarder", CONNECTIONS, broker="cloud")
-    with Peer(stack.port, stolen) as peer:
+    with told(stack, r"deleteClient \| username=jetson-3"), Peer(stack.port, stolen) as peer:
         assert peer.is_in
         _, said = stack.cloud.enroll("revoke", "jetson-3")
         assert "jetson-3" in said
         until(lambda: not peer.is_in, 60, "its open connection is ended")
-    refused(stack, context(stolen))
-    with Peer(stack.port, stolen) as again:
+    with told(stack, "certificate verify failed"):
+        refused(stack, context(stolen))
+    with told(stack, "certificate verify failed"), Peer(stack.port, stolen) as again:
         assert not again.is_in
-    told(stack, "deleteClient \\| username=jetson-3")
-    told(stack, "certificate verify failed")
     # The others do not notice.
     assert stack.metric("forwarder", CONNECTIONS, broker="cloud") == made
     listed, _ = stack.cloud.enroll("list")

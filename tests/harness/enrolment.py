@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import signal
@@ -218,6 +219,7 @@ def openssl(*words: object) -> str:
     return done.stdout + done.stderr
 
 
+@contextlib.contextmanager
 def running(enrolment: Enrolment) -> Iterator[CloudBroker]:
     """The broker of an enrolment whose first use has been; its settings then name it."""
     with CloudBroker(enrolment.broker) as broker:

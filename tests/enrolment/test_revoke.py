@@ -9,7 +9,6 @@ import pty
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,21 +27,6 @@ from tests.harness.enrolment import (
 )
 from tests.harness.pki import Authority as Stranger
 from tests.harness.wait import free_port, listening, until
-
-
-@pytest.fixture
-def enrolment(tmp_path: Path) -> Enrolment:
-    return Enrolment(tmp_path)
-
-
-@pytest.fixture
-def device(enrolment: Enrolment) -> Path:
-    return enrolment.enrol("jetson-1")
-
-
-@pytest.fixture
-def cloud(enrolment: Enrolment, device: Path) -> Iterator[CloudBroker]:
-    yield from running(enrolment)
 
 
 def passing(enrolment: Enrolment, name: str) -> Path:
@@ -329,7 +313,7 @@ def test_what_is_revoked_while_the_broker_is_down_stays_out_when_it_starts(
     other = enrolment.enrol("jetson-2")
     _, said = enrolment.run("revoke", "jetson-1")
     assert "the broker is not running: it will go by that when it starts" in said
-    for cloud in running(enrolment):
+    with running(enrolment) as cloud:
         assert "CERTIFICATE_REVOKED" in refusal(cloud.port, device)
         assert refusal(cloud.port, other) == ""
     access = json.loads((enrolment.broker / "access.json").read_text())

@@ -9,7 +9,6 @@ import random
 import re
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from common.settings import SettingsError, read
 from enroll import certificates
 from enroll.authority import Authority
 from enroll.settings import Settings
+from tests.harness.disk import needs_root
 from tests.harness.enrolment import (
     CloudBroker,
     Enrolment,
@@ -33,21 +33,6 @@ from tests.harness.enrolment import (
 )
 from tests.harness.pki import Authority as Stranger
 from tests.harness.wait import until
-
-
-@pytest.fixture
-def enrolment(tmp_path: Path) -> Enrolment:
-    return Enrolment(tmp_path)
-
-
-@pytest.fixture
-def device(enrolment: Enrolment) -> Path:
-    return enrolment.enrol("jetson-1")
-
-
-@pytest.fixture
-def cloud(enrolment: Enrolment, device: Path) -> Iterator[CloudBroker]:
-    yield from running(enrolment)
 
 
 def certificate(file: Path) -> x509.Certificate:
@@ -103,10 +88,8 @@ def test_the_authoritys_key_is_nowhere_but_in_its_folder(
 
 
 def test_files_belong_to_whom_their_folder_belongs(enrolment: Enrolment) -> None:
-    if os.geteuid():
-        pytest.skip("only root gives files away")
     enrolment.broker.mkdir(parents=True)
-    os.chown(enrolment.broker, 1234, 1234)
+    needs_root(["chown", "1234:1234", str(enrolment.broker)])
     enrolment.run("jetson-1")
     assert {file.stat().st_uid for file in enrolment.broker.iterdir()} == {1234}
     assert (enrolment.authority / "ca.key").stat().st_uid == 0
@@ -414,7 +397,7 @@ def test_a_backup_of_the_authoritys_folder_is_all_that_is_needed(
     restored.folder.mkdir()
     subprocess.run(["cp", "-a", enrolment.authority, restored.authority], check=True)
     restored.run("renew")
-    for cloud in running(restored):
+    with running(restored) as cloud:
         assert refusal(cloud.port, device) == ""
         with Peer(cloud.port, device) as peer:
             assert peer.may_publish("faces/from/jetson-1")

@@ -5,6 +5,9 @@ BIN := .venv/bin
 # Images: `make images BASE=debian:trixie-slim@sha256:... PLATFORM=linux/arm64` for another base or
 # another kind of machine.
 IMAGES := broker detector forwarder processor enroll
+# Tests run side by side: they mostly wait.
+WORKERS ?= 3
+
 BASE ?= debian:trixie-slim
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -32,7 +35,7 @@ demo: setup  ## play the bundled clip through the whole pipeline on this machine
 
 test: setup  ## run the tests, against real counterparts
 	@tests/needs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-faults: setup  ## kill, cut and fill up every part during capture; ALL=1 takes every pair
 	@tests/needs

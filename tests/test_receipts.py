@@ -98,8 +98,9 @@ def test_no_more_than_the_window_is_ever_unanswered(
     env = {"OUTBOX_WINDOW": window, "OUTBOX_ORDER": "oldest"}
     with hold as processor, start(edge, clip, **env) as service:
         until(lambda: books(service)["captured"] == 24)
-        until(lambda: service.metric("facepipe_detector_faces_under_way") == window)
-        until(lambda: len(processor.copies) == window)
+        # On a slow machine a time-out may have made the window smaller by now.
+        assert service.metric("facepipe_detector_faces_under_way") <= window
+        assert processor.most_unanswered == window
         processor.answer_the_rest()
         service.says("24 captured, 24 confirmed")
         assert processor.most_unanswered == window

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.harness.process import Process
-from tests.harness.wait import free_port, listening, until
+from tests.harness.wait import free_port, until
 
 BINARY = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 
@@ -27,5 +27,7 @@ class Mosquitto(Process):
         super().__init__([BINARY, "-c", str(conf)])
 
     def start(self) -> None:
+        before = self.log.count(" running\n")
         super().start()
-        until(lambda: listening(self.port), what="mosquitto listens")
+        # It listens before it minds signals, and says that it is running after both.
+        until(lambda: self.log.count(" running\n") > before, what="mosquitto runs")

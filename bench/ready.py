@@ -22,6 +22,7 @@ from common.face import Face, Ids
 from common.service import Service, main
 from detector import loop, metrics
 from detector.camera import Frame
+from detector.look import Seen
 from detector.settings import Settings
 
 PICTURES = 64  # different ones, in turn
@@ -65,7 +66,7 @@ class ReadyCamera:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
             while _WAITING and metrics.FACES.of and metrics.FACES.of.waiting > _WAITING:
                 await asyncio.sleep(0.001)
-            yield Frame(BLANK, index, time.time())
+            yield Frame(BLANK, index, time.time(), time.monotonic())
         self.ended = True
 
 
@@ -86,20 +87,34 @@ class ReadyLook:
             "sharpness": "321.5",
         }
 
-    def __call__(self, frame: Frame) -> list[Face]:
+    def __call__(self, frame: Frame) -> Seen:
         count = 1 if _RATE else TURN
         at = {"captured": clock.utc(frame.at), "clock": clock.state(frame.at)}
         index = frame.index or 0
-        return [
+        faces: list[Any] = [
             Face(
                 self._pictures[(index + number) % PICTURES],
                 {"id": self._ids.next(), **self._facts, **at, "frame_index": str(index)},
             )
             for number in range(count)
         ]
+        return Seen(frame.image, [], faces, {})
+
+    def finish(self) -> list[Any]:
+        return []
+
+
+class ReadyEncode:
+    """In place of detector.loop.Encode: they are encoded already."""
+
+    def __init__(self, _settings: Settings) -> None:
+        pass
+
+    def __call__(self, face: Face) -> Face:
+        return face
 
 
 if __name__ == "__main__":
     replaced: Any = loop
-    replaced.Camera, replaced.Look = ReadyCamera, ReadyLook
+    replaced.Camera, replaced.Look, replaced.Encode = ReadyCamera, ReadyLook, ReadyEncode
     main("detector", __doc__, Settings, loop.run)

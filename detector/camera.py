@@ -38,6 +38,7 @@ _QUIET = {
 }
 OPEN_WITHIN = 20.0  # seconds, for Python, OpenCV and a stream's first bytes, on a slow machine
 KILL_WITHIN = 1.0  # seconds; a process that hangs in a driver may outlive SIGKILL
+FRAMES_AHEAD = 3  # frames of a camera that wait while one is searched; 6 MB each at 1080p
 SETTLED = 3.0  # seconds of frames after which a trouble is over
 
 
@@ -48,6 +49,7 @@ class Frame:
     image: Image
     index: int | None  # in a file: its number, from 0
     at: float  # seconds since 1970
+    time: float  # seconds on the source's own clock: a file's, or the machine's monotonic one
 
 
 class CameraError(Exception):
@@ -164,7 +166,7 @@ class Camera:
                 now = time.monotonic()
                 first_at = first_at or now
                 self._say_frames(told, now - first_at)
-                yield Frame(_pixels(memory, told), told["index"], told["at"])
+                yield Frame(_pixels(memory, told), told["index"], told["at"], told["time"])
                 process.stdin.write(b"n")
             elif told["kind"] == "opened":
                 self._expected = told["frames"]
@@ -237,3 +239,32 @@ def _without_secrets() -> dict[str, str]:
     """Our environment for the capture process, less what it has no need to know."""
     needed = ("PATH", "PYTHONPATH", "HOME", "LANG", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
     return {name: os.environ[name] for name in needed if name in os.environ}
+
+
+async def ahead(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:
+    """The same frames, taken while the one before is searched.
+
+    A frame that takes long to search makes those behind it late by a frame or two; only what
+    comes while all places are taken is skipped.
+    """
+    ready: asyncio.Queue[Frame | None] = asyncio.Queue()
+    room = asyncio.Semaphore(FRAMES_AHEAD)
+
+    async def take() -> None:
+        async with contextlib.aclosing(frames):
+            async for frame in frames:
+                ready.put_nowait(frame)
+                del frame  # frames are large
+                await room.acquire()
+
+    taking = asyncio.create_task(take(), name="frames")
+    taking.add_done_callback(lambda _: ready.put_nowait(None))
+    try:
+        while (frame := await ready.get()) is not None:
+            room.release()
+            yield frame
+            del frame
+        await taking
+    finally:
+        taking.cancel()
+        await asyncio.wait([taking])

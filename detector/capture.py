@@ -140,13 +140,13 @@ def live(asker: Asker, source: Source, options: dict[str, Any]) -> None:
     _opened(asker, capture, _fps(capture, options))
     skipped = 0
     while _grab(capture):
-        at = time.time()
+        at, moment = time.time(), time.monotonic()
         if not asker.asked():
             skipped += 1
             continue
         ok, image = capture.retrieve()
         if ok and image is not None and image.size:
-            asker.give(image, index=None, at=at, skipped=skipped)
+            asker.give(image, index=None, at=at, time=moment, skipped=skipped)
             skipped = 0
     raise Gone("lost", "it gives no more frames")
 
@@ -154,7 +154,8 @@ def live(asker: Asker, source: Source, options: dict[str, Any]) -> None:
 def once(asker: Asker, source: Source, options: dict[str, Any]) -> None:
     """A video file: every frame, each when asked for."""
     capture = _open(source, options)
-    _opened(asker, capture, _fps(capture, options))
+    fps = _fps(capture, options)
+    _opened(asker, capture, fps)
     index = 0
     while _grab(capture):
         if index >= options["start"]:
@@ -162,7 +163,7 @@ def once(asker: Asker, source: Source, options: dict[str, Any]) -> None:
             ok, image = capture.retrieve()
             if not ok or image is None:
                 raise Gone("crashed", "OpenCV cannot convert a frame")
-            asker.give(image, index=index, at=time.time(), skipped=0)
+            asker.give(image, index=index, at=time.time(), time=index / fps, skipped=0)
         index += 1
     asker.asked(None)
     asker.tell("ended")
@@ -184,7 +185,8 @@ def paced(asker: Asker, source: Source, options: dict[str, Any]) -> None:
             if asker.asked():
                 ok, image = capture.retrieve()
                 if ok and image is not None:
-                    asker.give(image, index=index, at=time.time(), skipped=skipped)
+                    now = {"at": time.time(), "time": time.monotonic()}
+                    asker.give(image, index=index, **now, skipped=skipped)
                     skipped = 0
             else:
                 skipped += 1
@@ -209,7 +211,7 @@ def stills(asker: Asker, source: Source, options: dict[str, Any]) -> None:
                 unreadable.add(path)
                 continue
             asker.asked(None)
-            asker.give(image, index=index, at=time.time(), skipped=0)
+            asker.give(image, index=index, at=time.time(), time=time.monotonic(), skipped=0)
             time.sleep(period)
         if not options["loop"] or unreadable.issuperset(paths):
             asker.asked(None)

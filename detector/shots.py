@@ -1,16 +1,19 @@
-"""From a detection to a PNG: cut out at full resolution, measured, encoded without loss."""
+"""From a detection to a PNG: cut out at full resolution, encoded without loss."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import struct
+import zlib
 
 import cv2
 import numpy as np
 
-from detector.cascade import Box, Image
+from detector.engine import Box, Image
 from detector.settings import Region
 
+_HEADER = 33  # bytes of the signature and the IHDR chunk, which comes first
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -20,11 +23,22 @@ class CannotEncode(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Shot:
-    """An encoded face. `box`: the rectangle cut, frame pixels; `scale`: below 1 if made smaller."""
+    """A face as it was in one frame: the pixels cut out, and what is known of it.
 
-    png: bytes
+    image: height x width x 3, BGR; box: the rectangle cut, frame pixels; face: as detected.
+    """
+
+    image: Image
     box: Box
-    scale: float
+    face: Box
+    frame_size: tuple[int, int]  # width, height
+    frame_index: int | None
+    at: float  # seconds since 1970
+    time: float  # seconds on the source's clock
+    score: float
+    sharpness: float
+    quality: float
+    track: str
 
 
 def upright(image: Image, degrees: int) -> Image:
@@ -50,38 +64,34 @@ def widened(face: Box, margin: float, width: int, height: int) -> Box:
     return left, top, right - left, bottom - top
 
 
-def sharpness(image: Image, face: Box) -> float:
-    """Variance of the Laplacian of the face at 128 x 128 pixels, grey.
+def encoded(shot: Shot, max_bytes: int, told: dict[str, str] | None = None) -> tuple[bytes, float]:
+    """A shot as PNG of `max_bytes` or less, and the scale: below 1 if it was made smaller for that.
 
-    Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000. One size for
-    all, since the variance grows as a face gets smaller.
-    """
-    x, y, w, h = face
-    grey = cv2.cvtColor(image[y : y + h, x : x + w], cv2.COLOR_BGR2GRAY)
-    grey = cv2.resize(grey, (128, 128), interpolation=cv2.INTER_AREA)
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
-
-
-def take(image: Image, face: Box, margin: float, max_bytes: int) -> Shot:
-    """Cut the face out of the frame and encode it, in `max_bytes` or less.
+    What is `told` stands inside the PNG too, as text by keyword, so that a copy still knows it.
 
     Raises:
         CannotEncode: OpenCV failed at it.
     """
-    height, width = image.shape[:2]
-    box = x, y, w, h = widened(face, margin, width, height)
-    whole = image[y : y + h, x : x + w]
-    png = _encode(whole)
+    height, width = shot.image.shape[:2]
+    text = b"".join(_text(keyword, value) for keyword, value in (told or {}).items())
+    room = max_bytes - len(text)
+    png = _png(shot.image)
     scale = 1.0
-    while len(png) > max_bytes:
+    while len(png) > room:
         # Bytes go with the area; a little less, since small pictures compress less well.
-        scale *= 0.95 * math.sqrt(max_bytes / len(png))
-        size = max(1, round(w * scale)), max(1, round(h * scale))
-        png = _encode(cv2.resize(whole, size, interpolation=cv2.INTER_AREA).astype(np.uint8))
-    return Shot(png, box, scale)
+        scale *= 0.95 * math.sqrt(room / len(png))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        png = _png(cv2.resize(shot.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8))
+    return png[:_HEADER] + text + png[_HEADER:], scale
 
 
-def _encode(image: Image) -> bytes:
+def _text(keyword: str, value: str) -> bytes:
+    """A tEXt chunk: PNG specification (third edition), 11.3.3.2; for what is plain ASCII."""
+    body = b"tEXt" + keyword.encode("ascii") + b"\0" + value.encode("ascii")
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def _png(image: Image) -> bytes:
     # OpenCV's default is its fastest: level 1, run lengths. Naming a level would undo that.
     ok, png = cv2.imencode(".png", image)
     if not ok:

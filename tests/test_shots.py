@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector import shots
+from detector import quality, shots
 from detector.capture import _bgr
-from detector.cascade import Haar
-from detector.settings import CASCADES, regions
+from detector.engine import Box, Image
+from detector.settings import regions
+from detector.shots import Shot
+from processor.png import check
 from tests.harness import clips
 
 NOISE = np.random.default_rng(7).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
 
-def haar(min_face: float = 0.05, width: int = 960) -> Haar:
-    return Haar(str(CASCADES / "haarcascade_frontalface_alt2.xml"), 1.1, 5, min_face, width)
+def shot(image: Image, face: Box, margin: float = 0.0) -> Shot:
+    height, width = image.shape[:2]
+    box = x, y, w, h = shots.widened(face, margin, width, height)
+    pixels = image[y : y + h, x : x + w]
+    return Shot(pixels, box, face, (width, height), 0, 0.0, 0.0, 50.0, 100.0, 0.5, "1-1")
 
 
 @given(
@@ -33,14 +41,15 @@ def test_a_shot_is_exactly_the_pixels_of_its_box_wherever_the_face_is(
     x: int, y: int, w: int, h: int, margin: float
 ) -> None:
     face = (x, y, min(w, 160 - x), min(h, 120 - y))
-    shot = shots.take(NOISE, face, margin, 1_000_000)
-    left, top, across, down = shot.box
+    taken = shot(NOISE, face, margin)
+    png, scale = shots.encoded(taken, 1_000_000)
+    left, top, across, down = taken.box
     assert left <= x
     assert top <= y
     assert left + across >= x + face[2]
     assert top + down >= y + face[3]
-    assert shot.scale == 1.0
-    assert np.array_equal(clips.decode(shot.png), NOISE[top : top + down, left : left + across])
+    assert scale == 1.0
+    assert np.array_equal(clips.decode(png), NOISE[top : top + down, left : left + across])
 
 
 @pytest.mark.parametrize(
@@ -61,12 +70,23 @@ def test_the_margin_is_a_share_of_the_face_and_ends_at_the_frame(
 
 @pytest.mark.parametrize("max_bytes", [10_000, 20_000, 50_000])
 def test_a_face_too_large_is_scaled_until_it_fits_and_says_so(max_bytes: int) -> None:
-    shot = shots.take(NOISE, (0, 0, 160, 120), 0.0, max_bytes)
-    height, width = clips.decode(shot.png).shape[:2]
-    assert len(shot.png) <= max_bytes
-    assert shot.box == (0, 0, 160, 120)
-    assert shot.scale < 1.0
-    assert (width, height) == (round(160 * shot.scale), round(120 * shot.scale))
+    png, scale = shots.encoded(shot(NOISE, (0, 0, 160, 120)), max_bytes, {"Source": "box-1"})
+    height, width = clips.decode(png).shape[:2]
+    assert len(png) <= max_bytes
+    assert scale < 1.0
+    assert (width, height) == (round(160 * scale), round(120 * scale))
+
+
+def test_what_is_told_of_a_shot_stands_inside_the_png() -> None:
+    told = {"Creation Time": "2026-01-02T03:04:05.000000Z", "Source": "box-1/door"}
+    png, _ = shots.encoded(shot(NOISE, (0, 0, 160, 120)), 1_000_000, told)
+    assert np.array_equal(clips.decode(png), NOISE)
+    assert check(png) == (160, 120)
+    for keyword, value in told.items():
+        body = b"tEXt" + keyword.encode() + b"\0" + value.encode()
+        at = png.index(body)
+        assert png[at - 4 : at] == struct.pack(">I", len(body) - 4)
+        assert png[at + len(body) :][:4] == struct.pack(">I", zlib.crc32(body))
 
 
 @pytest.mark.parametrize(("degrees", "corner"), [(0, 0), (90, 2), (180, 3), (270, 1)])
@@ -89,20 +109,7 @@ def test_a_masked_region_is_black_and_the_rest_untouched() -> None:
 def test_a_sharper_picture_has_more_sharpness_at_any_size() -> None:
     blurred = cv2.GaussianBlur(NOISE, (0, 0), 2).astype(np.uint8)
     box = (20, 20, 80, 80)
-    assert shots.sharpness(NOISE, box) > 5 * shots.sharpness(blurred, box)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5000, 1), (1, 5000), (20, 2000), (19, 19)])
-def test_a_frame_of_any_shape_can_be_searched(shape: tuple[int, int]) -> None:
-    assert haar(width=160).detect(np.full((*shape, 3), 90, np.uint8)) == []
-
-
-def test_a_face_is_found_where_it_is_whatever_size_the_search_runs_at() -> None:
-    image = clips.faces(1)[0]
-    whole, reduced = haar(width=960).detect(image), haar(width=320).detect(image)
-    assert len(whole) == len(reduced) == 1
-    assert np.allclose(whole[0].box, reduced[0].box, atol=16)
-    assert haar(min_face=0.5).detect(image) == []
+    assert quality.sharpness(NOISE, box) > 5 * quality.sharpness(blurred, box)
 
 
 @pytest.mark.parametrize(

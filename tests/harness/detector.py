@@ -21,6 +21,7 @@ NAMES = ("captured", "confirmed", "sent", "rejected", "dropped", "waiting")
 
 
 def detector(broker: Mosquitto, camera: object, **env: object) -> Service:
+    env.setdefault("CAPTURE", "every")
     env.setdefault("OUTBOX_PATH", tempfile.mkdtemp(prefix="facepipe-test-outbox-"))
     return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=broker.port, **env)
 

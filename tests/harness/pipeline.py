@@ -90,7 +90,7 @@ class Pipeline:
                 MQTT_PORT=self.tap.port,
                 DELIVERY="receipt",
                 OUTBOX_PATH=self.outbox,
-                **settings,
+                **{"CAPTURE": "every", **settings},
             ),
         }
         self._stack: contextlib.ExitStack

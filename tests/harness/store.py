@@ -56,6 +56,8 @@ class Store(Process):
 
     def metadata(self, key: str) -> dict[str, Any]:
         """The user metadata of an object, and its content_type."""
-        facts = json.loads((self.bucket / ".nanio-meta" / f"{key}.json").read_text())
+        path = self.bucket / ".nanio-meta" / f"{key}.json"
+        until(path.exists, what=f"{key} has its metadata")  # written after the object
+        facts = json.loads(path.read_text())
         named = {n.removeprefix("x-amz-meta-"): v for n, v in facts["user_metadata"].items()}
         return {**named, "content_type": facts["content_type"]}

@@ -1,0 +1,113 @@
+"""Which shots of a face are sent: CAPTURE.
+
+interval  each second the best shot since the last one sent
+best      one per visit: when it ends, or after `best_after` seconds
+every     each sight of the face
+
+Nothing is sent before the face is confirmed; what was seen of it until then counts all the same.
+A face that has not changed since its last shot, such as a poster or someone asleep, is not sent
+again and again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from detector.engine import Image
+from detector.quality import likeness
+from detector.shots import Shot
+from detector.tracks import Track
+
+BETTER = 1.02  # by so much a shot must be better to be worth the cutting
+INTERVAL = 1.0  # seconds
+PENDING = 30  # shots of a face that is not confirmed yet, with CAPTURE=every
+THUMB = 24  # pixels
+SAME = 4.0  # grey levels; a camera's noise is 1 to 2, a breath moves a face by more
+
+
+@dataclasses.dataclass
+class _Visit:
+    """What is known of one track's shots."""
+
+    since: float  # when the present interval began
+    best: Shot | None = None
+    pending: list[Shot] = dataclasses.field(default_factory=list)
+    sent: int = 0
+    sent_quality: float = 0.0
+    last: Image | None = None  # a thumbnail of what was sent last
+
+
+class Choice:
+    """Use: `see` for each sight of a face, `due` once per frame, `ended` for a track's end."""
+
+    def __init__(self, capture: str, best_after: float) -> None:
+        self._capture = capture
+        self._best_after = best_after
+        self._visits: dict[int, _Visit] = {}
+
+    def wants(self, track: Track, quality: float) -> bool:
+        """Whether a shot of that quality would be kept, so that it need be cut out."""
+        if self._capture == "every":
+            return True
+        visit = self._visits.get(track.number)
+        if visit is None:
+            return True
+        if self._capture == "best" and visit.sent:
+            return False
+        return visit.best is None or quality > BETTER * visit.best.quality
+
+    def see(self, track: Track, shot: Shot) -> None:
+        visit = self._visits.setdefault(track.number, _Visit(track.first))
+        if self._capture == "every":
+            visit.pending = [*visit.pending[-PENDING + 1 :], shot]
+        else:
+            visit.best = shot
+
+    def due(self, tracks: list[Track], time: float) -> list[Shot]:
+        """The shots that are to be sent by now."""
+        shots: list[Shot] = []
+        for track in tracks:
+            visit = self._visits.get(track.number)
+            if visit is not None and track.confirmed:
+                shots += self._of(visit, time)
+        return shots
+
+    def ended(self, track: Track) -> list[Shot]:
+        """The last shots of a face that has left."""
+        visit = self._visits.pop(track.number, None)
+        if visit is None or not track.confirmed:
+            return []
+        if self._capture == "every":
+            return visit.pending
+        better = visit.best is not None and visit.best.quality > visit.sent_quality
+        return self._send(visit) if better or not visit.sent else []
+
+    def _of(self, visit: _Visit, time: float) -> list[Shot]:
+        if self._capture == "every":
+            shots, visit.pending = visit.pending, []
+            return shots
+        patience = INTERVAL if self._capture == "interval" else self._best_after
+        if time - visit.since < patience:
+            return []
+        visit.since = time
+        return self._send(visit)
+
+    def _send(self, visit: _Visit) -> list[Shot]:
+        shot, visit.best = visit.best, None
+        if shot is None:
+            return []
+        thumb = thumbnail(shot)
+        if visit.last is not None and likeness(visit.last, thumb) < SAME:
+            return []
+        visit.last = thumb
+        visit.sent += 1
+        visit.sent_quality = max(visit.sent_quality, shot.quality)
+        return [shot]
+
+
+def thumbnail(shot: Shot) -> Image:
+    grey = cv2.cvtColor(shot.image, cv2.COLOR_BGR2GRAY)
+    return cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.uint8)

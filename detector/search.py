@@ -1,0 +1,91 @@
+"""Where each frame is searched: around the faces that are followed, and at times everywhere."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from detector import motion
+from detector.engine import Box, Engine, Image, apart, overlap, within
+from detector.tracks import Track
+
+EVERY = 0.2  # seconds between two searches of all that moves
+AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
+UNMOVED = 0.6  # overlap of two boxes of a face that has not moved
+CHECK = 0.5  # seconds after which a face that does not move is looked at again
+
+
+class Search:
+    """Finds the faces of a frame in a time that a camera leaves."""
+
+    def __init__(
+        self, engine: Engine, min_face: float, width: int, hold: bool = True, window: int = 24
+    ) -> None:
+        self._engine = engine
+        self._min_face = min_face
+        self._width = width
+        self._hold = hold  # a face where nothing moves is taken for found
+        self._window = window
+        self._previous: Image | None = None
+        self._reference: Image | None = None  # the scene at the last search
+        self._last = float("nan")
+        self._searched = float("-inf")
+        self._whole = float("-inf")
+        self._checked: dict[int, float] = {}
+
+    def find(self, image: Image, tracks: list[Track], time: float) -> list[Box]:
+        """What may be faces in a frame (height x width x 3, BGR) at `time` seconds."""
+        now = motion.small(image)
+        width = image.shape[1]
+        change = motion.Change(self._previous, now, width)
+        self._previous = now
+        found = apart(self._follow(image, tracks, time, change))
+        self._last = time
+        if time - self._searched < EVERY and time >= self._searched:
+            return found
+        since = motion.Change(self._reference, now, width)
+        part: Box | None = None
+        if time - self._whole >= AT_LEAST or time < self._whole:
+            part = 0, 0, width, image.shape[0]
+            self._whole = time
+        elif since.anywhere():
+            part = since.bounds()
+        if part is not None:
+            self._searched, self._reference = time, now
+            found += self._everywhere(image, part, found)
+        return found
+
+    def _follow(
+        self, image: Image, tracks: list[Track], time: float, change: motion.Change
+    ) -> list[Box]:
+        found: list[Box] = []
+        self._checked = {t.number: self._checked.get(t.number, 0.0) for t in tracks}
+        for track in tracks:
+            box = track.predicted(time)
+            still = self._hold and track.seen == self._last and not change.inside(box)
+            if still and time - self._checked[track.number] < CHECK:
+                found.append(track.box)
+                continue
+            self._checked[track.number] = time
+            boxes = self._engine.near(image, box)
+            # Where nothing moves, a box that has shifted a little is the search's doing.
+            same = still and any(overlap(track.box, other) > UNMOVED for other in boxes)
+            found += [track.box] if same else boxes
+        return found
+
+    def _everywhere(self, image: Image, part: Box, found: list[Box]) -> list[Box]:
+        left, top, width, height = part
+        min_side = self._min_face * image.shape[0]
+        scale = min(1.0, self._width / image.shape[1], self._window / min_side)
+        reduced = image[top : top + height, left : left + width]
+        if scale < 1.0:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            reduced = cv2.resize(reduced, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        boxes = self._engine.search(reduced, max(1, round(min_side * scale)))
+        return apart(
+            (
+                within((left + x / scale, top + y / scale, w / scale, h / scale), image)
+                for x, y, w, h in boxes
+            ),
+            found,
+        )

@@ -9,8 +9,8 @@ import enroll
 from common import __version__
 from common.settings import SettingsError, listed, read
 from enroll import commands
-from enroll.live import NotTold
 from enroll.settings import Settings
+from enroll.talk import NotTold
 from enroll.words import say
 
 USAGE = "python -m enroll NAME | revoke NAME | list | renew"

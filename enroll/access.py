@@ -48,8 +48,16 @@ def _services() -> list[Json]:
     return [
         _processor(),
         _role("broker", take=("$SYS/broker/uptime",)),  # for its health check
-        _role("enroll", (CONTROL,), take=(ANSWERS,)),
+        _enroll(),
     ]
+
+
+def _enroll() -> Json:
+    """Commands the plugin, and takes away the status of who was revoked."""
+    status = "faces/status/#"
+    role = _role("enroll", (CONTROL, status), take=(ANSWERS,))
+    role["acls"] += [_acl("publishClientReceive", status), _acl("subscribePattern", status)]
+    return role
 
 
 def _client(name: str) -> Json:
@@ -75,6 +83,11 @@ def admission(name: str) -> list[Json]:
         {"command": "createRole", **_device(name)},
         {"command": "createClient", **_client(name)},
     ]
+
+
+def status_of(device: str) -> str:
+    """A filter for the retained status of all services of a device."""
+    return f"faces/status/{device}/#"
 
 
 def dismissal(name: str) -> list[Json]:

@@ -72,6 +72,7 @@ def revoke(settings: Settings, device: str) -> None:
             live.refuses(canary)
         finally:
             live.tell(access.dismissal(device))
+        live.forget(device)
         say("the broker has ended its connection and refuses its certificates")
 
 

@@ -6,27 +6,22 @@ import json
 import socket
 import ssl
 import time
-from typing import Any
 
-from paho.mqtt.client import MQTTMessage
+from paho.mqtt.client import Client, MQTTMessage
 
-from common import client, failures, tls
+from common import client, tls
 from common.broker import Broker
 from enroll import access
 from enroll.access import Json
 from enroll.authority import Authority
 from enroll.certificates import Identity
 from enroll.settings import Settings
+from enroll.talk import Heard, NotTold, explained, talk
 
 STARTING = 2.0  # seconds in which a broker that refuses may be about to listen
 ENFORCED_WITHIN = 60.0  # seconds from a new revocation list until the broker goes by it
-ANSWERED_WITHIN = 10.0  # seconds
 # What a command finds done already, since a run may be repeated.
 DONE = {"Role already exists", "Client already exists", "Role not found", "Client not found"}
-
-
-class NotTold(Exception):
-    """The broker runs, but could not be reached or does not do as it should."""
 
 
 class Live:
@@ -53,7 +48,7 @@ class Live:
                     return False
                 time.sleep(0.1)
             except OSError as error:
-                raise self._explained(error) from None
+                raise explained(self._broker, error) from None
             else:
                 return True
 
@@ -78,9 +73,9 @@ class Live:
             except ssl.SSLError as error:
                 if "CERTIFICATE_REVOKED" in str(error.reason):
                     return
-                failure = self._explained(error)
+                failure = explained(self._broker, error)
             except OSError as error:
-                failure = self._explained(error)
+                failure = explained(self._broker, error)
             time.sleep(0.2)
         raise failure
 
@@ -90,7 +85,7 @@ class Live:
         Raises:
             NotTold: it did not do them all.
         """
-        answers = self._ask(json.dumps({"commands": commands}))
+        answers = self._ask(json.dumps({"commands": commands}).encode())
         for answer in answers:
             error = answer.get("error")
             if error is not None and error not in DONE:
@@ -98,40 +93,42 @@ class Live:
         if len(answers) < len(commands):
             raise NotTold(f"the {self._broker} did {len(answers)} of {len(commands)} commands")
 
-    def _ask(self, payload: str) -> list[Json]:
+    def forget(self, device: str) -> None:
+        """Take away the status of a device that can say nothing more: it would stay online.
+
+        Raises:
+            NotTold: it is still there; it is gone when the broker starts again.
+        """
+        everything = access.status_of(device)
+        last = everything.replace("#", "enroll/last")  # comes after all that is retained
+        left: set[str] = set()
+        ends = False
+
+        def heard(mqtt: Client, message: MQTTMessage) -> bool:
+            nonlocal ends
+            if message.retain:
+                left.add(message.topic)
+                mqtt.publish(message.topic, b"", qos=1, retain=True)
+            elif message.topic == last:
+                ends = True
+            elif not message.payload:
+                left.discard(message.topic)
+            return ends and not left
+
+        self._talk(everything, (last, b""), heard)
+
+    def _ask(self, payload: bytes) -> list[Json]:
         answers: list[Json] = []
-        refused: list[NotTold] = []
 
-        def connected(_c: Any, _u: Any, _f: Any, code: Any, _p: Any) -> None:
-            if code.is_failure:
-                refused.append(NotTold(f"{self._broker}: {failures.refused(code)}"))
-            else:
-                mqtt.subscribe(access.ANSWERS, qos=1)
-
-        def subscribed(_c: Any, _u: Any, _m: Any, codes: list[Any], _p: Any) -> None:
-            if codes[0].is_failure:
-                refused.append(NotTold(f"the {self._broker} does not let us command: {codes[0]}"))
-            else:
-                mqtt.publish(access.CONTROL, payload, qos=1)
-
-        def answered(_c: Any, _u: Any, message: MQTTMessage) -> None:
+        def heard(_mqtt: Client, message: MQTTMessage) -> bool:
             answers.extend(json.loads(message.payload)["responses"])
+            return True
 
-        mqtt = client.make(self._broker, "enroll", None, manual_ack=False)
-        mqtt.on_connect, mqtt.on_subscribe, mqtt.on_message = connected, subscribed, answered
-        mqtt.tls_set_context(self._context(self._authority.passing("enroll")))
-        try:
-            client.connect(mqtt, self._broker)
-        except (OSError, ValueError) as error:
-            raise self._explained(error) from None
-        deadline = time.monotonic() + ANSWERED_WITHIN
-        while not answers and not refused:
-            if mqtt.loop(0.1) or time.monotonic() > deadline:
-                raise NotTold(f"the {self._broker} ends the connection or does not answer")
-        mqtt.disconnect()
-        if refused:
-            raise refused[0]
+        self._talk(access.ANSWERS, (access.CONTROL, payload), heard)
         return answers
+
+    def _talk(self, topics: str, say: tuple[str, bytes], heard: Heard) -> None:
+        talk(self._broker, self._context(self._authority.passing("enroll")), topics, say, heard)
 
     def _connected(self) -> socket.socket:
         address = (self._broker.host, self._broker.port)
@@ -139,6 +136,3 @@ class Live:
 
     def _context(self, own: Identity) -> ssl.SSLContext:
         return tls.client_context(self._authority.pem, own.pem)
-
-    def _explained(self, error: OSError | ValueError) -> NotTold:
-        return NotTold(f"the {self._broker}: {failures.explained(error, with_tls=True)}")

@@ -121,10 +121,10 @@ class Stack:
         says = "the file has ended"
         until(lambda: says in self.jetson.one("detector").log, 60, says)
 
-        def settled() -> dict[str, float] | None:
+        def settled() -> dict[str, float]:
             now = self.books()
             assert balance(now), now
-            return None if now["waiting"] else now
+            return {} if now["waiting"] else now
 
         return until(settled, seconds, "the fate of each face is known")
 

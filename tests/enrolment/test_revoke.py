@@ -129,8 +129,12 @@ def test_enrolment_may_command_and_nothing_else(enrolment: Enrolment, cloud: Clo
         assert peer.may_subscribe(answers)
         assert peer.may_publish(FOREIGN[-1], b'{"commands": [{"command": "listClients"}]}')
         until(lambda: peer.on(answers))
-        assert [topic for topic in FOREIGN[:-1] if peer.may_publish(topic)] == []
-        assert [topic for topic in WIDE if topic != answers and peer.may_subscribe(topic)] == []
+        # The status of who was revoked is its own to take away.
+        status = "faces/status/"
+        others = [topic for topic in FOREIGN[:-1] if not topic.startswith(status)]
+        assert [topic for topic in others if peer.may_publish(topic)] == []
+        others = [t for t in WIDE if t != answers and not t.startswith(status)]
+        assert [topic for topic in others if peer.may_subscribe(topic)] == []
 
 
 def test_a_name_that_nobody_enrolled_may_do_nothing(
@@ -266,6 +270,28 @@ def test_revoking_ends_the_open_connection_and_none_of_its_certificates_comes_ba
     cloud.start()
     assert "CERTIFICATE_REVOKED" in refusal(cloud.port, renewed)
     assert refusal(cloud.port, other) == ""
+
+
+def test_revoking_takes_away_the_status_of_the_device_and_of_no_other(
+    enrolment: Enrolment, cloud: CloudBroker, device: Path
+) -> None:
+    """Nobody else would: whoever looked at it would see it online until the broker's next start."""
+    own = ["faces/status/jetson-1/forwarder/jetson-1", "faces/status/jetson-1/detector/camera-0"]
+    other = "faces/status/jetson-2/forwarder/jetson-2"
+    for bundle, topics in ((device, own), (enrolment.enrol("jetson-2"), [other])):
+        with Peer(cloud.port, bundle) as peer:
+            for topic in topics:
+                assert peer.may_publish(topic, b'{"state": "online"}', retain=True)
+    with Peer(cloud.inner_port, passing(enrolment, "enroll")) as before:
+        assert before.may_subscribe("faces/status/#")
+        until(lambda: len(before.messages) == 3)
+        enrolment.run("revoke", "jetson-1")
+        until(lambda: all(before.on(topic)[1:] == [b""] for topic in own), what="watchers are told")
+        assert len(before.on(other)) == 1
+    with Peer(cloud.inner_port, passing(enrolment, "enroll")) as after:
+        assert after.may_subscribe("faces/status/#")
+        until(lambda: after.messages)
+        assert [message.topic for message in after.messages] == [other]
 
 
 def test_a_session_from_before_is_no_way_back(

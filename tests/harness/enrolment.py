@@ -162,8 +162,8 @@ class Peer:
     def is_in(self) -> bool:
         return self._up.is_set() and not self.ended
 
-    def may_publish(self, topic: str, payload: bytes = b"x") -> bool:
-        self._client.publish(topic, payload, qos=1)
+    def may_publish(self, topic: str, payload: bytes = b"x", retain: bool = False) -> bool:
+        self._client.publish(topic, payload, qos=1, retain=retain)
         return self._allowed()
 
     def may_subscribe(self, topic: str) -> bool:

@@ -1,0 +1,99 @@
+"""What a person forgot to set stops `up` at once, with a sentence that says what to set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.containers.compose import Project
+
+pytestmark = pytest.mark.usefixtures("images")
+
+WHOLE = {
+    "cloud": {
+        "PUBLIC_HOST": "vsi.example.com",
+        "PUBLIC_PORT": "0",  # any that is free
+        "COS_ENDPOINT": "http://store.invalid",
+        "COS_BUCKET": "faces",
+        "COS_API_KEY_FILE": "/dev/null",
+    },
+    "jetson": {
+        "DEVICE": "jetson-1",
+        "CLOUD_HOST": "vsi.example.com",
+        "CLOUD_BUNDLE": "/dev/null",
+        "CAMERA": "/media/clip.mp4",
+    },
+}
+LOGINS = (
+    "set in .env COS_API_KEY_FILE, or both COS_ACCESS_KEY_ID_FILE and COS_SECRET_ACCESS_KEY_FILE"
+)
+CAMERAS = "set in .env CAMERA_DEVICE, CAMERA or CAMERA_FILE"
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
+    """One of the two, with all that has no default; apart from those of other tests."""
+    made = Project(request.param, tmp_path, {}, **WHOLE[request.param])
+    made.name = "facepipe-test-missing"
+    yield made
+    made.down()
+
+
+def stops(project: Project) -> str:
+    """What `up` says; nothing runs after it."""
+    said = project("up", "--detach", "--no-build", code=1)
+    assert [found.service for found in project.all() if found.pid] == [], said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("project", "name"),
+    [
+        ("cloud", "PUBLIC_HOST"),
+        ("cloud", "COS_ENDPOINT"),
+        ("cloud", "COS_BUCKET"),
+        ("jetson", "DEVICE"),
+        ("jetson", "CLOUD_HOST"),
+        ("jetson", "CLOUD_BUNDLE"),
+    ],
+    indirect=["project"],
+)
+def test_a_variable_without_default(project: Project, name: str) -> None:
+    project.env[name] = ""
+    assert f"{name} is missing a value: set it in .env to the" in stops(project)
+
+
+@pytest.mark.parametrize("project", ["cloud"], indirect=True)
+@pytest.mark.parametrize("alone", ["", "COS_ACCESS_KEY_ID_FILE", "COS_SECRET_ACCESS_KEY_FILE"])
+def test_credentials_of_neither_kind_or_half_of_them(project: Project, alone: str) -> None:
+    project.env["COS_API_KEY_FILE"] = ""
+    if alone:
+        project.env[alone] = "/dev/null"
+    assert LOGINS in stops(project)
+
+
+@pytest.mark.parametrize("project", ["jetson"], indirect=True)
+def test_a_camera(project: Project) -> None:
+    project.env["CAMERA"] = ""
+    assert CAMERAS in stops(project)
+
+
+@pytest.mark.parametrize("project", ["jetson"], indirect=True)
+@pytest.mark.parametrize("given", ["CAMERA", "CAMERA_DEVICE", "CAMERA_FILE"])
+def test_any_kind_of_camera_is_enough(project: Project, given: str) -> None:
+    project.env["CAMERA"] = ""
+    project.env[given] = "/dev/null"
+    project("create", "--no-build")
+
+
+@pytest.mark.parametrize("project", ["cloud"], indirect=True)
+@pytest.mark.parametrize(
+    "given",
+    [("COS_API_KEY_FILE",), ("COS_ACCESS_KEY_ID_FILE", "COS_SECRET_ACCESS_KEY_FILE")],
+)
+def test_any_kind_of_credentials_is_enough(project: Project, given: tuple[str, ...]) -> None:
+    project.env["COS_API_KEY_FILE"] = ""
+    project.env |= dict.fromkeys(given, "/dev/null")
+    project("create", "--no-build")

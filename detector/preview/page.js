@@ -9,10 +9,10 @@ const $ = (id) => document.getElementById(id);
 const context = $("canvas").getContext("2d");
 
 let paused = false;
-let under_way = null; // AbortController of the stream
+let underWay = null; // AbortController of the stream
 let size = null; // width, height of the frame
 let marks = [];
-let seen_at = 0; // performance.now() of the newest picture, or of the beginning
+let seenAt = 0; // performance.now() of the newest picture, or of the beginning
 let trouble = ""; // what the detector says is wrong
 let rate = null; // frames per second
 let pointer = null; // where the size is shown, as fractions of the picture
@@ -53,10 +53,10 @@ async function* parts(body) {
 }
 
 async function look() {
-  under_way = new AbortController();
-  const answer = await fetch("live", { signal: under_way.signal, cache: "no-store" });
+  underWay = new AbortController();
+  const answer = await fetch("live", { signal: underWay.signal, cache: "no-store" });
   if (!answer.ok) throw new Error((await answer.text()).trim());
-  seen_at = performance.now();
+  seenAt = performance.now();
   for await (const [facts, bytes] of parts(answer.body)) await TAKE[facts.kind]?.(facts, bytes);
   throw new Error("The detector has ended the connection.");
 }
@@ -75,7 +75,7 @@ const TAKE = {
     showSize();
   },
   state(facts) {
-    seen_at = performance.now() - facts.age * 1000;
+    seenAt = performance.now() - facts.age * 1000;
     const reasons = Object.entries(facts.reasons).map(([name, reason]) => `${name}: ${reason}`);
     trouble = [...facts.stuck.map((name) => `${name} is stuck`), ...reasons].join(", ");
     showState();
@@ -208,22 +208,23 @@ async function copy() {
 // --- figures
 
 function showFigures(figures) {
-  const entries = Object.entries(figures);
-  const times = entries.filter(([name, value]) => name.endsWith("_ms") && value !== null);
+  const entries = Object.entries(figures).filter(([, value]) => value !== null);
+  const times = entries.filter(([name]) => name.endsWith("_ms"));
+  const others = entries.filter(([name]) => !name.endsWith("_ms"));
   const sum = times.reduce((total, [, value]) => total + value, 0);
   const period = rate ? 1000 / rate : 0;
   showBar(times, Math.max(sum, period));
   $("bar-means").textContent =
     `${digits(sum, 1)} ms a frame` + (period ? `, ${digits(period, 1)} ms from frame to frame` : "");
   $("figures").replaceChildren(
-    ...entries.map(([name, value]) => {
+    ...[...times, ...others].map(([name, value], part) => {
       const row = make("tr");
       const head = make("th", name.replace(/_ms$/, "").replaceAll("_", " "));
       head.scope = "row";
-      const part = times.findIndex(([other]) => other === name);
-      if (part >= 0) head.prepend(make("i", "", `p${part % 6}`));
-      const unit = part >= 0 ? " ms" : "";
-      row.append(head, make("td", digits(value, 1) + unit));
+      const isTime = part < times.length;
+      if (isTime) head.prepend(make("i", "", `p${part % 6}`));
+      const whole = Number.isInteger(value) && !isTime && !name.endsWith("_second");
+      row.append(head, make("td", digits(value, whole ? 0 : 1) + (isTime ? " ms" : "")));
       return row;
     }),
   );
@@ -242,7 +243,7 @@ function showBar(times, whole) {
 // --- how it goes
 
 function showState(lost = "") {
-  const age = (performance.now() - seen_at) / 1000;
+  const age = (performance.now() - seenAt) / 1000;
   let state = "live";
   let text = rate === null ? "live" : `live, ${digits(rate, 1)} frames a second`;
   let message = "";
@@ -262,17 +263,17 @@ function showState(lost = "") {
   $("message").textContent = message;
 }
 
-let announced_at = 0;
-let announced_faces = 0;
+let announcedAt = 0;
+let announcedFaces = 0;
 
 function announce(text) {
-  announced_at = performance.now();
+  announcedAt = performance.now();
   $("announced").textContent = text;
 }
 
 function announceFaces() {
-  if (marks.length === announced_faces || performance.now() - announced_at < 3000) return;
-  announced_faces = marks.length;
+  if (marks.length === announcedFaces || performance.now() - announcedAt < 3000) return;
+  announcedFaces = marks.length;
   announce(marks.length === 1 ? "1 face in view" : `${marks.length || "No"} faces in view`);
 }
 
@@ -299,7 +300,7 @@ async function run() {
 }
 
 function changed() {
-  if (paused || document.hidden) under_way?.abort();
+  if (paused || document.hidden) underWay?.abort();
   else wake();
 }
 
@@ -307,7 +308,7 @@ $("pause").addEventListener("click", () => {
   paused = !paused;
   $("pause").setAttribute("aria-pressed", paused);
   $("pause").textContent = paused ? "Go on" : "Pause";
-  seen_at = performance.now();
+  seenAt = performance.now();
   showState();
   changed();
 });

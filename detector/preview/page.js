@@ -135,6 +135,26 @@ function showMarks() {
     boxes.delete(track);
     flashes.delete(track);
   }
+  spread();
+}
+
+// Labels stand above their boxes; one that would cover another goes below.
+function spread() {
+  const taken = [];
+  for (const box of boxes.values()) {
+    let at = box.firstElementChild.getBoundingClientRect();
+    if (taken.some((other) => overlap(at, other))) {
+      box.classList.toggle("top");
+      at = box.firstElementChild.getBoundingClientRect();
+    }
+    taken.push(at);
+  }
+}
+
+function overlap(one, other) {
+  return (
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
+  );
 }
 
 function newBox(track) {

@@ -27,7 +27,7 @@ from detector.preview.parts import Image, Mark
 log = logging.getLogger(__name__)
 
 MAX_VIEWERS = 4
-PERIOD = 0.1  # seconds from picture to picture, on average and at least
+PERIOD = 0.1  # seconds from picture to picture, on average at least
 FACES = 12  # the last faces sent that are kept
 TELL_EVERY = 1.0  # seconds after which viewers are told that there is nothing new
 
@@ -91,7 +91,7 @@ class Preview:
         now = time.monotonic()
         if now < self._due:
             return
-        self._due = max(self._due + PERIOD, now)
+        self._due = max(self._due, now - PERIOD / 2) + PERIOD  # cameras are not that regular
         facts = {
             "kind": "frame",
             "size": [image.shape[1], image.shape[0]],

@@ -34,8 +34,8 @@ class Shown(process.Service):
     """`with Shown(...) as page`: `page.at` is where the page is."""
 
     def __init__(self, **settings: object) -> None:
-        super().__init__("tests.harness.preview", PREVIEW=1, CAMERA_NAME="door", **settings)
-        self._env["DEVICE"] = "jetson-1"
+        own = {"PREVIEW": 1, "CAMERA_NAME": "door", "DEVICE": "jetson-1"}
+        super().__init__("tests.harness.preview", **{**own, **settings})
 
     @property
     def at(self) -> str:
@@ -141,10 +141,14 @@ async def run(settings: Settings, service: Service) -> int:
     preview = serve(settings, service)
     giving = asyncio.Event()
     giving.set()
-    toggle = {True: giving.clear, False: giving.set}
-    asyncio.get_running_loop().add_signal_handler(
-        signal.SIGUSR1, lambda: toggle[giving.is_set()]()
-    )
+
+    def toggle() -> None:
+        if giving.is_set():
+            giving.clear()
+        else:
+            giving.set()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle)
     service.spawn(play(preview, giving, service), "scene")
     await service.until_stopped()
     return 0

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from common import probe, web
 from common.health import Health
 from common.settings import SettingsError, read
 from detector.preview.parts import Mark
@@ -300,6 +301,31 @@ def test_health_and_metrics_have_a_port_of_their_own_beside_a_page_for_others(
     assert guarded.health()["alive"]
     for path in ("/metrics", "/healthz"):
         assert get(guarded, path, Authorization=basic(PASSWORD))[0] == 404
+
+
+def test_the_containers_health_check_asks_where_health_is(guarded: Shown) -> None:
+    port = guarded.url.rpartition(":")[2]
+    settings = {"HTTP_HOST": "0.0.0.0", "HTTP_PORT": guarded.at.rpartition(":")[2]}
+    assert probe.ask({**settings, "METRICS_PORT": port})[0]
+    assert not probe.ask(settings)[0]
+
+
+def test_who_opens_connections_without_end_gets_no_more_threads(guarded: Shown) -> None:
+    host, port = guarded.at.rpartition("/")[2].split(":")
+    opened = [socket.create_connection((host, int(port))) for _ in range(web.MAX_CONNECTIONS)]
+    with socket.create_connection((host, int(port)), timeout=10) as late:
+        assert late.recv(1) == b""  # closed at once
+    assert guarded.health()["alive"]
+    for sock in opened:
+        sock.close()
+    until(lambda: answers(guarded))
+
+
+def answers(page: Shown) -> bool:
+    try:
+        return get(page, "/", Authorization=basic(PASSWORD))[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def test_the_password_is_starred_in_the_log(guarded: Shown) -> None:

@@ -24,7 +24,7 @@ class Access:
 
     host: str
     published: str  # the host's address that leads to `host`, when that is a container's
-    password: str
+    password: str = dataclasses.field(repr=False)
     cert: str
     key: str
     alone: bool

@@ -33,7 +33,7 @@ setup: .venv/.done  ## make .venv from the locked requirements, with hashes
 demo: setup  ## play the bundled clip through the whole pipeline on this machine
 	@$(BIN)/python -m demo
 
-test: setup  ## run the tests, against real counterparts
+test: .venv/.browser  ## run the tests, against real counterparts
 	@tests/needs
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
@@ -67,6 +67,11 @@ check: .venv/.containers  ## lint, format and type-check
 	$(BIN)/mypy
 	$(BIN)/hadolint --config .hadolint.yaml */Dockerfile
 	shellcheck broker/start broker/healthy tests/needs requirements/lock .ci/run
+
+.venv/.browser: requirements/browser.txt .venv/.done
+	@echo "adding what drives a browser in tests to .venv (170 MB)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 .venv/.containers: requirements/containers.txt .venv/.done
 	@echo "adding Compose and a linter of Dockerfiles to .venv (90 MB)"

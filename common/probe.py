@@ -19,9 +19,11 @@ ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # where to ask who
 def ask(environ: Mapping[str, str]) -> tuple[bool, str]:
     """Whether the service is alive, and its answer on one line.
 
-    HTTP_HOST and HTTP_PORT are those of the service; the port must be set, as the defaults differ.
+    HTTP_HOST and HTTP_PORT are those of the service, METRICS_PORT goes before it where there is
+    one; the port must be set, as the defaults differ.
     """
-    host, port = environ.get("HTTP_HOST", ""), environ.get("HTTP_PORT", "")
+    host = environ.get("HTTP_HOST", "")
+    port = environ.get("METRICS_PORT") or environ.get("HTTP_PORT", "")
     if not port.isdecimal():
         return False, "HTTP_PORT is not set: where to ask is not known"
     connection = http.client.HTTPConnection(ANY.get(host, host), int(port), timeout=TIMEOUT)

@@ -108,6 +108,11 @@ class ServiceSettings:
             self.mqtt_bundle,
         )
 
+    @property
+    def health_port(self) -> tuple[str, int]:
+        """The setting that names the port of /healthz and /metrics, and that port."""
+        return "HTTP_PORT", self.http_port
+
     def problems(self) -> Iterator[str]:
         if self.mqtt_password and not self.mqtt_username:
             yield "MQTT_PASSWORD needs MQTT_USERNAME"
@@ -122,6 +127,7 @@ class Service:
 
     def __init__(self) -> None:
         self.health = Health()
+        self.web: web.Server  # with /healthz and /metrics; takes further pages
         self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._broken: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -198,9 +204,10 @@ async def _run(service: str, settings: S, body: Callable[[S, Service], Awaitable
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, state, number)
     release_signals()
-    server = web.serve(settings.http_host, settings.http_port, service, state.health)
+    setting, port = settings.health_port
+    state.web = web.serve(settings.http_host, port, service, state.health, setting)
     log.info("facepipe %s; settings: %s", __version__, shown(settings))
-    log.info("health and metrics on http://%s:%d", *server.server_address[:2])
+    log.info("health and metrics on %s", state.web.url)
     beat = asyncio.create_task(_beat(state.health))
     watch(state.health)
     try:

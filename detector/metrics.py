@@ -85,3 +85,9 @@ ROUND_TRIP = Gauge(
 ENCODE_FAILURES = Counter(
     "facepipe_detector_encode_failures_total", "Faces that OpenCV could not encode."
 )
+PREVIEW_VIEWERS = Gauge("facepipe_detector_preview_viewers", "Who look at the live preview.")
+PREVIEW_REFUSED = Counter(
+    "facepipe_detector_preview_refused_total",
+    "Requests for the live preview that were refused, by reason (password, host, origin, viewers).",
+    ["reason"],
+)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.service import ServiceSettings, http_port
-from common.settings import boolean, choice, file, integer, name, number, setting, text
+from common.settings import boolean, choice, file, host, integer, name, number, setting, text
 from detector import source
 from detector.haar import CASCADES, readable
+from detector.preview.access import Access
 
 Region = tuple[float, float, float, float]
 
@@ -195,6 +196,54 @@ class Settings(ServiceSettings):
         "which of the waiting faces is sent first",
         default="newest",
     )
+    preview: bool = setting(
+        "PREVIEW", boolean, "1: a page with the live picture on HTTP_PORT", default=False
+    )
+    preview_password: str = setting(
+        "PREVIEW_PASSWORD",
+        text,
+        "password of that page; needed where HTTP_HOST is not loopback, as in a container",
+        default="",
+        secret=True,
+    )
+    metrics_port: int | None = setting(
+        "METRICS_PORT",
+        integer(0, 65535),
+        "port for /healthz and /metrics when HTTP_PORT is to be the preview's alone",
+        default=None,
+    )
+    http_published: str = setting(
+        "HTTP_PUBLISHED",
+        host,
+        "in a container: the host's address on which HTTP_PORT is published; HTTP_HOST if unset",
+        default="",
+    )
+    http_cert: str = setting(
+        "HTTP_CERT",
+        file,
+        "certificate of the preview (PEM file); needed where it is to be seen beyond loopback",
+        default="",
+    )
+    http_key: str = setting("HTTP_KEY", file, "its key (PEM file)", default="")
+
+    @property
+    def access(self) -> Access:
+        """Who may see the preview."""
+        alone = self.metrics_port is not None
+        return Access(
+            self.http_host,
+            self.http_published,
+            self.preview_password,
+            self.http_cert,
+            self.http_key,
+            alone,
+        )
+
+    @property
+    def health_port(self) -> tuple[str, int]:
+        if self.metrics_port is None:
+            return super().health_port
+        return "METRICS_PORT", self.metrics_port
 
     @property
     def outbox(self) -> Path:
@@ -212,3 +261,7 @@ class Settings(ServiceSettings):
             yield f"CAMERA {fault}"
         if not readable(self.cascade):
             yield f"CASCADE is no cascade that OpenCV can read: {self.cascade}"
+        if self.preview:
+            yield from self.access.problems()
+            if self.metrics_port and self.metrics_port == self.http_port:
+                yield "METRICS_PORT must be another port than HTTP_PORT"

@@ -1,0 +1,78 @@
+"""What viewers are sent: parts, each a line of JSON and as many bytes of JPEG as it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+
+WIDTH = 960  # pixels, at most, of the picture shown
+QUALITY = 80  # of JPEG
+FACE_SIDE = 160  # pixels of a face sent, at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A face in view: its box (x, y, w, h in frame pixels) and what is known of it.
+
+    `track`: the number shown; `score`: the engine's own confidence; `quality`: what best-shot
+    compares, 0 to 1; `confirmed`: no mere candidate any more; `sent`: a shot of it was sent in
+    this frame.
+    """
+
+    box: tuple[int, int, int, int]
+    track: int
+    score: float
+    quality: float
+    confirmed: bool
+    sent: bool
+
+
+def told(mark: Mark, flashed: set[int]) -> dict[str, Any]:
+    told = {**dataclasses.asdict(mark), "sent": mark.track in flashed}
+    return {name: plain(value) for name, value in told.items()}
+
+
+def plain(value: Any) -> Any:
+    """For JSON, which knows neither infinities nor NumPy's numbers."""
+    if isinstance(value, (tuple, list)):
+        return [int(number) for number in value]
+    if isinstance(value, (bool, int)):
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+def part(facts: dict[str, Any], body: bytes = b"") -> bytes:
+    return json.dumps({**facts, "bytes": len(body)}).encode() + b"\n" + body
+
+
+def reduced(image: Image) -> Image:
+    """A copy, WIDTH wide at most."""
+    height, width = image.shape[:2]
+    if width <= WIDTH:
+        return image.copy()
+    size = WIDTH, max(1, round(height * WIDTH / width))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def face(png: bytes, facts: dict[str, str]) -> bytes:
+    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return b""
+    height, width = image.shape[:2]
+    shrink = min(1.0, FACE_SIDE / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return part({"kind": "face", "facts": facts, "png_bytes": len(png)}, jpeg(small))
+
+
+def jpeg(image: Image) -> bytes:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return data.tobytes()

@@ -1,0 +1,204 @@
+"""What the preview shows: the newest picture with its marks, and the last faces sent.
+
+The vision thread hands frames over; a thread of the preview's own encodes each once for all
+viewers; each viewer takes the newest from a thread of the web server. Whoever is slow misses
+frames, and holds up nobody.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+
+from common import metrics as common_metrics
+from common.health import Health
+from detector import metrics
+from detector.preview import parts
+from detector.preview.parts import Image, Mark
+
+log = logging.getLogger(__name__)
+
+MAX_VIEWERS = 4
+PERIOD = 0.1  # seconds from picture to picture, on average at least
+FACES = 12  # the last faces sent that are kept
+TELL_EVERY = 1.0  # seconds after which viewers are told that there is nothing new
+
+
+class TooManyViewers(Exception):
+    """There are MAX_VIEWERS already."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Raw:
+    """A reduced picture that waits to be encoded; facts for the page."""
+
+    picture: Image
+    facts: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What viewers get: `serial` grows from part to part."""
+
+    serial: int
+    data: bytes
+
+
+class Preview:
+    """Written by the vision thread, read by those of the web server. `about`: facts that stay.
+
+    It costs nothing while nobody looks: then `wanted` is False, and nothing is kept.
+    """
+
+    def __init__(self, health: Health, about: dict[str, Any] | None = None) -> None:
+        self._health = health
+        self._about = about or {}
+        self._news = threading.Condition()
+        self._viewers = 0
+        self._serial = 0
+        self._raw: _Raw | None = None
+        self._pngs: collections.deque[tuple[bytes, dict[str, str]]]
+        self._pngs = collections.deque(maxlen=FACES)
+        self._frame: _Part | None = None
+        self._faces: collections.deque[_Part] = collections.deque(maxlen=FACES)
+        self._seen_at = 0.0  # monotonic: the last frame, or the first viewer's coming
+        self._due = 0.0  # when the next picture is due; with the next one, the vision thread's
+        self._flashed: set[int] = set()  # tracks sent since the last picture
+        self._encoder: threading.Thread | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody looks just now."""
+        return self._viewers > 0
+
+    def show(self, image: Image, marks: list[Mark], figures: dict[str, float]) -> None:
+        """Offer a frame (height x width x 3, BGR), of which a smaller copy is made, if any.
+
+        `figures` are shown under their names; those that end in `_ms` also as parts of a bar.
+        Called by one thread only.
+        """
+        if not self.wanted:
+            return
+        self._flashed |= {mark.track for mark in marks if mark.sent}
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = max(self._due, now - PERIOD / 2) + PERIOD  # cameras are not that regular
+        facts = {
+            "kind": "frame",
+            "size": [image.shape[1], image.shape[0]],
+            "marks": [parts.told(mark, self._flashed) for mark in marks],
+            "figures": {name: parts.plain(value) for name, value in figures.items()},
+        }
+        raw = _Raw(parts.reduced(image), facts)
+        self._flashed = set()
+        with self._news:
+            if self._viewers:
+                self._raw = raw
+                self._seen_at = now
+                self._news.notify_all()
+
+    def sent(self, png: bytes, facts: dict[str, str]) -> None:
+        """A face was encoded to be sent: the last of them are shown."""
+        with self._news:
+            if self._viewers:
+                self._pngs.append((png, facts))
+                self._news.notify_all()
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[Iterator[bytes]]:
+        """Be a viewer: gives parts without end, to be sent one after the other.
+
+        A part is a line of JSON, and as many bytes of JPEG as its `bytes` says.
+
+        Raises:
+            TooManyViewers: there is no place for one more.
+        """
+        with self._news:
+            if self._viewers >= MAX_VIEWERS:
+                raise TooManyViewers
+            if not self._viewers:
+                self._seen_at = time.monotonic()
+            self._viewers += 1
+            metrics.PREVIEW_VIEWERS.set(self._viewers)
+            if self._encoder is None:
+                self._encoder = threading.Thread(target=self._encode, name="preview", daemon=True)
+                self._encoder.start()
+        try:
+            yield self._parts()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._news:
+            self._viewers -= 1
+            metrics.PREVIEW_VIEWERS.set(self._viewers)
+            if not self._viewers:
+                self._raw = self._frame = None
+                self._pngs.clear()
+                self._faces.clear()
+
+    def _parts(self) -> Iterator[bytes]:
+        yield parts.part({"kind": "hello", **self._about})
+        seen = 0
+        while True:
+            with self._news:
+                self._wait_for_newer(seen)
+                new = [part for part in self._all() if part.serial > seen]
+                seen = self._serial
+            # Before the picture, whose age it tells.
+            yield parts.part(self._state())
+            for part in new:
+                yield part.data
+
+    def _all(self) -> Iterator[_Part]:
+        yield from self._faces
+        if self._frame is not None:
+            yield self._frame
+
+    def _wait_for_newer(self, seen: int) -> None:
+        self._news.wait_for(lambda: self._serial > seen, TELL_EVERY)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "kind": "state",
+            "age": round(time.monotonic() - self._seen_at, 1),
+            "reasons": self._health.reasons(),
+            "stuck": self._health.stuck(),
+        }
+
+    def _encode(self) -> None:
+        """The preview's own thread."""
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._raw or self._pngs)
+                raw, self._raw = self._raw, None
+                png, facts = self._pngs.popleft() if self._pngs else (b"", {})
+            try:
+                face = parts.face(png, facts) if png else b""
+                frame = parts.part(raw.facts, parts.jpeg(raw.picture)) if raw else b""
+            except cv2.error:
+                log.exception("a picture for the preview is lost")
+                common_metrics.ERRORS.labels("preview").inc()
+                continue
+            with self._news:
+                if face:
+                    self._faces.append(self._numbered(face))
+                if frame:
+                    self._frame = self._numbered(frame)
+                if not self._viewers:  # the last one left meanwhile
+                    self._frame = None
+                    self._faces.clear()
+                self._news.notify_all()
+
+    def _numbered(self, data: bytes) -> _Part:
+        self._serial += 1
+        return _Part(self._serial, data)

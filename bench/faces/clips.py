@@ -7,8 +7,8 @@ import statistics
 import time
 
 from bench.faces.data import Clip, Image, say
-from bench.faces.engines import Engine, Follower, Sent, sharpness
-from bench.faces.match import best
+from bench.faces.engines import Engine, Sent, sharpness
+from bench.faces.match import Box, best
 from bench.faces.truth import Truth, Visit
 
 
@@ -41,8 +41,8 @@ def run(engines: list[Engine], clips: list[Clip], most: int | None) -> dict[str,
         started = time.monotonic()
         seen = _show(engines, clip, most)
         for engine in engines:
-            _count(tallies[engine.name], engine.name, clip, seen)
-        parts = (f"{e.name} {len(seen.interval[e.name])}" for e in engines)
+            _count(tallies[engine.name], engine, clip, seen)
+        parts = (f"{e.name} {len(seen.sent[e.name][e.modes[-1]])}" for e in engines)
         took = time.monotonic() - started
         say(f"clip {number} of {len(clips)}: {clip.name}: {', '.join(parts)} shots ({took:.0f} s)")
     for name, tally in tallies.items():
@@ -52,38 +52,45 @@ def run(engines: list[Engine], clips: list[Clip], most: int | None) -> dict[str,
     return tallies
 
 
+@dataclasses.dataclass(frozen=True)
+class Noted:
+    """What is kept of a shot that was sent; its sharpness is that of the face as detected."""
+
+    frame: int
+    face: Box
+    sharpness: float
+
+
 @dataclasses.dataclass
 class Seen:
-    """A clip's frames have been shown: what was sent, by engine, and how sharp each visit was."""
+    """A clip's frames have been shown: what was sent, by engine and mode of CAPTURE, and how
+    sharp each visit was, by frame."""
 
-    best: dict[str, list[Sent]]
-    interval: dict[str, list[Sent]]
-    sharp: list[dict[int, float]]  # of each visit, by frame
+    sent: dict[str, dict[str, list[Noted]]]
+    sharp: list[dict[int, float]]
     frames: int = 0
 
 
 def _show(engines: list[Engine], clip: Clip, most: int | None) -> Seen:
-    seen = Seen({}, {}, [{} for _ in clip.truth.visits])
-    followers: list[tuple[Follower, list[Sent]]] = []
-    for engine in engines:
-        modes = {"best": seen.best, "interval": seen.interval}
-        lists = []
-        for capture, into in modes.items():
-            into[engine.name] = []
-            if not (lists and engine.name == "plain"):
-                follower = engine.follower(clip.path, clip.fps, capture)
-                lists.append((follower, into[engine.name]))
-        if engine.name == "plain":  # it sends the same in any mode
-            seen.interval[engine.name] = seen.best[engine.name]
-        followers += lists
+    sent: dict[str, dict[str, list[Noted]]] = {e.name: {m: [] for m in e.modes} for e in engines}
+    seen = Seen(sent, [{} for _ in clip.truth.visits])
+    followers = [
+        (engine.follower(clip.path, clip.fps, mode), sent[engine.name][mode])
+        for engine in engines
+        for mode in engine.modes
+    ]
     for index, image in enumerate(clip.frames(most)):
         _measure(clip.truth.visits, seen.sharp, image, index)
-        for follower, sent in followers:
-            sent += follower.see(image.copy(), index)
+        for follower, into in followers:
+            into += map(_noted, follower.see(image.copy(), index))
         seen.frames = index + 1
-    for follower, sent in followers:
-        sent += follower.end()
+    for follower, into in followers:
+        into += map(_noted, follower.end())
     return seen
+
+
+def _noted(sent: Sent) -> Noted:
+    return Noted(sent.frame, sent.face, sharpness(sent.picture, sent.within))
 
 
 def _measure(visits: list[Visit], into: list[dict[int, float]], image: Image, index: int) -> None:
@@ -93,14 +100,15 @@ def _measure(visits: list[Visit], into: list[dict[int, float]], image: Image, in
             by_frame[index] = sharpness(image, place)
 
 
-def _count(tally: Tally, name: str, clip: Clip, seen: Seen) -> None:
-    truth = clip.truth
-    tally.shots += len(seen.interval[name])
-    wrong = [sent for sent in seen.interval[name] if not truth.is_face(sent.frame, sent.face)]
+def _count(tally: Tally, engine: Engine, clip: Clip, seen: Seen) -> None:
+    truth, name = clip.truth, engine.name
+    usual, best_ones = seen.sent[name][engine.modes[-1]], seen.sent[name][engine.modes[0]]
+    tally.shots += len(usual)
+    wrong = [sent for sent in usual if not truth.is_face(sent.frame, sent.face)]
     tally.not_faces += len(wrong)
     if wrong and name != "plain":
         say(f"{name}: no face: {clip.name}: {[(s.frame, s.face) for s in wrong]}")
-    of_visit = _assigned(truth, seen.best[name])
+    of_visit = _assigned(truth, best_ones)
     for visit, sent, sharp in zip(truth.visits, of_visit, seen.sharp, strict=True):
         if not visit.counts or visit.frames[0] >= seen.frames:
             continue
@@ -115,9 +123,9 @@ def _count(tally: Tally, name: str, clip: Clip, seen: Seen) -> None:
         _compare(tally, visit, sent, sharp, truth.step)
 
 
-def _assigned(truth: Truth, sent: list[Sent]) -> list[list[Sent]]:
+def _assigned(truth: Truth, sent: list[Noted]) -> list[list[Noted]]:
     """The shots of each visit; one shot belongs to one visit at most."""
-    lists: list[list[Sent]] = [[] for _ in truth.visits]
+    lists: list[list[Noted]] = [[] for _ in truth.visits]
     for one in sent:
         places = [visit.at(one.frame, truth.step) for visit in truth.visits]
         index = best(one.face, places)
@@ -127,7 +135,7 @@ def _assigned(truth: Truth, sent: list[Sent]) -> list[list[Sent]]:
 
 
 def _compare(
-    tally: Tally, visit: Visit, sent: list[Sent], sharp: dict[int, float], step: int
+    tally: Tally, visit: Visit, sent: list[Noted], sharp: dict[int, float], step: int
 ) -> None:
     """Against the sharpest frame that stands by a label on each side, not one in a gap of them."""
     known = [value for frame, value in sharp.items() if visit.sure(frame, step)]

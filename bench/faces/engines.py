@@ -19,11 +19,15 @@ CLIP_SCALE = 1.1  # and on video, where fewer steps would overlook more
 
 @dataclasses.dataclass(frozen=True)
 class Sent:
-    """A shot that was sent: where the face was in which frame, and how sharp it is in the shot."""
+    """A shot that was sent: where the face was in which frame, and its picture.
+
+    `within`: where in the picture the face is, in its pixels.
+    """
 
     frame: int
     face: Box
-    sharpness: float  # of the face as detected
+    picture: Image
+    within: Box
 
 
 class Follower(Protocol):
@@ -37,12 +41,13 @@ class Follower(Protocol):
 
 class Engine(Protocol):
     name: str
+    modes: tuple[str, ...]  # of CAPTURE: first that of one shot per visit, last the usual one
 
     def still(self, image: Image) -> list[Box]:
         """Faces in one picture."""
 
     def follower(self, path: Path, fps: float, capture: str) -> Follower:
-        """For one clip; `capture`: interval or best. The plain loop sends every face, always."""
+        """For one clip; `capture` is one of `modes`."""
 
 
 def sharpness(image: Image, box: Box) -> float:
@@ -65,6 +70,7 @@ class Plain:
     encode, for every frame."""
 
     name = "plain"
+    modes = ("every",)
 
     def __init__(self, clip_scale: float = CLIP_SCALE) -> None:
         name = "haarcascade_frontalface_default.xml"
@@ -82,8 +88,9 @@ class Plain:
         sent = []
         for box in self._found(image, self._clip_scale):
             x, y, w, h = (int(value) for value in box)
-            cv2.imencode(".png", image[y : y + h, x : x + w])
-            sent.append(Sent(index, box, sharpness(image, box)))
+            face = image[y : y + h, x : x + w]
+            cv2.imencode(".png", face)
+            sent.append(Sent(index, box, face, (0.0, 0.0, float(w), float(h))))
         return sent
 
     def end(self) -> list[Sent]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.faces.data import Image
-from bench.faces.engines import Sent, sharpness
+from bench.faces.engines import Sent
 from bench.faces.match import LEAST, Box
 from common.settings import SettingsError, read
 from detector import shots
@@ -27,6 +27,8 @@ class Unavailable(Exception):
 
 class Product:
     """The detector with one of its engines; all other settings are its defaults, or `more`."""
+
+    modes = ("best", "interval")
 
     def __init__(self, engine: str, more: dict[str, str]) -> None:
         """
@@ -76,7 +78,7 @@ class Following:
         sent = []
         for shot in shots_sent:
             self._encode(shot)
-            sent.append(Sent(int(shot.frame_index), _floats(shot.face), _own_sharpness(shot)))
+            sent.append(Sent(int(shot.frame_index), _floats(shot.face), shot.image, _within(shot)))
         return sent
 
     def _encode(self, shot: Shot) -> None:
@@ -108,9 +110,8 @@ def _floats(box: tuple[int, int, int, int]) -> Box:
     return float(x), float(y), float(w), float(h)
 
 
-def _own_sharpness(shot: Shot) -> float:
-    """Of the face in the shot's own pixels."""
+def _within(shot: Shot) -> Box:
+    """The face in the shot's own pixels."""
     x, y, w, h = shot.face
     scale = shot.image.shape[1] / max(1, shot.box[2])
-    left, top = (x - shot.box[0]) * scale, (y - shot.box[1]) * scale
-    return sharpness(shot.image, (left, top, w * scale, h * scale))
+    return (x - shot.box[0]) * scale, (y - shot.box[1]) * scale, w * scale, h * scale

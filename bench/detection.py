@@ -7,9 +7,9 @@ frame; 5 neighbours, 24 pixels at least, scale 1.3 on pictures and 1.1 on clips)
 with its engines `haar` and `yunet`. It tells its progress on standard error, prints a table, and as
 its last line one JSON object of three objects with the keys
 
-- recall, precision: on pictures with labels. Faces of 24 pixels or more are to be found; a hit is an
-  IoU of 0.3 or more, or each centre within the other box; one detection finds one face. Detections
-  that hit only smaller faces, or regions to ignore, count neither way.
+- recall, precision: on pictures with labels. Faces of 24 pixels or more are to be found; a hit is
+  an IoU of 0.3 or more, or each centre within the other box; one detection finds one face.
+  Detections that hit only smaller faces, or regions to ignore, count neither way.
 - false_faces: detections in the pictures without faces.
 - speed_1080p, speed_vga, speed_empty: times the plain loop, in the same run and in turns, on the
   same frames, decoding left out, cutting and encoding included (CAPTURE=interval): with people at
@@ -18,8 +18,8 @@ its last line one JSON object of three objects with the keys
   (CAPTURE=best) within its frames, a labelled step before and after allowed, whose face hits the
   label moved evenly between the labelled frames.
 - objects_per_visit: shots of visits (CAPTURE=best), divided by the visits caught.
-- not_faces, shots: of all shots sent (CAPTURE=interval), those that hit no label of any size, and no
-  uncertain one, in the labelled frames around or on the way between them.
+- not_faces, shots: of all shots sent (CAPTURE=interval), those that hit no label of any size, and
+  no uncertain one, in the labelled frames around or on the way between them.
 - sharpness_ratio: the median over visits caught of the variance of the Laplacian of the face sent,
   at 128x128 pixels, divided by the greatest of its visit, both in the labels' boxes.
 
@@ -41,9 +41,19 @@ from bench.faces.engines import CLIP_SCALE, Engine, Plain
 NAMES = ("plain", "haar", "yunet")
 PARTS = ("stills", "clips", "speed")
 KEYS = (
-    "recall precision false_faces speed_1080p speed_vga speed_empty visits_missed visits"
-    " objects_per_visit not_faces shots sharpness_ratio"
-).split()
+    "recall",
+    "precision",
+    "false_faces",
+    "speed_1080p",
+    "speed_vga",
+    "speed_empty",
+    "visits_missed",
+    "visits",
+    "objects_per_visit",
+    "not_faces",
+    "shots",
+    "sharpness_ratio",
+)
 # By key: haar's, yunet's, and how they are meant; visits and shots by their shares below.
 TARGETS: dict[str, tuple[str, str]] = {
     "recall": ("0.94", "0.98"),
@@ -88,8 +98,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=data.DEFAULT, help="default: %(default)s")
     parser.add_argument("--engines", type=_some_of(NAMES), default=list(NAMES), help="a,b,...")
     parser.add_argument("--parts", type=_some_of(PARTS), default=list(PARTS), help="a,b,...")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="more",
-        help="a setting of the detector's to try")  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="of the detector, to try"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="of speed (default: 3)")
     parser.add_argument("--frames", type=int, default=90, help="of each clip for speed (90)")
     parser.add_argument("--scale", type=float, default=CLIP_SCALE, help="plain's on clips (1.1)")
@@ -119,7 +130,7 @@ def _engines(options: argparse.Namespace) -> list[Engine]:
     if others:
         from bench.faces.product import Product, Unavailable
 
-        more = dict(pair.split("=", 1) for pair in options.more)
+        more = dict(pair.split("=", 1) for pair in options.set)
         for name in others:
             try:
                 engines.append(Product(name, more))

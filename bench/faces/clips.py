@@ -82,10 +82,10 @@ def _show(engines: list[Engine], clip: Clip, most: int | None) -> Seen:
     for index, image in enumerate(clip.frames(most)):
         _measure(clip.truth.visits, seen.sharp, image, index)
         for follower, into in followers:
-            into += map(_noted, follower.see(image.copy(), index))
+            into.extend(map(_noted, follower.see(image.copy(), index)))
         seen.frames = index + 1
     for follower, into in followers:
-        into += map(_noted, follower.end())
+        into.extend(map(_noted, follower.end()))
     return seen
 
 

@@ -81,7 +81,7 @@ class Plain:
     def still(self, image: Image) -> list[Box]:
         return self._found(image, STILL_SCALE)
 
-    def follower(self, path: Path, fps: float, capture: str) -> Follower:
+    def follower(self, path: Path, fps: float, capture: str) -> Follower:  # noqa: ARG002 - Engine's
         return self
 
     def see(self, image: Image, index: int) -> list[Sent]:

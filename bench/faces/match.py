@@ -51,9 +51,7 @@ class Score:
     false: int = 0
 
     def __add__(self, other: Score) -> Score:
-        return Score(
-            self.faces + other.faces, self.found + other.found, self.false + other.false
-        )
+        return Score(self.faces + other.faces, self.found + other.found, self.false + other.false)
 
     @property
     def recall(self) -> float:
@@ -86,8 +84,6 @@ def score(detections: Sequence[Box], faces: Sequence[Box], ignore: Sequence[Box]
             found.add(j)
     open_ = [*(face for face in faces if not large(face)), *ignore]
     false = sum(
-        best(detection, open_) is None
-        for i, detection in enumerate(detections)
-        if i not in used
+        best(detection, open_) is None for i, detection in enumerate(detections) if i not in used
     )
     return Score(len(wanted), len(found), false)

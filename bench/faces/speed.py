@@ -7,6 +7,7 @@ search, cutting and encoding, with two threads for OpenCV.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -112,7 +113,7 @@ def _motion(clip: Clip) -> float:
     grey = [
         cv2.cvtColor(cv2.resize(image, (160, 90)), cv2.COLOR_BGR2GRAY) for image in clip.frames(30)
     ]
-    changes = [np.mean(cv2.absdiff(a, b)) for a, b in zip(grey, grey[1:], strict=False)]
+    changes = [np.mean(cv2.absdiff(a, b)) for a, b in itertools.pairwise(grey)]
     return float(np.mean(changes)) if changes else 0.0
 
 

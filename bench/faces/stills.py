@@ -15,7 +15,7 @@ from bench.faces.match import Score, score
 class Stills:
     """One engine's figures; `false_faces` is None where there are no negatives."""
 
-    score: Score = Score()
+    score: Score = dataclasses.field(default_factory=Score)
     false_faces: int | None = None
 
 

@@ -12,23 +12,20 @@ import cv2
 import numpy as np
 
 from common.settings import SettingsError
-from detector import shots
-from detector.cascade import Detection, Haar, Image
+from detector import engine, quality, shots
+from detector.engine import Detection, Engine, Image
 from detector.settings import Settings
 
 _COLOUR = (0, 255, 0)  # BGR
 
 
-def find(image: Image, settings: Settings) -> list[Detection]:
-    """Faces in a picture that stands alone (height x width x 3, BGR), whatever time that takes."""
-    engine = Haar(
-        settings.cascade,
-        settings.scale_factor,
-        settings.min_neighbors,
-        settings.min_face,
-        settings.detect_width,
-    )
-    return engine.detect(image)
+def find(image: Image, settings: Settings, using: Engine | None = None) -> list[Detection]:
+    """Faces in a picture that stands alone (height x width x 3, BGR), whatever time that takes.
+
+    using: an engine made before, since making one takes time.
+    """
+    least = max(1, round(settings.min_face * image.shape[0]))
+    return (using or engine.made(settings)).thorough(image, least)
 
 
 def pictures(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -42,6 +39,7 @@ def pictures(settings: Settings, arguments: argparse.Namespace) -> int:
     paths = [Path(name) for name in arguments.image]
     folder = Path(arguments.annotate) if arguments.annotate else None
     names = Names(folder, paths) if folder else None
+    made = engine.made(settings)
     code = 0
     for path in paths:
         image = _read(path)
@@ -51,8 +49,8 @@ def pictures(settings: Settings, arguments: argparse.Namespace) -> int:
             continue
         image = shots.upright(image, settings.rotate)
         shots.blacken(image, settings.mask)
-        found = find(image, settings)
-        print(json.dumps(_told(path, image, found)), flush=True)  # noqa: T201 - its work
+        found = find(image, settings, made)
+        print(json.dumps(_told(path, image, found, made.name)), flush=True)  # noqa: T201 - its work
         if names and not _write(names.free(path), annotated(image, found)):
             code = 1
     return code
@@ -100,20 +98,23 @@ class Names:
             number += 1
 
 
-def _told(path: Path, image: Image, found: list[Detection]) -> dict[str, Any]:
+def _told(path: Path, image: Image, found: list[Detection], engine_name: str) -> dict[str, Any]:
     return {
         "image": str(path),
         "width": image.shape[1],
         "height": image.shape[0],
-        "engine": Haar.name,
-        "faces": [
-            {
-                "box": list(one.box),
-                "score": round(one.score, 4),
-                "sharpness": round(shots.sharpness(image, one.box), 1),
-            }
-            for one in found
-        ],
+        "engine": engine_name,
+        "faces": [_facts(image, one) for one in found],
+    }
+
+
+def _facts(image: Image, one: Detection) -> dict[str, Any]:
+    sharp = quality.sharpness(image, one.box)
+    return {
+        "box": list(one.box),
+        "score": round(one.score, 4),
+        "sharpness": round(sharp, 1),
+        "quality": round(quality.quality(sharp, one, image), 3),
     }
 
 

@@ -12,10 +12,12 @@ from bench.faces.data import Image
 from bench.faces.engines import Sent
 from bench.faces.match import LEAST, Box
 from common.settings import SettingsError, read
-from detector import shots
+from detector import engine
 from detector.camera import Frame
-from detector.look import Look, Shot
+from detector.encode import Encode
+from detector.look import Look
 from detector.settings import Settings
+from detector.shots import Shot
 from detector.still import find
 
 MODEL = "face_detection_yunet_2023mar.onnx"
@@ -30,19 +32,19 @@ class Product:
 
     modes = ("best", "interval")
 
-    def __init__(self, engine: str, more: dict[str, str]) -> None:
+    def __init__(self, name: str, more: dict[str, str]) -> None:
         """
         Raises:
             Unavailable: there is no model, or the settings are bad.
         """
-        self.name = engine
-        self._environ = {"ENGINE": engine, **more}
-        if engine == "yunet":
+        self.name = name
+        self._environ = {"ENGINE": name, **more}
+        if name == "yunet":
             self._environ.setdefault("YUNET_MODEL", model())
         try:
-            self._settings()
+            self._engine = engine.made(self._settings())
         except SettingsError as error:
-            raise Unavailable(f"{engine}: {error}") from None
+            raise Unavailable(f"{name} is left out: {error}") from None
 
     def _settings(self, **more: str) -> Settings:
         return read(Settings, {**self._environ, **more})
@@ -51,7 +53,7 @@ class Product:
         """With MIN_FACE so that `LEAST` pixels are the least, as far as its range goes."""
         least = min(1.0, max(0.01, LEAST / image.shape[0]))
         settings = self._settings(MIN_FACE=f"{least:.6f}")
-        return [_floats(found.box) for found in find(image, settings)]
+        return [_floats(found.box) for found in find(image, settings, self._engine)]
 
     def follower(self, path: Path, fps: float, capture: str) -> Following:
         return Following(self._settings(CAMERA=str(path), CAPTURE=capture), fps)
@@ -61,8 +63,8 @@ class Following:
     """A clip shown to the product, each frame at its own time."""
 
     def __init__(self, settings: Settings, fps: float) -> None:
-        self._settings = settings
         self._look = Look(settings)
+        self._encode = Encode(settings)
         self._fps = fps
         self._began = time.time()
 
@@ -78,12 +80,8 @@ class Following:
         sent = []
         for shot in shots_sent:
             self._encode(shot)
-            sent.append(Sent(int(shot.frame_index), _floats(shot.face), shot.image, _within(shot)))
+            sent.append(Sent(shot.frame_index or 0, _floats(shot.face), shot.image, _within(shot)))
         return sent
-
-    def _encode(self, shot: Shot) -> None:
-        height, width = shot.image.shape[:2]
-        shots.take(shot.image, (0, 0, width, height), 0.0, self._settings.face_max_kb * 1000)
 
 
 def model() -> str:

@@ -114,7 +114,7 @@ def _facts(image: Image, one: Detection) -> dict[str, Any]:
         "box": list(one.box),
         "score": round(one.score, 4),
         "sharpness": round(sharp, 1),
-        "quality": round(quality.quality(sharp, one, image), 3),
+        "quality": round(quality.quality(sharp, one.frontal, one.box, image), 3),
     }
 
 

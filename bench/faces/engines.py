@@ -70,7 +70,7 @@ class Plain:
     encode, for every frame."""
 
     name = "plain"
-    modes = ("every",)
+    modes: tuple[str, ...] = ("every",)
 
     def __init__(self, clip_scale: float = CLIP_SCALE) -> None:
         name = "haarcascade_frontalface_default.xml"

@@ -30,7 +30,7 @@ class Unavailable(Exception):
 class Product:
     """The detector with one of its engines; all other settings are its defaults, or `more`."""
 
-    modes = ("best", "interval")
+    modes: tuple[str, ...] = ("best", "interval")
 
     def __init__(self, name: str, more: dict[str, str]) -> None:
         """

@@ -99,7 +99,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--engines", type=_some_of(NAMES), default=list(NAMES), help="a,b,...")
     parser.add_argument("--parts", type=_some_of(PARTS), default=list(PARTS), help="a,b,...")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="of the detector, to try"
+        "--set",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the detector, to try",
     )
     parser.add_argument("--rounds", type=int, default=3, help="of speed (default: 3)")
     parser.add_argument("--frames", type=int, default=90, help="of each clip for speed (90)")
@@ -124,13 +129,20 @@ def _some_of(known: tuple[str, ...]) -> Any:
     return parse
 
 
+def _setting(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not (name and mark):
+        raise argparse.ArgumentTypeError("NAME=VALUE")
+    return name, value
+
+
 def _engines(options: argparse.Namespace) -> list[Engine]:
     engines: list[Engine] = [Plain(options.scale)] if "plain" in options.engines else []
     others = [name for name in options.engines if name != "plain"]
     if others:
         from bench.faces.product import Product, Unavailable
 
-        more = dict(pair.split("=", 1) for pair in options.set)
+        more = dict(options.set)
         for name in others:
             try:
                 engines.append(Product(name, more))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -13,11 +12,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
 from common import __version__, web
 from common.broker import Broker
+from common.commands import Command, as_programs_end, parse
 from common.early import release_signals
 from common.health import Health, watch
 from common.logs import configure
@@ -176,15 +176,17 @@ def main(
     about: str,
     settings_class: type[S],
     body: Callable[[S, Service], Awaitable[int]],
-    commands: dict[str, Callable[[S], int]] | None = None,
+    commands: Mapping[str, Command[S]] | None = None,
 ) -> None:
     """Run a service, or one of its `commands` (by flag), to its end; exit with its code."""
-    chosen = _parse_arguments(service, about, settings_class, commands or {})
+    text = f"{about}\n\nSettings, as environment variables:\n{listed(settings_class)}"
+    command, arguments = parse(service, text, commands or {})
     try:
         settings = read(settings_class)
         configure(service, settings.log_level)
-        if chosen is not None:
-            code = chosen(settings)
+        if command is not None:
+            as_programs_end()
+            code = command.run(settings, arguments)
         else:
             code = asyncio.run(_run(service, settings, body))
     except SettingsError as error:
@@ -244,23 +246,3 @@ def _stop(state: Service, number: int) -> None:
     guard = threading.Timer(STOP_WITHIN - 0.3, too_late)
     guard.daemon = True
     guard.start()
-
-
-def _parse_arguments(
-    service: str,
-    about: str,
-    settings_class: type,
-    commands: dict[str, Callable[[S], int]],
-) -> Callable[[S], int] | None:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {service}",
-        description=f"{about}\n\nSettings, as environment variables:\n{listed(settings_class)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    for flag, command in commands.items():
-        text = (command.__doc__ or "").splitlines()[0]
-        parser.add_argument(
-            f"--{flag}", action="store_const", const=command, dest="command", help=text
-        )
-    parsed = parser.parse_args()
-    return parsed.command if commands else None

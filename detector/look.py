@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time as clock
 
-from detector import engine, quality, shots
+from detector import engine, quality, shots, still
 from detector.camera import Frame
 from detector.choice import Choice
-from detector.engine import Box, Detection, Image
+from detector.engine import Detection, Image
 from detector.search import Search
 from detector.settings import Settings
 from detector.shots import Shot
@@ -39,7 +39,7 @@ class Look:
             settings.detect_width,
             hold=settings.capture != "every",
         )
-        self._tracks = Tracks(self._engine.sure)
+        self._tracks = Tracks(self._engine.once, self._engine.often)
         self._choice = Choice(settings.capture, settings.best_after)
         self._alone = settings.source.kind == "images"
 
@@ -47,7 +47,9 @@ class Look:
         began = clock.perf_counter()
         image = shots.upright(frame.image, self._settings.rotate)
         shots.blacken(image, self._settings.mask)
-        found = self._found(image, frame.time)
+        if self._alone:
+            return self._single(image, frame, began)
+        found = self._search.find(image, self._tracks.live, frame.time)
         searched = clock.perf_counter()
         ended = self._tracks.update(found, frame.time)
         for track in self._tracks.live:
@@ -55,20 +57,23 @@ class Look:
                 self._consider(track, image, frame)
         taken = [shot for track in ended for shot in self._choice.ended(track)]
         taken += self._choice.due(self._tracks.live, frame.time)
-        if self._alone:
-            taken += self.finish()
         spent = {"search": searched - began, "choose": clock.perf_counter() - searched}
         return Seen(image, list(self._tracks.live), taken, spent)
+
+    def _single(self, image: Image, frame: Frame, began: float) -> Seen:
+        """A picture that stands alone: all of its faces are sent."""
+        tracks, taken = [], []
+        for detection in still.find(image, self._settings, self._engine):
+            track = self._tracks.alone(detection, frame.time)
+            sharp = quality.sharpness(image, detection.box)
+            track.quality = quality.quality(sharp, detection.frontal, detection.box, image)
+            taken.append(self._shot(track, detection, sharp, image, frame))
+            tracks.append(track)
+        return Seen(image, tracks, taken, {"search": clock.perf_counter() - began})
 
     def finish(self) -> list[Shot]:
         """The shots of all faces in view: nothing more is to come."""
         return [shot for track in self._tracks.end() for shot in self._choice.ended(track)]
-
-    def _found(self, image: Image, time: float) -> list[Box]:
-        if self._alone:
-            side = max(1, round(self._settings.min_face * image.shape[0]))
-            return [face.box for face in self._engine.thorough(image, side)]
-        return self._search.find(image, self._tracks.live, time)
 
     def _consider(self, track: Track, image: Image, frame: Frame) -> None:
         """Judge a face that is not confirmed yet, and keep a shot that is better than before."""
@@ -80,18 +85,12 @@ class Look:
             return
         judged = self._engine.judged(image, track.box)
         self._tracks.judge(track, judged, frame.time)
-        value = track.quality = quality.quality(sharp, judged.frontal, track.box, image)
-        if self._choice.wants(track, value):
-            self._choice.see(track, self._shot(track, judged, sharp, value, image, frame))
+        track.quality = quality.quality(sharp, judged.frontal, track.box, image)
+        if self._choice.wants(track, track.quality):
+            self._choice.see(track, self._shot(track, judged, sharp, image, frame))
 
     def _shot(
-        self,
-        track: Track,
-        judged: Detection,
-        sharp: float,
-        value: float,
-        image: Image,
-        frame: Frame,
+        self, track: Track, judged: Detection, sharp: float, image: Image, frame: Frame
     ) -> Shot:
         height, width = image.shape[:2]
         box = x, y, w, h = shots.widened(judged.box, self._settings.margin, width, height)
@@ -105,6 +104,6 @@ class Look:
             time=frame.time,
             score=judged.score,
             sharpness=sharp,
-            quality=value,
+            quality=track.quality,
             track=track.name,
         )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-
 from detector import motion
-from detector.engine import Box, Engine, Image, apart, overlap, within
+from detector.engine import Box, Engine, Image, apart, overlap
 from detector.tracks import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
+ALONE = 0.3  # while nobody is in view
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
 UNMOVED = 0.6  # overlap of two boxes of a face that has not moved
 CHECK = 0.5  # seconds after which a face that does not move is looked at again
@@ -18,14 +16,11 @@ CHECK = 0.5  # seconds after which a face that does not move is looked at again
 class Search:
     """Finds the faces of a frame in a time that a camera leaves."""
 
-    def __init__(
-        self, engine: Engine, min_face: float, width: int, hold: bool = True, window: int = 24
-    ) -> None:
+    def __init__(self, engine: Engine, min_face: float, width: int, hold: bool = True) -> None:
         self._engine = engine
         self._min_face = min_face
         self._width = width
         self._hold = hold  # a face where nothing moves is taken for found
-        self._window = window
         self._previous: Image | None = None
         self._reference: Image | None = None  # the scene at the last search
         self._last = float("nan")
@@ -41,7 +36,8 @@ class Search:
         self._previous = now
         found = apart(self._follow(image, tracks, time, change))
         self._last = time
-        if time - self._searched < EVERY and time >= self._searched:
+        patience = EVERY if tracks else ALONE
+        if 0 <= time - self._searched < patience:
             return found
         since = motion.Change(self._reference, now, width)
         part: Box | None = None
@@ -76,16 +72,6 @@ class Search:
     def _everywhere(self, image: Image, part: Box, found: list[Box]) -> list[Box]:
         left, top, width, height = part
         min_side = self._min_face * image.shape[0]
-        scale = min(1.0, self._width / image.shape[1], self._window / min_side)
-        reduced = image[top : top + height, left : left + width]
-        if scale < 1.0:
-            size = max(1, round(width * scale)), max(1, round(height * scale))
-            reduced = cv2.resize(reduced, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-        boxes = self._engine.search(reduced, max(1, round(min_side * scale)))
-        return apart(
-            (
-                within((left + x / scale, top + y / scale, w / scale, h / scale), image)
-                for x, y, w, h in boxes
-            ),
-            found,
-        )
+        most = self._width / image.shape[1]
+        boxes = self._engine.search(image[top : top + height, left : left + width], min_side, most)
+        return apart(((left + x, top + y, w, h) for x, y, w, h in boxes), found)

@@ -24,8 +24,9 @@ def find(image: Image, settings: Settings, using: Engine | None = None) -> list[
 
     using: an engine made before, since making one takes time.
     """
-    least = max(1, round(settings.min_face * image.shape[0]))
-    return (using or engine.made(settings)).thorough(image, least)
+    least = max(1.0, settings.min_face * image.shape[0])
+    most = settings.detect_width / image.shape[1]
+    return (using or engine.made(settings)).thorough(image, least, most)
 
 
 def pictures(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 
 from detector.engine import SAME, Box, Detection, overlap
 
-ONCE, OFTEN = 1.5, 0.5  # of a sure score: what confirms a face by one sight, and by their mean
 KEPT = 1.0  # seconds without a sight of it that a face may stay in view
 KEPT_UNCONFIRMED = 0.5
 REACH = 0.7  # sizes of the face that it may be off its prediction
@@ -80,8 +79,8 @@ def distance(track: Track, box: Box, time: float) -> float:
 class Tracks:
     """All faces in view; `live` in the order in which they came."""
 
-    def __init__(self, sure: float) -> None:
-        self._sure = sure
+    def __init__(self, once: float, often: float) -> None:
+        self._once, self._often = once, often
         self._numbers = itertools.count(1)
         self._run = f"{int(clock.time()):x}"
         self.live: list[Track] = []
@@ -93,11 +92,20 @@ class Tracks:
         unmatched = self._match(list(found), time)
         for box in unmatched:
             if not any(overlap(track.box, box) > SAME for track in self.live):
-                number = next(self._numbers)
-                self.live.append(Track(number, f"{self._run}-{number}", box, time, time))
+                self.live.append(self._new(box, time))
         ended = [track for track in self.live if time - track.seen > self._patience(track)]
         self.live = [track for track in self.live if track not in ended]
         return ended
+
+    def alone(self, detection: Detection, time: float) -> Track:
+        """A track of one sight, which is over with it."""
+        track = self._new(detection.box, time)
+        track.score, track.frontal, track.confirmed = detection.score, detection.frontal, True
+        return track
+
+    def _new(self, box: Box, time: float) -> Track:
+        number = next(self._numbers)
+        return Track(number, f"{self._run}-{number}", box, time, time)
 
     def end(self) -> list[Track]:
         """All of them: nothing more is to come."""
@@ -130,8 +138,8 @@ class Tracks:
             return
         track.sights.append(detection.score)
         mean = sum(track.sights) / len(track.sights)
-        often = len(track.sights) > 1 and mean >= OFTEN * self._sure
-        track.confirmed = often or detection.score >= ONCE * self._sure
+        often = len(track.sights) > 1 and mean >= self._often
+        track.confirmed = often or detection.score >= self._once
 
     @staticmethod
     def _patience(track: Track) -> float:

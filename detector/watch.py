@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+import cv2
+
 from common.service import Service
 from common.workers import Workers
-from detector import metrics
+from detector import cpus, metrics
 from detector.camera import Camera, Frame, ahead
 from detector.delivery import Delivery
 from detector.encode import Encode
@@ -32,6 +34,7 @@ class Watch:
         self._delivery = delivery
         self._preview = preview
         self._service = service
+        cv2.setNumThreads(cpus.available())
         self._vision = Workers("vision")
         self._look = Look(settings)
         self._pace = Pace()

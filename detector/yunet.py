@@ -15,9 +15,11 @@ import numpy as np
 from detector.engine import SAME, Box, Detection, Image, overlap, within
 
 SCORE = 0.8  # of 1; below it hands and patterns begin
-WEAK = 0.6  # near a face that is followed already
+ONCE, OFTEN = 0.95, 0.7  # what confirms a face: by one sight, by the mean of several
+WEAK = 0.6  # of a candidate
 NMS = 0.3  # overlap above which two boxes are one face
-SMALLEST = 12  # pixels of the smallest face that it finds well
+CANDIDATES = 5000  # before that; fewer lose faces of crowds
+SMALLEST = 20  # pixels to which the smallest face is reduced
 LARGEST = 1280  # pixels of width to which a picture that stands alone is reduced
 NEAR_SIDE = 56  # pixels to which a face that is followed is brought
 NEAR_ROOM = 0.6  # of the face's size, searched on each side
@@ -45,15 +47,17 @@ class YuNet:
     """The score is the model's own, 0 to 1."""
 
     name = "yunet"
-    sure = SCORE
+    once, often = ONCE, OFTEN
 
     def __init__(self, model: str) -> None:
-        self._net = cv2.FaceDetectorYN.create(model, "", (320, 320), WEAK, NMS, 200)
+        self._net = cv2.FaceDetectorYN.create(model, "", (320, 320), WEAK, NMS, CANDIDATES)
 
-    def search(self, image: Image, min_side: int) -> list[Box]:
-        return [face.box for face in self._found(image, min(1.0, SMALLEST / min_side), WEAK)]
+    def search(self, image: Image, min_side: float, most: float = 1.0) -> list[Box]:
+        scale = min(1.0, most, SMALLEST / min_side)
+        return [face.box for face in self._found(image, scale, WEAK)]
 
-    def thorough(self, image: Image, min_side: int) -> list[Detection]:
+    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+        del most  # it is quick
         found = self._found(image, min(1.0, LARGEST / image.shape[1]), SCORE)
         return [face for face in found if min(face.box[2:]) >= 0.5 * min_side]
 

@@ -33,20 +33,20 @@ def test_a_frame_of_any_shape_can_be_searched(name: str, shape: tuple[int, int])
     assert finder.thorough(empty, 20) == []
     whole = (0, 0, shape[1], shape[0])
     assert finder.near(empty, whole) == []
-    assert finder.judged(empty, whole).score < finder.sure
+    assert finder.judged(empty, whole).score < finder.often
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_face_is_a_candidate_found_again_nearby_and_judged_to_be_one(name: str) -> None:
     image, finder = clips.faces(1)[0], made(name)
     (face,) = finder.thorough(image, 24)
-    assert face.score >= finder.sure
+    assert face.score >= finder.often
     assert 0 < face.frontal <= 1
     assert any(shows_the_same(box, face.box) for box in finder.search(image, 24))
     x, y, w, h = face.box
     moved = x + w // 6, y - h // 6, w, h
     assert any(shows_the_same(box, face.box) for box in finder.near(image, moved))
-    assert finder.judged(image, face.box).score >= finder.sure
+    assert finder.judged(image, face.box).score >= finder.often
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -55,7 +55,7 @@ def test_a_wall_beside_the_face_is_not_judged_to_be_one(name: str) -> None:
     (face,) = finder.thorough(image, 24)
     x, y, w, h = face.box
     away = (x + 3 * w) % (image.shape[1] - w), y, w, h
-    assert finder.judged(image, away).score < 0.5 * finder.sure
+    assert finder.judged(image, away).score < finder.often
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -78,4 +78,4 @@ def test_faces_smaller_than_asked_for_are_left_out(name: str) -> None:
 
 def test_each_settings_word_for_more_hits_makes_the_cascades_surer() -> None:
     few, many = made("haar", MIN_NEIGHBORS="3"), made("haar", MIN_NEIGHBORS="8")
-    assert few.sure < many.sure
+    assert few.once < many.once

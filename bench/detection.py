@@ -15,9 +15,9 @@ its last line one JSON object of three objects with the keys
   same frames, decoding left out, cutting and encoding included (CAPTURE=interval): with people at
   1080p (clips scaled up and tiled), clips of about 640x480 as they are, 1080p with nobody in view.
 - visits, visits_missed: of clips/visits.json, with a face of 24 pixels or more; caught by a shot
-  (CAPTURE=best) within its frames, a labelled step before and after allowed, whose face hits the
-  label moved evenly between the labelled frames.
-- objects_per_visit: shots of visits (CAPTURE=best), divided by the visits caught.
+  (CAPTURE=interval) within its frames, a labelled step before and after allowed, whose face hits
+  the label moved evenly between the labelled frames.
+- objects_per_visit: shots of visits (CAPTURE=best), divided by the visits that have any.
 - not_faces, shots: of all shots sent (CAPTURE=interval), those that hit no label of any size, and
   no uncertain one, in the labelled frames around or on the way between them.
 - sharpness_ratio: the median over visits caught of the variance of the Laplacian of the face sent,

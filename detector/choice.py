@@ -21,7 +21,7 @@ from detector.quality import likeness
 from detector.shots import Shot
 from detector.tracks import Track
 
-BETTER = 1.04  # by so much a shot must be better to be worth the cutting
+BETTER = 1.02  # by so much a shot must be better to be worth the cutting
 INTERVAL = 1.0  # seconds
 PENDING = 30  # shots of a face that is not confirmed yet, with CAPTURE=every
 UNMOVED = 0.6  # overlap of two boxes of a face that has not moved

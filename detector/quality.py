@@ -12,7 +12,9 @@ import numpy as np
 from detector.engine import Box, Image
 
 SIDE = 128  # pixels to which a face is brought, since the variance grows as a face gets smaller
-HALF_SHARP = 300.0  # the sharpness that is worth one half
+HALF_SHARP = (
+    1000.0  # the sharpness that is worth one half: few faces reach it, so that sharper is better
+)
 
 
 def sharpness(image: Image, face: Box) -> float:
@@ -28,14 +30,14 @@ def sharpness(image: Image, face: Box) -> float:
 
 
 def quality(sharp: float, frontal: float, face: Box, image: Image) -> float:
-    """From 0 to 1: sharpness / (sharpness + 300) x (1 + frontal) / 2 x whole.
+    """From 0 to 1: sharpness / (sharpness + 1000) x (5 + frontal) / 6 x whole.
 
     `whole` is 1, or 0.7 for a face that touches the edge of the frame, which may be cut off.
     """
     x, y, w, h = face
     height, width = image.shape[:2]
     whole = 1.0 if x > 0 and y > 0 and x + w < width and y + h < height else 0.7
-    return sharp / (sharp + HALF_SHARP) * (1 + frontal) / 2 * whole
+    return sharp / (sharp + HALF_SHARP) * (5 + frontal) / 6 * whole
 
 
 def likeness(one: Image, other: Image) -> float:

@@ -18,7 +18,8 @@ class Tally:
 
     visits: int = 0
     missed: int = 0
-    objects: int = 0  # shots of visits that count, CAPTURE=best
+    pictured: int = 0  # visits of which there is a shot with CAPTURE=best
+    objects: int = 0  # such shots
     shots: int = 0  # of anything, CAPTURE=interval
     not_faces: int = 0
     ratios: list[float] = dataclasses.field(default_factory=list)  # a caught visit each
@@ -26,8 +27,7 @@ class Tally:
 
     @property
     def objects_per_visit(self) -> float | None:
-        caught = self.visits - self.missed
-        return self.objects / caught if caught else None
+        return self.objects / self.pictured if self.pictured else None
 
     @property
     def sharpness_ratio(self) -> float | None:
@@ -108,19 +108,20 @@ def _count(tally: Tally, engine: Engine, clip: Clip, seen: Seen) -> None:
     tally.not_faces += len(wrong)
     if wrong and name != "plain":
         say(f"{name}: no face: {clip.name}: {[(s.frame, s.face) for s in wrong]}")
-    of_visit = _assigned(truth, best_ones)
-    for visit, sent, sharp in zip(truth.visits, of_visit, seen.sharp, strict=True):
+    all_of, best_of = _assigned(truth, usual), _assigned(truth, best_ones)
+    for visit, any_sent, sent, sharp in zip(truth.visits, all_of, best_of, seen.sharp, strict=True):
         if not visit.counts or visit.frames[0] >= seen.frames:
             continue
         tally.visits += 1
-        tally.objects += len(sent)
-        if not sent:
+        if not any_sent:
             tally.missed += 1
             sizes = [round(min(box[2:])) for box in visit.boxes.values()]
             where = f"frames {visit.frames[0]} to {visit.frames[-1]}, {max(sizes)} pixels at most"
             say(f"{name}: visit missed: {clip.name}: {where}")
-            continue
-        _compare(tally, visit, sent, sharp, truth.step)
+        if sent:
+            tally.pictured += 1
+            tally.objects += len(sent)
+            _compare(tally, visit, sent, sharp, truth.step)
 
 
 def _assigned(truth: Truth, sent: list[Noted]) -> list[list[Noted]]:

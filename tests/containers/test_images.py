@@ -67,8 +67,8 @@ def test_an_image_holds_what_runs_and_nothing_else(part: str, base: set[PurePosi
     here = {
         PurePosixPath(path.relative_to(ROOT))
         for folder in ("common", part)
-        for path in (ROOT / folder).iterdir()
-        if path.is_file() and path.name != "Dockerfile"
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.name != "Dockerfile" and path.suffix != ".pyc"
     }
     assert sources == here
     for path in own:

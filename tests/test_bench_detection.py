@@ -203,8 +203,15 @@ def test_visits_are_caught_by_shots_in_time_and_place_and_small_ones_are_not_ask
     tmp_path: Path,
 ) -> None:
     late, twice = (16, OTHER), [(3, FACE), (9, FACE)]
-    counts = tally(tmp_path, Scripted(best=[late, *twice]))
+    counts = tally(tmp_path, Scripted(interval=[late, *twice]))
     assert (counts.visits, counts.missed) == (2, 1)
+    assert counts.objects_per_visit is None
+
+
+def test_objects_are_those_of_visits_with_one_shot_each_wanted(tmp_path: Path) -> None:
+    late, twice = (16, OTHER), [(3, FACE), (9, FACE)]
+    counts = tally(tmp_path, Scripted(best=[late, *twice]))
+    assert counts.missed == 2
     assert counts.objects_per_visit == 2.0
 
 

@@ -87,6 +87,8 @@ bench: setup  ## measure; see docs/performance.md
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.receipts
 	$(BIN)/python -m bench.outage --faces 3000
+	$(BIN)/python -m bench.keepup
+	$(BIN)/python -m bench.png
 
 docs: setup  ## write the tables of settings and metrics into docs/
 	$(BIN)/python -m docs.tables

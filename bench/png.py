@@ -1,7 +1,7 @@
 """What PNG settings cost, and what they save: milliseconds and bytes of faces of the bundled clip.
 
 Run: `python -m bench.png`. Each setting encodes the same faces, in turns; OpenCV's own default is
-the first, and what the ratios are to. The detector takes it: docs/performance.md says why.
+the first, and what the ratios are to. docs/performance.md tells which the detector takes, and why.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from detector.engine import Image, overlap
+from detector.engine import UNMOVED, Image, overlap
 from detector.quality import likeness
 from detector.shots import Shot
 from detector.tracks import Track
@@ -24,7 +24,6 @@ from detector.tracks import Track
 BETTER = 1.02  # by so much a shot must be better to be worth the cutting
 INTERVAL = 1.0  # seconds
 PENDING = 30  # shots of a face that is not confirmed yet, with CAPTURE=every
-UNMOVED = 0.6  # overlap of two boxes of a face that has not moved
 THUMB = 24  # pixels
 SAME = 4.0  # grey levels; a camera's noise is 1 to 2, a breath moves a face by more
 

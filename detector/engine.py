@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 SAME = 0.35  # overlap from which two boxes show one face
+UNMOVED = 0.6  # overlap of two boxes of a face that has not moved
 
 
 @dataclasses.dataclass(frozen=True)

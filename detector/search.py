@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from detector import motion
-from detector.engine import Box, Engine, Image, apart, overlap
+from detector.engine import UNMOVED, Box, Engine, Image, apart, overlap
 from detector.tracks import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
 ALONE = 0.3  # while nobody is in view
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
-UNMOVED = 0.6  # overlap of two boxes of a face that has not moved
 CHECK = 0.5  # seconds after which a face that does not move is looked at again
 
 

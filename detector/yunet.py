@@ -17,6 +17,7 @@ from detector.engine import SAME, Box, Detection, Image, overlap, within
 SCORE = 0.8  # of 1; below it hands and patterns begin
 ONCE, OFTEN = 0.95, 0.7  # what confirms a face: by one sight, by the mean of several
 WEAK = 0.6  # of a candidate
+STRIDE = 32  # pixels
 NMS = 0.3  # overlap above which two boxes are one face
 CANDIDATES = 5000  # before that; fewer lose faces of crowds
 SMALLEST = 20  # pixels to which the smallest face is reduced
@@ -86,8 +87,13 @@ class YuNet:
         if size != (width, height):
             way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             image = cv2.resize(image, size, interpolation=way).astype(np.uint8)
-        self._net.setInputSize(size)
-        _, faces = self._net.detect(image)
+        # To whole steps of the net: OpenCV's own padding leaves faces in an empty, narrow picture.
+        wide, high = (max(2 * STRIDE, -(-side // STRIDE) * STRIDE) for side in size)
+        padded = cv2.copyMakeBorder(
+            image, 0, high - size[1], 0, wide - size[0], cv2.BORDER_CONSTANT
+        )
+        self._net.setInputSize((wide, high))
+        _, faces = self._net.detect(padded)
         across, down = width / size[0], height / size[1]
         found = []
         for face in faces if faces is not None else ():

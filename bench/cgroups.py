@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-import threading
 from pathlib import Path
-from types import TracebackType
+
+from bench.memory import Sampler
 
 ROOT = Path("/sys/fs/cgroup")
 
@@ -74,15 +74,13 @@ def group(pid: int) -> Group:
     return Group(ROOT / paths[""], ROOT / paths[""], 2)
 
 
-class Peaks:
-    """Samples containers in the background, within `with`; `peaks` has what was found, by name."""
+class Peaks(Sampler):
+    """Samples containers; `peaks` has what was found, by name."""
 
     def __init__(self, every: float = 0.1) -> None:
+        super().__init__(every)
         self.peaks: dict[str, Peak] = {}
         self._groups: dict[str, Group] = {}
-        self._every = every
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def add(self, name: str, pid: int) -> None:
         """From now on look at the container that this process is in, also when it is restarted."""
@@ -90,18 +88,9 @@ class Peaks:
         self.peaks[name] = found.limits()
         self._groups = {**self._groups, name: found}
 
-    def _sample(self) -> None:
-        while not self._stop.wait(self._every):
-            for name, one in self._groups.items():
-                try:
-                    one.look(self.peaks[name])
-                except OSError:
-                    continue  # it is stopped, or has ended
-
-    def __enter__(self) -> Peaks:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
+    def _look(self) -> None:
+        for name, one in self._groups.items():
+            try:
+                one.look(self.peaks[name])
+            except OSError:
+                continue  # it is stopped, or has ended

@@ -6,6 +6,7 @@ import re
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 
 def proportional(pid: int) -> int:
@@ -29,25 +30,38 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-class Peaks:
-    """Samples several processes in the background, within `with`; `peaks` has bytes by name."""
+class Sampler:
+    """Looks again and again in the background, within `with`."""
 
-    def __init__(self, pids: dict[str, int], every: float = 0.1) -> None:
-        self.peaks = dict.fromkeys(pids, 0)
-        self._pids = pids
+    def __init__(self, every: float = 0.1) -> None:
         self._every = every
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
+    def _look(self) -> None:
+        raise NotImplementedError
+
     def _sample(self) -> None:
         while not self._stop.wait(self._every):
-            for name, pid in self._pids.items():
-                self.peaks[name] = max(self.peaks[name], proportional(pid))
+            self._look()
 
-    def __enter__(self) -> Peaks:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
+
+
+class Peaks(Sampler):
+    """Samples several processes; `peaks` has bytes by name."""
+
+    def __init__(self, pids: dict[str, int], every: float = 0.1) -> None:
+        super().__init__(every)
+        self.peaks = dict.fromkeys(pids, 0)
+        self._pids = pids
+
+    def _look(self) -> None:
+        for name, pid in self._pids.items():
+            self.peaks[name] = max(self.peaks[name], proportional(pid))

@@ -57,6 +57,7 @@ class ReadyCamera:
 
     def __init__(self, _settings: Settings, _service: Service) -> None:
         self.ended = False
+        self.skipped = 0
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         due = time.monotonic()

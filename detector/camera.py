@@ -72,6 +72,7 @@ class Camera:
         self._next = 0  # of a file: the number of the first frame not seen yet
         self._patience = settings.camera_timeout
         self.ended = False
+        self.skipped = 0  # frames of a live camera, since newer ones had come
 
     @property
     def live(self) -> bool:
@@ -180,6 +181,7 @@ class Camera:
                 raise CameraError(told["reason"], told["text"])
 
     def _say_frames(self, told: dict[str, Any], lasted: float) -> None:
+        self.skipped += told["skipped"]
         metrics.SKIPPED.inc(told["skipped"])
         if told["index"] is not None:
             self._next = told["index"] + 1

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 
 from detector.engine import UNMOVED, Image, overlap
-from detector.quality import likeness
 from detector.shots import Shot
 from detector.tracks import Track
 
@@ -25,7 +24,7 @@ BETTER = 1.02  # by so much a shot must be better to be worth the cutting
 INTERVAL = 1.0  # seconds
 PENDING = 30  # shots of a face that is not confirmed yet, with CAPTURE=every
 THUMB = 24  # pixels
-SAME = 4.0  # grey levels; a camera's noise is 1 to 2, a breath moves a face by more
+ALIKE = 4.0  # grey levels; a camera's noise is 1 to 2, a breath moves a face by more
 
 
 @dataclasses.dataclass
@@ -35,9 +34,8 @@ class _Visit:
     since: float  # when the present interval began
     best: Shot | None = None
     pending: list[Shot] = dataclasses.field(default_factory=list)
-    sent: int = 0
     sent_quality: float = 0.0
-    last: Shot | None = None  # what was sent last
+    last: Shot | None = None  # what was sent last; None: nothing was
 
 
 class Choice:
@@ -55,7 +53,7 @@ class Choice:
         visit = self._visits.get(track.number)
         if visit is None:
             return True
-        if self._capture == "best" and visit.sent:
+        if self._capture == "best" and visit.last is not None:
             return False
         return visit.best is None or quality > BETTER * visit.best.quality
 
@@ -83,7 +81,7 @@ class Choice:
         if self._capture == "every":
             return visit.pending
         better = visit.best is not None and visit.best.quality > visit.sent_quality
-        return self._send(visit) if better or not visit.sent else []
+        return self._send(visit) if better or visit.last is None else []
 
     def _of(self, visit: _Visit, time: float) -> list[Shot]:
         if self._capture == "every":
@@ -102,7 +100,6 @@ class Choice:
         if visit.last is not None and _unchanged(visit.last, shot):
             return []
         visit.last = shot
-        visit.sent += 1
         visit.sent_quality = max(visit.sent_quality, shot.quality)
         return [shot]
 
@@ -111,7 +108,8 @@ def _unchanged(before: Shot, now: Shot) -> bool:
     """Whether neither the face nor its place has changed."""
     if overlap(before.face, now.face) < UNMOVED:
         return False
-    return likeness(_thumbnail(before), _thumbnail(now)) < SAME
+    difference = cv2.absdiff(_thumbnail(before), _thumbnail(now))
+    return float(np.mean(difference)) < ALIKE
 
 
 def _thumbnail(shot: Shot) -> Image:

@@ -85,6 +85,12 @@ def within(box: tuple[float, float, float, float], image: Image) -> Box:
     return left, top, right - left, bottom - top
 
 
+def surroundings(box: Box, by: float, image: Image) -> Box:
+    """The box with `by` pixels more on each side, clipped to the frame."""
+    x, y, w, h = box
+    return within((x - by, y - by, w + 2 * by, h + 2 * by), image)
+
+
 def apart(boxes: Iterable[Box], others: Iterable[Box] = ()) -> list[Box]:
     """Those that show a face which none of `others`, and none before it, shows."""
     taken, kept = list(others), []

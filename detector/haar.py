@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from detector.engine import Box, Detection, Image, distinct, within
+from detector.engine import Box, Detection, Image, distinct, surroundings, within
 
 CASCADES = Path(cv2.__file__).parent / "data"
 WINDOW = 24  # pixels to which the smallest face is reduced; the cascades see none under 20
@@ -60,7 +60,8 @@ class Haar:
         found = []
         for box in self._candidates(grey, min_side, most, self._scale_factor):
             score = max(self._score(grey, box, tilt) for tilt in TILTS)
-            score = self._doubted(score, grey, box, EYES_ONCE)
+            if score >= self._alone:
+                score = self._doubted(score, grey, box, EYES_ONCE)
             if score >= self._alone:
                 found.append(Detection(box, score, min(1.0, score / FRONTAL)))
         return distinct(found)
@@ -76,10 +77,7 @@ class Haar:
         ]
 
     def judged(self, image: Image, box: Box) -> Detection:
-        around = max(1, round(box[2]))
-        left, top, width, height = within(
-            (box[0] - around, box[1] - around, box[2] + 2 * around, box[3] + 2 * around), image
-        )
+        left, top, width, height = surroundings(box, box[2], image)
         grey = _grey(image[top : top + height, left : left + width])
         moved = box[0] - left, box[1] - top, box[2], box[3]
         score = self._doubted(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
@@ -139,9 +137,7 @@ def _hits(
 def _around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
     """The picture around a box, brought to where the box is `side` wide; its corner, the scale."""
     extent = max(box[2], box[3])
-    by = room * extent
-    around = box[0] - by, box[1] - by, box[2] + 2 * by, box[3] + 2 * by
-    left, top, width, height = within(around, image)
+    left, top, width, height = surroundings(box, room * extent, image)
     scale = side / extent
     size = max(1, round(width * scale)), max(1, round(height * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

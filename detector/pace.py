@@ -5,21 +5,18 @@ from __future__ import annotations
 import collections
 import time
 
-from detector import metrics
-
 OVER = 3.0  # seconds
 
 
 class Pace:
-    """Use: `add` once per frame, with the seconds that each step of it took."""
+    """Use: `add` once per frame: the seconds that each step took, and all skipped until then."""
 
     def __init__(self) -> None:
-        self._frames: collections.deque[tuple[float, float, dict[str, float]]]
+        self._frames: collections.deque[tuple[float, int, dict[str, float]]]
         self._frames = collections.deque()
 
-    def add(self, spent: dict[str, float]) -> None:
+    def add(self, spent: dict[str, float], skipped: int) -> None:
         now = time.monotonic()
-        skipped: float = metrics.SKIPPED._value.get()
         self._frames.append((now, skipped, spent))
         while now - self._frames[0][0] > OVER:
             self._frames.popleft()

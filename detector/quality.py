@@ -7,14 +7,11 @@ useful. Size counts through sharpness: a face that is brought from few pixels to
 from __future__ import annotations
 
 import cv2
-import numpy as np
 
 from detector.engine import Box, Image
 
 SIDE = 128  # pixels to which a face is brought, since the variance grows as a face gets smaller
-HALF_SHARP = (
-    1000.0  # the sharpness that is worth one half: few faces reach it, so that sharper is better
-)
+HALF_SHARP = 1000.0  # the sharpness worth one half; few reach it, so that sharper is better
 
 
 def sharpness(image: Image, face: Box) -> float:
@@ -38,8 +35,3 @@ def quality(sharp: float, frontal: float, face: Box, image: Image) -> float:
     height, width = image.shape[:2]
     whole = 1.0 if x > 0 and y > 0 and x + w < width and y + h < height else 0.7
     return sharp / (sharp + HALF_SHARP) * (5 + frontal) / 6 * whole
-
-
-def likeness(one: Image, other: Image) -> float:
-    """How far two thumbnails of a face differ: mean absolute difference of their grey levels."""
-    return float(np.mean(cv2.absdiff(one, other)))

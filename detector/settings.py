@@ -84,7 +84,10 @@ class Settings(ServiceSettings):
         default=str(CASCADES / "haarcascade_frontalface_alt2.xml"),
     )
     scale_factor: float = setting(
-        "SCALE_FACTOR", number(1.01, 2), "step between the sizes that are searched", default=1.1
+        "SCALE_FACTOR",
+        number(1.01, 2),
+        "step between the sizes that are searched, in pictures that stand alone",
+        default=1.1,
     )
     min_neighbors: int = setting(
         "MIN_NEIGHBORS",

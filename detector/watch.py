@@ -53,7 +53,7 @@ class Watch:
                 health.rest("vision")
                 metrics.FRAMES.inc()
                 metrics.DETECT_SECONDS.observe(sum(seen.spent.values()))
-                self._pace.add(seen.spent)
+                self._pace.add(seen.spent, camera.skipped)
                 await self._sending.send(seen.shots)
                 while not camera.live and not self._delivery.has_room():
                     await asyncio.sleep(0.05)

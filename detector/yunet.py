@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from detector.engine import SAME, Box, Detection, Image, overlap, within
+from detector.engine import SAME, Box, Detection, Image, overlap, surroundings
 
 SCORE = 0.8  # of 1; below it hands and patterns begin
 ONCE, OFTEN = 0.95, 0.7  # what confirms a face: by one sight, by the mean of several
@@ -74,11 +74,10 @@ class YuNet:
         return Detection(box, nearest.score, nearest.frontal)
 
     def _around(self, image: Image, box: Box) -> list[Detection]:
-        x, y, w, h = box
-        room = round(max(w, h) * NEAR_ROOM)
-        left, top, width, height = within((x - room, y - room, w + 2 * room, h + 2 * room), image)
+        extent = max(box[2:])
+        left, top, width, height = surroundings(box, round(extent * NEAR_ROOM), image)
         part = image[top : top + height, left : left + width]
-        found = self._found(part, NEAR_SIDE / max(w, h), WEAK)
+        found = self._found(part, NEAR_SIDE / extent, WEAK)
         return [Detection(_moved(d.box, left, top), d.score, d.frontal) for d in found]
 
     def _found(self, image: Image, scale: float, score: float) -> list[Detection]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
-from common import status
+from common import keys, status
 from common.backoff import Backoff
+from common.cos.errors import FOR_A_PERSON, StoreError
 from common.face import CONTENT_TYPE
 from common.health import Health
 from common.link import Ack, Link
@@ -20,10 +21,9 @@ from common.logs import Seldom, Trouble
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
 from common.workers import Workers
-from processor import keys, metrics
+from processor import metrics
 from processor.answers import Answers, Receipt, receipt
 from processor.bucket import Bucket
-from processor.errors import FOR_A_PERSON, StoreError
 from processor.judge import Arrival, Verdict, judge
 from processor.settings import Settings
 

@@ -9,7 +9,7 @@ import pytest
 from docs import tables
 from tests.harness.process import ROOT
 
-CODE = [path for part in (*tables.SERVICES, "common") for path in (ROOT / part).glob("*.py")]
+CODE = [path for part in (*tables.SERVICES, "common") for path in (ROOT / part).rglob("*.py")]
 
 
 @pytest.mark.parametrize("name", tables.PAGES)

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from processor import keys
+from common import keys
 from processor.judge import Arrival, judge
 from tests.conftest import png
 from tests.harness.storing import DROPPED, DUPLICATES, RECEIVED, storing

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import keys
 from common.clock import utc
 from common.face import FACTS
-from processor import keys
 from processor.judge import MAX_BYTES, Arrival, judge
 from tests.conftest import png
 

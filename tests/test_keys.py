@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import keys
 from common.face import FACTS
-from processor import keys
 
 FACTS_OF_A_FACE = {"device": "box-1", "camera": "door", "id": "0123456789abcdef"}
 CAPTURED = datetime.datetime(2026, 3, 1, 23, 59, 59, 123456, datetime.UTC).timestamp()

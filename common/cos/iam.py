@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from ibm_botocore.credentials import TokenManager
 
-from processor.errors import StoreError
+from common.cos.errors import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What can go wrong with the store, in short fixed words.
 
-StoreError is raised by `bucket` and `iam`, the boundary to the SDK and to the token service; its
+StoreError is raised by `endpoint` and `iam`, the boundary to the SDK and to the token service; its
 `reason` is the word that stands in logs and metrics too.
 """
 
@@ -11,7 +11,8 @@ class StoreError(Exception):
     """A request to the store failed.
 
     reason: slow_down, timeout, unreachable, server, altered, clock, token: may mend itself;
-        denied, no_bucket, not_s3: a person may have to; refused: this one request is not liked.
+        denied, no_bucket, not_s3: a person may have to; refused: this one request is not liked;
+        missing: there is no such object.
     """
 
     def __init__(self, reason: str, text: str) -> None:

@@ -1,0 +1,124 @@
+"""Templates, and how times, sizes and numbers are written for the one who reads."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import hashlib
+import zoneinfo
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+FOLDER = Path(__file__).parents[1]
+STATIC = FOLDER / "static"
+NAV = (("/", "Faces"), ("/fleet", "Fleet"), ("/deletions", "Deletions"))
+PRIVATE = {"Cache-Control": "private, no-store"}
+FORMS = {
+    "day": "%a %-d %B %Y",
+    "time": "%H:%M:%S",
+    "short": "%-d %b, %H:%M",
+    "full": "%a %-d %B %Y, %H:%M:%S %Z",
+}
+
+
+def zone(request: Request) -> zoneinfo.ZoneInfo:
+    """The reader's time zone, which the page's script keeps in a cookie; else UTC."""
+    return _zone(request.cookies.get("tz", ""))
+
+
+@functools.lru_cache(maxsize=64)
+def _zone(name: str) -> zoneinfo.ZoneInfo:
+    try:
+        return zoneinfo.ZoneInfo(name.replace("%2F", "/")[:64])
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):  # no zone, or not even a name
+        return zoneinfo.ZoneInfo("UTC")
+
+
+def local(ms: int, place: datetime.tzinfo) -> datetime.datetime:
+    """Milliseconds since 1970 as a moment in `place`; what no calendar has is its nearest end."""
+    least, most = -62_135_510_400_000, 253_402_128_000_000  # a day inside of datetime's range
+    moment = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    moment += datetime.timedelta(milliseconds=max(least, min(ms, most)))
+    return moment.astimezone(place)
+
+
+def number(value: float) -> str:
+    return f"{value:,}"
+
+
+def size(octets: int) -> str:
+    """Bytes, as people read them."""
+    if octets < 1000:
+        return f"{octets} B"
+    if octets < 1_000_000:
+        return f"{octets / 1000:.0f} kB"
+    return f"{octets / 1_000_000:.1f} MB"
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """`1 face`, `1,234 faces`."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+@jinja2.pass_context
+def moment(context: jinja2.runtime.Context, ms: int, form: str = "full") -> Markup:
+    """A <time> in the reader's zone; the page's script writes it in the reader's language."""
+    there = local(ms, context["place"])
+    exact = local(ms, datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    shown = there.strftime(FORMS[form])
+    return Markup('<time datetime="{}" data-as="{}">{}</time>').format(exact, form, shown)
+
+
+@functools.lru_cache(maxsize=1)
+def version() -> str:
+    """A name for the static files as they are, so that browsers may keep them for ever."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def static(name: str) -> str:
+    return f"/static/v-{version()}/{name}"
+
+
+@functools.lru_cache(maxsize=1)
+def environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(number=number, size=size, many=many, moment=moment, e=escape)
+    made.globals.update(static=static)
+    return made
+
+
+def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str:
+    """A template's text, with what all pages have: user, csrf, zone, notices."""
+    state = request.scope.get("state", {})
+    place = zone(request)
+    common = {
+        "user": state.get("user"),
+        "csrf": state.get("csrf", ""),
+        "place": place,
+        "zone": place.key,
+        "here": request.url.path,
+        "nav": NAV,
+        "notices": [],
+        "retention": "",
+    }
+    return environment().get_template(template).render(common | dict(context))
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A page, or a part of one, which nobody keeps."""
+    return HTMLResponse(rendered(request, template, context), status, PRIVATE)

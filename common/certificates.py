@@ -25,6 +25,7 @@ URGENT = 7 * DAY  # seconds before its end from which the service counts as degr
 REMEDIES = {
     "own": "run `enroll {name}` on the server again, and copy the file here",
     "own processor": "run `enroll renew` on the server",
+    "own gallery": "run `enroll renew` on the server",
     "broker": "run `enroll renew` on the server",
     "authority": "run `enroll renew` on the server, then renew our own certificate, too",
 }
@@ -71,6 +72,12 @@ class Certificates:
         what = "certificate" if whose == "own" else "authority"
         until = _date(self._ends[whose]) if whose in self._ends else "an unknown time"
         log.info("%s: took up the new %s, valid until %s", self._broker, what, until)
+
+    def days_left(self) -> float | None:
+        """Until the first of them ends; below 0 after it has, None without TLS."""
+        if not self._ends:
+            return None
+        return (min(self._ends.values()) - time.time()) / DAY
 
     def met(self, certificate: Mapping[str, Any] | None) -> None:
         """The broker's certificate, as it was shown."""

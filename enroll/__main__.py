@@ -17,10 +17,10 @@ USAGE = "python -m enroll NAME | revoke NAME | list | renew"
 HELP = """
   NAME          enrol the device NAME, or renew it: its bundle goes to stdout, so
                 end the command with > NAME.pem; at first use, everything that
-                the broker and the processor need is made, too
+                the broker and our services need is made, too
   revoke NAME   cut the device off, its open connection, too
   list          show who has a certificate, since when and until when
-  renew         give the authority, the broker and the processor new certificates
+  renew         give the authority, the broker and our services new certificates
                 now; else each run does so when they are near their end
 
 Exit codes: 0 done; 1 the running broker could not be told; 2 something to mend.

@@ -13,6 +13,7 @@ from typing import Any
 
 CONTROL = "$CONTROL/dynamic-security/v1"
 ANSWERS = f"{CONTROL}/response"
+STATUS = "faces/status/#"  # of everybody
 
 Json = dict[str, Any]
 
@@ -37,16 +38,23 @@ def _device(name: str) -> Json:
 
 def _processor() -> Json:
     taken = ("faces", "faces/from/+")
-    role = _role(
-        "processor", ("faces/receipts/#", "faces/stored", "faces/status/cloud/#"), take=taken
-    )
+    send = ("faces/receipts/#", "faces/stored", "faces/status/cloud/processor/#")
+    role = _role("processor", send, take=taken)
     role["acls"] += [_acl("subscribeLiteral", f"$share/processors/{topic}") for topic in taken]
+    return role
+
+
+def _gallery() -> Json:
+    """Hears what is stored and how everybody is, and tells how it is itself."""
+    role = _role("gallery", ("faces/status/cloud/gallery/#",), take=("faces/stored",))
+    role["acls"] += _every_status()
     return role
 
 
 def _services() -> list[Json]:
     return [
         _processor(),
+        _gallery(),
         _role("broker", take=("$SYS/broker/uptime",)),  # for its health check
         _enroll(),
     ]
@@ -54,10 +62,14 @@ def _services() -> list[Json]:
 
 def _enroll() -> Json:
     """Commands the plugin, and takes away the status of who was revoked."""
-    status = "faces/status/#"
-    role = _role("enroll", (CONTROL, status), take=(ANSWERS,))
-    role["acls"] += [_acl("publishClientReceive", status), _acl("subscribePattern", status)]
+    role = _role("enroll", (CONTROL, STATUS), take=(ANSWERS,))
+    role["acls"] += _every_status()
     return role
+
+
+def _every_status() -> list[Json]:
+    """To receive it all, by one subscription or by several to parts of it."""
+    return [_acl("publishClientReceive", STATUS), _acl("subscribePattern", STATUS)]
 
 
 def _client(name: str) -> Json:
@@ -77,11 +89,19 @@ def configuration(devices: Iterable[str]) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def admission(name: str) -> list[Json]:
-    """Commands that make a device known to a broker that runs."""
+def admission(device: str = "") -> list[Json]:
+    """Commands that make our own services, and a device, known to a broker that runs.
+
+    The services as well: the broker may have been started before there was one of them.
+    """
+    roles = [*_services(), *([_device(device)] if device else [])]
+    return [command for role in roles for command in _admitted(role)]
+
+
+def _admitted(role: Json) -> list[Json]:
     return [
-        {"command": "createRole", **_device(name)},
-        {"command": "createClient", **_client(name)},
+        {"command": "createRole", **role},
+        {"command": "createClient", **_client(role["rolename"])},
     ]
 
 

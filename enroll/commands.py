@@ -77,12 +77,19 @@ def revoke(settings: Settings, device: str) -> None:
 
 
 def renew(settings: Settings) -> None:
-    """Certify the authority, the broker and the processor anew, now."""
+    """Certify the authority, the broker and our services anew, now.
+
+    Raises:
+        SettingsError, NotTold: all is written by then with the latter.
+    """
     with files.locked(Path(settings.authority_dir)):
         authority = _opened(settings)
         if not authority.renewed:
             authority.renew()
         services.keep(authority, settings, anew=True)
+        live = Live(settings, authority)
+        if live.runs():
+            live.tell(access.admission())
     say("bundles given out before go on working: the authority's key is the same")
 
 

@@ -1,4 +1,4 @@
-"""What the cloud broker and the processor read, kept as it should be at each run."""
+"""What the cloud broker, processor and gallery read, kept as it should be at each run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def keep(authority: Authority, settings: Settings, anew: bool = False) -> None:
     broker = Path(settings.broker_dir)
     asked = "as asked" if anew else "the authority's is new" if authority.renewed else ""
     _keep_broker(authority, settings, broker / "server.pem", asked)
-    _keep_processor(authority, settings, Path(settings.processor_dir) / "processor.pem", asked)
+    for name, folder in (("processor", settings.processor_dir), ("gallery", settings.gallery_dir)):
+        _keep_client(authority, settings, name, Path(folder) / f"{name}.pem", asked)
     _put(broker / "ca.crt", authority.pem, files.PUBLIC)
     admit(authority, settings)
     if _list_is_due(broker / "crl.pem", authority):
@@ -55,11 +56,14 @@ def _keep_broker(authority: Authority, settings: Settings, file: Path, asked: st
         _tell("broker", made, reason, f" for {', '.join(names)}")
 
 
-def _keep_processor(authority: Authority, settings: Settings, file: Path, asked: str) -> None:
+def _keep_client(
+    authority: Authority, settings: Settings, name: str, file: Path, asked: str
+) -> None:
+    """A service that is a client of the broker, and nothing else."""
     if reason := asked or _due(file, authority):
-        made = authority.enrol("processor", settings.service_days, CLIENT)
+        made = authority.enrol(name, settings.service_days, CLIENT)
         files.write(file, authority.bundle(made), files.SECRET)
-        _tell("processor", made, reason)
+        _tell(name, made, reason)
 
 
 def _tell(name: str, made: Identity, reason: str, names: str = "") -> None:

@@ -56,6 +56,12 @@ class Settings:
         "folder of what the processor reads",
         default="/identities/processor",
     )
+    gallery_dir: str = setting(
+        "GALLERY_IDENTITY_DIR",
+        text,
+        "folder of what the gallery reads",
+        default="/identities/gallery",
+    )
     broker_host: str = setting(
         "BROKER_HOST", host, "the cloud broker, as it is reached from here", default="broker"
     )
@@ -64,5 +70,5 @@ class Settings:
     )
     device_days: int = _days("DEVICE_DAYS", "days that a device's certificate is good for", 365)
     # A third of it, below which each run renews, is as long as a device goes without a run.
-    service_days: int = _days("SERVICE_DAYS", "the same for the broker's and processor's", 1095)
+    service_days: int = _days("SERVICE_DAYS", "the same for the broker's and our services'", 1095)
     authority_days: int = _days("AUTHORITY_DAYS", "the same for the authority's own", 3650)

@@ -163,6 +163,8 @@ def test_publishing_what_is_not_ones_own(stack: Stack, other: Peer, topic: str) 
         "faces/#",
         f"faces/receipts/{DEVICE}",
         "faces/receipts/+",
+        "faces/stored",
+        "faces/status/#",
         "#",
         "+/#",
         "$SYS/#",

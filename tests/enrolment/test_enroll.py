@@ -55,7 +55,7 @@ def ledger(enrolment: Enrolment) -> list[dict[str, str]]:
 # The first use, and the files.
 
 
-def test_the_first_use_makes_all_that_broker_and_processor_read(enrolment: Enrolment) -> None:
+def test_the_first_use_makes_all_that_broker_and_services_read(enrolment: Enrolment) -> None:
     out, said = enrolment.run("jetson-1")
     assert sorted(os.listdir(enrolment.broker)) == [
         "access.json",
@@ -64,6 +64,7 @@ def test_the_first_use_makes_all_that_broker_and_processor_read(enrolment: Enrol
         "server.pem",
     ]
     assert os.listdir(enrolment.processor) == ["processor.pem"]
+    assert os.listdir(enrolment.gallery) == ["gallery.pem"]
     assert sorted(os.listdir(enrolment.authority)) == ["ca.crt", "ca.key", "ledger.json", "lock"]
     assert out.count("BEGIN CERTIFICATE") == 2
     assert out.count("PRIVATE KEY") == 2
@@ -72,7 +73,8 @@ def test_the_first_use_makes_all_that_broker_and_processor_read(enrolment: Enrol
 
 
 def test_what_holds_a_key_is_for_its_owner_alone(enrolment: Enrolment, device: Path) -> None:
-    for folder in (enrolment.authority, enrolment.broker, enrolment.processor):
+    folders = (enrolment.broker, enrolment.processor, enrolment.gallery)
+    for folder in (enrolment.authority, *folders):
         for file in folder.iterdir():
             mode = stat.S_IMODE(file.stat().st_mode)
             assert mode == 0o600 or "KEY" not in file.read_text(), file
@@ -83,7 +85,8 @@ def test_the_authoritys_key_is_nowhere_but_in_its_folder(
     enrolment: Enrolment, device: Path
 ) -> None:
     key = (enrolment.authority / "ca.key").read_text().split("\n")[1]
-    others = [device, *enrolment.broker.iterdir(), *enrolment.processor.iterdir()]
+    services = (enrolment.broker, enrolment.processor, enrolment.gallery)
+    others = [device, *(file for folder in services for file in folder.iterdir())]
     assert not [file for file in others if key in file.read_text()]
 
 
@@ -98,9 +101,10 @@ def test_files_belong_to_whom_their_folder_belongs(enrolment: Enrolment) -> None
 def test_openssl_agrees_about_chain_purpose_and_names(enrolment: Enrolment, device: Path) -> None:
     ca = enrolment.broker / "ca.crt"
     server, processor = enrolment.broker / "server.pem", enrolment.processor / "processor.pem"
+    gallery = enrolment.gallery / "gallery.pem"
     strict = ("verify", "-x509_strict", "-CAfile", ca, "-crl_check")
     strict += ("-CRLfile", enrolment.broker / "crl.pem")
-    for file in (device, processor):
+    for file in (device, processor, gallery):
         assert f"{file}: OK" in openssl(*strict, "-purpose", "sslclient", file)
         assert "unsuitable certificate purpose" in openssl(*strict, "-purpose", "sslserver", file)
     for name in ("vsi.example.com", "broker", "localhost"):
@@ -221,7 +225,8 @@ def test_the_same_command_again_renews_and_the_old_certificate_stays_good(
 
 
 def test_a_run_leaves_alone_what_is_as_it_should_be(enrolment: Enrolment, device: Path) -> None:
-    files = [*enrolment.broker.iterdir(), *enrolment.processor.iterdir()]
+    folders = (enrolment.broker, enrolment.processor, enrolment.gallery)
+    files = [file for folder in folders for file in folder.iterdir()]
     before = {file: file.stat().st_ino for file in files}
     _, said = enrolment.run("jetson-1")
     assert {file: file.stat().st_ino for file in files} == before
@@ -237,6 +242,20 @@ def test_other_names_of_the_server_renew_the_brokers_certificate_alone(
     assert "(PUBLIC_HOST has changed)" in said
     names = certificates.hosts_of(certificate(enrolment.broker / "server.pem"))
     assert names == {"new.example.com", "203.0.113.7", "broker", "localhost"}
+    assert (enrolment.processor / "processor.pem").read_text() == processor
+
+
+def test_an_installation_from_before_the_gallery_gets_its_identity_from_the_next_run(
+    enrolment: Enrolment, device: Path
+) -> None:
+    (enrolment.gallery / "gallery.pem").unlink()
+    processor = (enrolment.processor / "processor.pem").read_text()
+    _, said = enrolment.run("jetson-1")
+    assert "made the gallery's certificate" in said
+    assert "(there was none)" in said
+    assert "OK" in openssl(
+        "verify", "-CAfile", enrolment.broker / "ca.crt", enrolment.gallery / "gallery.pem"
+    )
     assert (enrolment.processor / "processor.pem").read_text() == processor
 
 
@@ -257,6 +276,7 @@ def test_services_are_renewed_when_less_than_a_third_of_their_life_is_left(
     files = {
         "broker": enrolment.broker / "server.pem",
         "processor": enrolment.processor / "processor.pem",
+        "gallery": enrolment.gallery / "gallery.pem",
     }
     before = {name: aged(enrolment, name, days_left) for name in files}
     for name, file in files.items():
@@ -327,9 +347,10 @@ def test_the_list_says_who_since_when_and_until_when(enrolment: Enrolment) -> No
     today = datetime.datetime.now(datetime.UTC)
     end = today + datetime.timedelta(days=365)
     rows = [line.split() for line in enrolment.run("list")[0].splitlines()[1:]]
-    assert [row[0] for row in rows] == ["broker", "jetson-1", "jetson-1", "jetson-2", "processor"]
-    assert rows[1] == ["jetson-1", f"{today:%Y-%m-%d}", f"{end:%Y-%m-%d}", "-"]
-    assert rows[3][3] == f"{today:%Y-%m-%d}"
+    devices = ["jetson-1", "jetson-1", "jetson-2"]
+    assert [row[0] for row in rows] == ["broker", "gallery", *devices, "processor"]
+    assert rows[2] == ["jetson-1", f"{today:%Y-%m-%d}", f"{end:%Y-%m-%d}", "-"]
+    assert rows[4][3] == f"{today:%Y-%m-%d}"
 
 
 # Faults.
@@ -353,7 +374,7 @@ def test_a_kill_at_any_point_leaves_a_ledger_that_the_next_run_goes_on_from(
     ca = enrolment.broker / "ca.crt"
     assert "OK" in openssl("verify", "-CAfile", ca, "-purpose", "sslclient", bundle)
     assert not list(enrolment.folder.rglob(".*.new"))
-    good = {entry["name"] for entry in ledger(enrolment)} - {"broker", "processor"}
+    good = {entry["name"] for entry in ledger(enrolment)} - {"broker", "processor", "gallery"}
     access = json.loads((enrolment.broker / "access.json").read_text())
     assert good <= {client["username"] for client in access["clients"]}
 
@@ -369,9 +390,9 @@ def test_enrolments_at_once_all_come_to_their_end(enrolment: Enrolment) -> None:
     ends = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, ends
     entries = ledger(enrolment)
-    assert {entry["name"] for entry in entries} == {*names, "broker", "processor"}
-    assert len(entries) == 6
-    assert len({entry["serial"] for entry in entries}) == 6
+    assert {entry["name"] for entry in entries} == {*names, "broker", "processor", "gallery"}
+    assert len(entries) == 7
+    assert len({entry["serial"] for entry in entries}) == 7
 
 
 @pytest.mark.parametrize("lost", ["ca.key", "ledger.json"])

@@ -53,6 +53,7 @@ FOREIGN = [
     "faces/from/jetson-1/x",
     "faces/status/jetson-2/detector/main",
     "faces/status/cloud/processor/x",
+    "faces/status/cloud/gallery/x",
     "faces/receipts/jetson-1",
     "faces/receipts/jetson-2",
     "faces/stored",
@@ -107,9 +108,68 @@ def test_a_processor_may_do_what_is_its_own_and_nothing_else(
         others = [
             topic for topic in FOREIGN if topic.partition("/")[2][:8] not in ("receipts", "stored")
         ]
-        others = [topic for topic in others if "status/cloud" not in topic]
+        others = [topic for topic in others if "status/cloud/processor" not in topic]
         assert [topic for topic in others if peer.may_publish(topic)] == []
         assert [topic for topic in WIDE if topic not in own and peer.may_subscribe(topic)] == []
+
+
+def test_the_gallery_may_do_what_is_its_own_and_nothing_else(
+    enrolment: Enrolment, cloud: CloudBroker
+) -> None:
+    with Peer(cloud.inner_port, enrolment.gallery / "gallery.pem", "gallery-a") as peer:
+        own = "faces/status/cloud/gallery/x"
+        assert peer.may_publish(own)
+        others = [topic for topic in FOREIGN if topic != own]
+        assert [topic for topic in others if peer.may_publish(topic)] == []
+        for topic in ("faces/stored", "faces/status/#", "faces/status/+/+/+"):
+            assert peer.may_subscribe(topic), topic
+        read = ("faces/stored", "faces/status/")
+        others = [topic for topic in WIDE if not topic.startswith(read)]
+        assert [topic for topic in others if peer.may_subscribe(topic)] == []
+
+
+def test_the_gallery_hears_what_is_stored_and_how_everybody_is(
+    enrolment: Enrolment, cloud: CloudBroker, device: Path
+) -> None:
+    processor, gallery = (
+        enrolment.processor / "processor.pem",
+        enrolment.gallery / "gallery.pem",
+    )
+    with (
+        Peer(cloud.inner_port, gallery, "gallery-a") as peer,
+        Peer(cloud.inner_port, processor, "processor-a") as sender,
+        Peer(cloud.port, device) as box,
+    ):
+        assert peer.may_subscribe("faces/stored")
+        assert peer.may_subscribe("faces/status/#")
+        assert sender.may_publish("faces/stored", b"{}")
+        assert box.may_publish("faces/status/jetson-1/detector/camera-0", b"{}", retain=True)
+        assert box.may_publish("faces/from/jetson-1", b"face")
+        assert sender.may_publish("faces/status/cloud/processor/a", b"{}", retain=True)
+        until(lambda: peer.on("faces/status/cloud/processor/a"))
+    assert sorted(message.topic for message in peer.messages) == [
+        "faces/status/cloud/processor/a",
+        "faces/status/jetson-1/detector/camera-0",
+        "faces/stored",
+    ]
+
+
+@pytest.mark.parametrize("words", [("jetson-1",), ("renew",)])
+def test_a_broker_that_was_started_before_there_was_a_gallery_is_told_of_it(
+    enrolment: Enrolment, device: Path, words: tuple[str, ...]
+) -> None:
+    file, bundle = enrolment.broker / "access.json", enrolment.gallery / "gallery.pem"
+    access = json.loads(file.read_text())
+    access["roles"] = [role for role in access["roles"] if role["rolename"] != "gallery"]
+    access["clients"] = [one for one in access["clients"] if one["username"] != "gallery"]
+    file.write_text(json.dumps(access))
+    with running(enrolment) as cloud:
+        with Peer(cloud.inner_port, bundle) as stranger:
+            assert not stranger.may_subscribe("faces/stored")
+        enrolment.run(*words)
+        with Peer(cloud.inner_port, bundle) as peer:
+            assert peer.may_subscribe("faces/stored")
+            assert peer.may_publish("faces/status/cloud/gallery/x")
 
 
 def test_the_health_check_may_read_the_uptime_and_nothing_else(

@@ -40,12 +40,14 @@ class Enrolment:
         self.authority = folder / "authority"
         self.broker = folder / "identities" / "broker"
         self.processor = folder / "identities" / "processor"
+        self.gallery = folder / "identities" / "gallery"
         self.folder = folder
         self.settings = {
             "PUBLIC_HOST": "vsi.example.com",
             "AUTHORITY_DIR": str(self.authority),
             "BROKER_IDENTITY_DIR": str(self.broker),
             "PROCESSOR_IDENTITY_DIR": str(self.processor),
+            "GALLERY_IDENTITY_DIR": str(self.gallery),
             "BROKER_HOST": "broker.invalid",  # as the name of a container that is not there
         } | {name: str(value) for name, value in settings.items()}
 

@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Images: `make images BASE=debian:trixie-slim@sha256:... PLATFORM=linux/arm64` for another base or
 # another kind of machine.
-IMAGES := broker detector forwarder processor enroll
+IMAGES := broker detector forwarder processor gallery enroll
 # Tests run side by side: they mostly wait.
 WORKERS ?= 3
 

@@ -15,7 +15,7 @@ from tests.harness.process import ROOT
 from tests.harness.wait import until
 
 BASE = "debian:trixie-slim"
-PARTS = ("broker", "detector", "forwarder", "processor", "enroll")
+PARTS = ("broker", "detector", "forwarder", "processor", "gallery", "enroll")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 

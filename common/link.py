@@ -208,6 +208,11 @@ class Link:
         return self._connection is not None
 
     @property
+    def certificate_days(self) -> float | None:
+        """Until the first of the certificates on this link ends; None without TLS."""
+        return self._certificates.days_left()
+
+    @property
     def max_packet(self) -> int:
         """Bytes of the largest packet that the broker says it takes."""
         return self._connection.max_packet if self._connection else 0

@@ -45,6 +45,9 @@ class Status:
             "reasons": reasons,
             **self._facts(),
         }
+        days = self._link.certificate_days
+        if days is not None:
+            message["certificate_days"] = round(days, 2)
         self.last = _json(message)
         self._link.publish(self.topic, self.last, retain=True)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from common import status
 from common.link import Link
+from common.metrics import total
 from common.service import FINISH_WITHIN, Service
 from detector import metrics
 from detector.books import Books
@@ -86,7 +87,13 @@ async def run(settings: Settings, service: Service) -> int:
     frames = await _opened(camera, settings, service)
 
     def facts() -> dict[str, Any]:
-        return {**books.facts(), **delivery.facts(), "camera_ended": camera.ended}
+        return {
+            "frames": total(metrics.FRAMES),
+            "frames_skipped": camera.skipped,
+            **books.facts(),
+            **delivery.facts(),
+            "camera_ended": camera.ended,
+        }
 
     topic = status.topic(settings.mqtt_topic, settings.device, "detector", settings.camera_name)
     own_status = status.Status(link, topic, service.health, facts)

@@ -18,6 +18,7 @@ from common.face import CONTENT_TYPE
 from common.health import Health
 from common.link import Ack, Link
 from common.logs import Seldom, Trouble
+from common.metrics import total
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
 from common.workers import Workers
@@ -164,7 +165,11 @@ class Store:
                 return
 
     def facts(self) -> dict[str, Any]:
-        return {"in_hand": len(self._in_hand), "in_hand_bytes": self._bytes}
+        return {
+            "stored": total(metrics.STORED),
+            "in_hand": len(self._in_hand),
+            "in_hand_bytes": self._bytes,
+        }
 
     async def finish(self, within: float) -> None:
         """Store what is in hand; what cannot be stored in time is let go, without a receipt."""

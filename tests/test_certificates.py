@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -13,6 +14,7 @@ import pytest
 from common import certificates
 from common.broker import Broker
 from common.certificates import DAY
+from common.status import Status
 from tests.harness.client import Mqtt
 from tests.harness.linked import Linked
 from tests.harness.mosquitto import Mosquitto
@@ -362,3 +364,14 @@ def test_a_plain_connection_has_no_certificates(edge: Mosquitto, soon: None) -> 
     with Linked(edge.port) as linked:
         linked.comes_up()
         assert linked.health.reasons() == {}
+
+
+def test_the_status_message_tells_the_days_until_the_first_of_them_ends(
+    secure: Mosquitto, authority: Authority, bundle: Path
+) -> None:
+    bundle.write_text(whole(authority, authority.issue(DEVICE, days=20)))
+    with Linked(bundled(secure, bundle)) as linked:
+        linked.comes_up()
+        status = Status(linked.link, "faces/status/box-1/forwarder/main", linked.health)
+        status.publish()
+        assert 19.9 < json.loads(status.last)["certificate_days"] <= 20

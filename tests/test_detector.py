@@ -180,6 +180,9 @@ def test_status_is_retained_has_a_last_will_and_is_cleared_by_a_clean_exit(
             status = told(mqtt)
             assert mqtt.messages[0].retain
             assert (status["state"], status["period"]) == ("online", 10)
+            assert status["frames"] in (0, 1)
+            assert status["frames_skipped"] == 0
+            assert "certificate_days" not in status
             service.kill()
             until(lambda: told(mqtt)["state"] == "offline")
     with detector(edge, still, CAMERA_END="idle") as service, Mqtt(edge.port, STATUS) as mqtt:

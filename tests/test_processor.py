@@ -227,6 +227,7 @@ def test_its_status_is_there_for_who_comes_later_and_gone_when_it_is(
         with Mqtt(broker.port, topic) as checker:
             status = json.loads(until(lambda: checker.on(topic))[0].payload)
             assert (status["state"], status["status"]) == ("online", "well")
+            assert (status["stored"], status["in_hand"]) == (0, 0)
             assert processor.stop() == 0
             until(lambda: checker.on(topic)[-1].payload == b"")
             assert processor.log.endswith("ended with exit code 0\n")

@@ -21,12 +21,14 @@ class Command(Generic[S]):
     run: is given the settings and all arguments by name; returns the exit code.
     values: what stands behind the flag, once or more, such as FILE; nothing if empty.
     options: further flags that it takes, each with what stands behind it, and its help.
+    bare: it needs none of the settings, which need not be right then: `run` is given None.
     """
 
     about: str
     run: Callable[[S, argparse.Namespace], int]
     values: str = ""
     options: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    bare: bool = False
 
 
 def parse(

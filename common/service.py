@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -176,19 +177,13 @@ def main(
     about: str,
     settings_class: type[S],
     body: Callable[[S, Service], Awaitable[int]],
-    commands: Mapping[str, Command[S]] | None = None,
+    commands: Mapping[str, Command[Any]] | None = None,
 ) -> None:
     """Run a service, or one of its `commands` (by flag), to its end; exit with its code."""
     text = f"{about}\n\nSettings, as environment variables:\n{listed(settings_class)}"
     command, arguments = parse(service, text, commands or {})
     try:
-        settings = read(settings_class)
-        configure(service, settings.log_level)
-        if command is not None:
-            as_programs_end()
-            code = command.run(settings, arguments)
-        else:
-            code = asyncio.run(_run(service, settings, body))
+        code = _outcome(service, settings_class, body, command, arguments)
     except SettingsError as error:
         for problem in error.problems:
             sys.stderr.write(f"{service}: {problem}\n")
@@ -198,6 +193,24 @@ def main(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _outcome(
+    service: str,
+    settings_class: type[S],
+    body: Callable[[S, Service], Awaitable[int]],
+    command: Command[Any] | None,
+    arguments: argparse.Namespace,
+) -> int:
+    if command is not None and command.bare:
+        as_programs_end()
+        return command.run(None, arguments)
+    settings = read(settings_class)
+    configure(service, settings.log_level)
+    if command is not None:
+        as_programs_end()
+        return command.run(settings, arguments)
+    return asyncio.run(_run(service, settings, body))
 
 
 async def _run(service: str, settings: S, body: Callable[[S, Service], Awaitable[int]]) -> int:

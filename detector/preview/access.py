@@ -6,15 +6,13 @@ import base64
 import binascii
 import dataclasses
 import hmac
-import ipaddress
 import re
 import ssl
 from collections.abc import Iterator
 from email.message import Message
 
-from common.web import server_context
+from common.publish import SHORTEST, Publication
 
-SHORTEST = 8  # signs of a password: NIST SP 800-63B, section 5.1.1
 OWN_SITE = ("same-origin", "none")  # what browsers say of requests by the page or by the person
 
 
@@ -34,7 +32,7 @@ class Access:
         wide = f"PREVIEW=1 with HTTP_HOST={self.host}"
         if self.password and len(self.password) < SHORTEST:
             yield f"PREVIEW_PASSWORD must have {SHORTEST} signs at least"
-        if not _is_loopback(self.host):
+        if self._publication.wide:
             if not self.password:
                 yield (
                     f"{wide} needs PREVIEW_PASSWORD or PREVIEW_PASSWORD_FILE, since others than"
@@ -45,32 +43,16 @@ class Access:
                     f"{wide} needs METRICS_PORT, a port of its own for /healthz and /metrics,"
                     " such as 9111"
                 )
-        if not _is_loopback(self._reach) and not (self.cert and self.key):
-            yield (
-                f"{wide} needs HTTP_CERT and HTTP_KEY, since the picture would cross the network"
-                " in clear; if it is a container's, published on the host's loopback alone, set"
-                " HTTP_PUBLISHED=127.0.0.1"
-            )
-        elif bool(self.cert) != bool(self.key):
-            yield "HTTP_CERT and HTTP_KEY go together: set both, or none"
-        elif self.cert:
-            yield from self._problems_of_files()
-
-    def _problems_of_files(self) -> Iterator[str]:
-        if not self.alone:
+        if self.cert and self.key and not self.alone:
             yield "HTTP_CERT needs METRICS_PORT, where /healthz and /metrics stay without TLS"
-        try:
-            server_context(self.cert, self.key)
-        except OSError as error:
-            yield f"HTTP_CERT and HTTP_KEY cannot be used: {error}"
+        yield from self._publication.problems(wide, "the picture")
 
     @property
-    def _reach(self) -> str:
-        """The widest address from which the page can be reached."""
-        return self.host if _is_loopback(self.host) else self.published or self.host
+    def _publication(self) -> Publication:
+        return Publication(self.host, self.published, self.cert, self.key)
 
     def context(self) -> ssl.SSLContext | None:
-        return server_context(self.cert, self.key) if self.cert else None
+        return self._publication.context()
 
     def refusal(self, headers: Message, is_page: bool) -> str | None:
         """Why a request is refused: host, origin, no_password, password; None if it is not.
@@ -92,13 +74,6 @@ class Access:
     def _is_ours(self, host: str) -> bool:
         name = re.sub(r":[0-9]*\Z", "", host.lower())
         return name in ("localhost", "127.0.0.1", "[::1]", self.host, f"[{self.host}]")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _password(authorization: str) -> bytes:

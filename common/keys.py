@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 import string
+from collections.abc import Callable
 
 DEFAULT_TEMPLATE = "{device}/{camera}/{date}/face_{unix_ms}_{id}.png"
-PROBE = ".facepipe/probe"
+OWN = ".facepipe/"  # what is kept there is no face
+REJECTED = "rejected/"
+PROBE = f"{OWN}probe"
 _FIELDS = ("device", "camera", "date", "hour", "unix_ms", "id")
 _LATEST = 253_370_764_800.0  # the last year that a datetime has: as long as unix_ms gets
 _LITERAL = re.compile(r"[A-Za-z0-9!_.'()=@,+/-]*")  # characters that need no care in S3 keys
@@ -35,7 +39,7 @@ def template(value: str) -> str:
     segments = sample.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         raise ValueError("must not begin or end with /, nor have //, /./ or /../")
-    if segments[0] in ("rejected", ".facepipe", ".nanio-meta"):
+    if segments[0] in (REJECTED.strip("/"), OWN.strip("/"), ".nanio-meta"):
         raise ValueError(f"must not begin with {segments[0]}/, which is kept for other things")
     if len(sample) > 1024:
         raise ValueError("is too long: a key has 1024 bytes at most, its fields filled in")
@@ -57,4 +61,63 @@ def key(template: str, facts: dict[str, str], captured: float) -> str:
 
 def rejected(device: str, reason: str, id: str) -> str:
     """The key under which what was not stored among the faces is kept."""
-    return f"rejected/{device}/{reason}_{id}"
+    return f"{REJECTED}{device}/{reason}_{id}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What a key tells of its object; `captured`: unix milliseconds, None if it does not tell."""
+
+    device: str
+    camera: str
+    id: str
+    captured: int | None
+    reason: str = ""  # why it was rejected
+
+
+_NAME = r"[a-z0-9][a-z0-9-]{0,62}"
+_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PATTERNS = {
+    "device": _NAME,
+    "camera": _NAME,
+    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "hour": r"[0-9]{2}",
+    "unix_ms": r"[0-9]{1,15}",
+    "id": _ID,
+}
+_REJECTED = re.compile(rf"{REJECTED}(?P<device>{_NAME})/(?P<reason>[a-z_]+)_(?P<id>{_ID})")
+
+
+def reader(template: str) -> Callable[[str], Named | None]:
+    """The way back: what keys of a (sound) template, or of rejected objects, tell."""
+    pattern, seen = "", set()
+    for literal, field, _, _ in string.Formatter().parse(template):
+        pattern += re.escape(literal)
+        if field is not None:
+            pattern += f"(?P={field})" if field in seen else f"(?P<{field}>{_PATTERNS[field]})"
+            seen.add(field)
+    faces = re.compile(pattern)
+
+    def read(key: str) -> Named | None:
+        found = _REJECTED.fullmatch(key) if key.startswith(REJECTED) else faces.fullmatch(key)
+        if found is None:
+            return None
+        told = found.groupdict()
+        return Named(
+            told.get("device", "unknown"),
+            told.get("camera", "unknown"),
+            told["id"],
+            _milliseconds(told),
+            told.get("reason", ""),
+        )
+
+    return read
+
+
+def _milliseconds(told: dict[str, str]) -> int | None:
+    """By `unix_ms`, or by the id, if it is a UUID version 7 (RFC 9562, section 5.7)."""
+    if "unix_ms" in told:
+        return int(told["unix_ms"])
+    if re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", told["id"]):
+        return int(told["id"][:12], 16)
+    return None

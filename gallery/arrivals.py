@@ -1,0 +1,92 @@
+"""Faces as they are stored: off the broker, into the index, to the pages that are open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from common.keys import Named
+from common.workers import Workers
+from gallery import entries, metrics
+from gallery.entries import Entry
+from gallery.index import Index
+from gallery.live import Hub
+
+log = logging.getLogger(__name__)
+
+EVERY = 0.2  # seconds between two writes to the index, while faces come
+WAITING = 20_000  # faces that wait for it at most; a listing finds those that are passed over
+SHOWN = 60  # of each write, the newest, that pages are told
+
+
+class Arrivals:
+    """`take` and `keep_up` in the event loop."""
+
+    def __init__(
+        self,
+        index: Index,
+        workers: Workers,
+        hub: Hub,
+        read: Callable[[str], Named | None],
+        deleted_before: Callable[[list[Entry]], None],
+        missed: Callable[[], None],
+        news: Callable[[], None],
+    ) -> None:
+        self._index = index
+        self._workers = workers
+        self._hub = hub
+        self._read = read
+        self._deleted_before = deleted_before
+        self._missed = missed
+        self._news = news
+        self._waiting: list[Entry] = []
+        self._some = asyncio.Event()
+
+    def take(self, payload: bytes) -> None:
+        """A message on faces/stored."""
+        entry = self._entry(payload)
+        if entry is None:
+            metrics.UNREADABLE.inc()
+        elif len(self._waiting) >= WAITING:
+            self._missed()
+        else:
+            metrics.ANNOUNCED.inc()
+            self._waiting.append(entry)
+            self._some.set()
+
+    def _entry(self, payload: bytes) -> Entry | None:
+        try:
+            told = json.loads(payload)
+        except (ValueError, RecursionError):
+            return None
+        return entries.announced(told, self._read) if isinstance(told, dict) else None
+
+    async def keep_up(self) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            waiting, self._waiting = self._waiting, []
+            new, again = await self._workers.run(self._index.add, waiting)
+            if again:
+                self._deleted_before(again)
+            if new:
+                self._news()
+                shown = sorted(new, key=lambda entry: entry.captured)[-SHOWN:]
+                facts = {"faces": [told(entry) for entry in shown], "count": len(new)}
+                self._hub.publish("faces", facts)
+            await asyncio.sleep(EVERY)
+
+
+def told(entry: Entry) -> dict[str, Any]:
+    """What pages are told of an entry."""
+    return {
+        "ref": entry.ref,
+        "kind": entry.kind,
+        "device": entry.device,
+        "camera": entry.camera,
+        "captured": entry.captured,
+        "sharpness": entry.sharpness,
+    }

@@ -1,0 +1,109 @@
+"""Who deleted what, and when: records in the bucket, written before anything is deleted.
+
+They are never changed. They are the log that people read, and what keeps a face from coming back
+that an edge box sends once more: the index takes their ids up whenever it is built anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from common.clock import utc
+from common.cos.errors import StoreError
+from common.keys import OWN
+from gallery.bucket import Bucket, Listed
+from gallery.entries import Entry, milliseconds
+
+if TYPE_CHECKING:
+    from gallery.index import Index
+
+log = logging.getLogger(__name__)
+
+PREFIX = f"{OWN}deletions/"
+MAX_BYTES = 16_000_000  # of a record
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Some objects deleted together: `at` in unix milliseconds, `what` in words."""
+
+    job: str
+    at: int
+    by: str
+    what: str
+    ids: list[str]
+
+
+def write(bucket: Bucket, index: Index, job: str, by: str, what: str, gone: list[Entry]) -> None:
+    """Write down what is about to be deleted.
+
+    Raises:
+        StoreError: it could not be written, and nothing may be deleted.
+    """
+    at = time.time()
+    record = Record(job, round(at * 1000), by, what, [entry.id for entry in gone])
+    keys = [entry.key for entry in gone]
+    told = {**dataclasses.asdict(record), "at": utc(at), "keys": keys}
+    key = f"{PREFIX}{utc(at).replace(':', '')}-{secrets.token_hex(4)}.json"
+    bucket.put(key, json.dumps(told).encode() + b"\n", "application/json")
+    index.bury(key, record)
+
+
+def take_up(bucket: Bucket, index: Index) -> None:
+    """Read the records that the index does not know.
+
+    Raises:
+        StoreError: with the reason.
+    """
+    known = index.logs()
+    for page in bucket.pages(PREFIX):
+        for listed in page:
+            if listed.key not in known and listed.size <= MAX_BYTES:
+                _take_up(bucket, index, listed)
+
+
+def _take_up(bucket: Bucket, index: Index, listed: Listed) -> None:
+    try:
+        with contextlib.closing(bucket.get(listed.key)) as body:
+            record = _read(body.read())
+    except StoreError as error:
+        if error.reason != "missing":
+            raise
+        return
+    except (ValueError, RecursionError) as error:
+        log.warning("%s is no record of a deletion, and is passed over: %s", listed.key, error)
+        return
+    index.bury(listed.key, record)
+
+
+def _read(content: bytes) -> Record:
+    told: Any = json.loads(content)
+    if not isinstance(told, dict) or not isinstance(told.get("ids"), list):
+        raise ValueError("it has no ids")
+    at = milliseconds(told.get("at"))
+    if at is None:
+        raise ValueError("it has no time")
+    words = (str(told.get(name, ""))[:500] for name in ("job", "by", "what"))
+    job, by, what = words
+    return Record(job, at, by, what, [id for id in told["ids"] if isinstance(id, str)])
+
+
+def keep(bucket: Bucket, older_than: int) -> None:
+    """Write records anew, as they are, that were stored before a time (unix milliseconds).
+
+    A lifecycle rule for all of the bucket would delete them with the faces.
+
+    Raises:
+        StoreError: with the reason.
+    """
+    for page in bucket.pages(PREFIX):
+        for listed in page:
+            if listed.stored < older_than:
+                with contextlib.closing(bucket.get(listed.key)) as body:
+                    bucket.put(listed.key, body.read(), "application/json")

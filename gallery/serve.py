@@ -1,0 +1,199 @@
+"""The gallery's loop: hear of what is stored, keep the index in step, and serve the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from paho.mqtt.client import MQTTMessage
+
+from common import keys, status
+from common.cos.errors import FOR_A_PERSON, StoreError
+from common.link import Ack, Link
+from common.service import Service
+from common.settings import SettingsError
+from common.workers import Workers
+from gallery import app
+from gallery.arrivals import Arrivals
+from gallery.bucket import Bucket
+from gallery.deletions import Deletions
+from gallery.facts import Facts
+from gallery.fleet import Fleet
+from gallery.index import Index
+from gallery.live import Hub
+from gallery.retention import Retention
+from gallery.settings import Settings
+from gallery.standing import Standing
+from gallery.state import State
+from gallery.sync import Sync
+from gallery.thumbs import Thumbs
+
+log = logging.getLogger(__name__)
+
+LOCAL_WORKERS = 3  # for what is on our own disk
+MAX_CONNECTIONS = 256
+SHUTDOWN = 2  # seconds for answers under way, when told to stop
+
+
+def _made(settings: Settings, service: Service) -> State:
+    """Every part, none of them at work yet.
+
+    Raises:
+        SettingsError: GALLERY_DATA cannot be written to.
+    """
+    store, local = Workers("store", settings.downloads), Workers("local", LOCAL_WORKERS)
+    bucket, hub = Bucket(settings), Hub()
+    standing = Standing(bucket, store, hub, service.health)
+    try:
+        index = Index(settings.folder / "index.db", settings.index_max_faces)
+        thumbs_folder = settings.folder / "thumbs"
+        thumbs = Thumbs(thumbs_folder, settings.thumbs_max_mb * 1_000_000, bucket, index, store)
+        fleet = Fleet(settings.folder, settings.mqtt_topic, hub)
+    except OSError as error:
+        raise SettingsError([f"GALLERY_DATA={settings.data} cannot be used: {error}"]) from None
+    facts = Facts(index, bucket, thumbs, store, local, standing)
+    deletions = Deletions(index, bucket, thumbs, store, hub, standing)
+    days, hours = settings.retention_days, settings.retention_hours
+    retention = Retention(days, hours, index, bucket, deletions, store, standing, service.health)
+    read = keys.reader(settings.key_template)
+    sync = Sync(index, bucket, store, hub, standing, read, settings.sync_hours * 3600)
+    sync.deleted_before = deletions.again
+    sync.vanished = deletions.vanished
+    sync.listed = facts.news
+    return State(
+        settings=settings,
+        health=service.health,
+        store=store,
+        local=local,
+        index=index,
+        bucket=bucket,
+        hub=hub,
+        thumbs=thumbs,
+        facts=facts,
+        standing=standing,
+        sync=sync,
+        deletions=deletions,
+        retention=retention,
+        fleet=fleet,
+    )
+
+
+async def _looked(state: State) -> None:
+    """Ask the store once: what only a person can mend ends the gallery, else it goes on without.
+
+    Raises:
+        SettingsError: wrong credentials, or no such bucket.
+    """
+    try:
+        await state.store.run(state.bucket.check)
+    except StoreError as error:
+        if error.reason in FOR_A_PERSON:
+            raise SettingsError([str(error)]) from None
+        state.standing.failed(error)
+
+
+def _heard(state: State, link: Link) -> Arrivals:
+    """What comes off the broker goes to whom it is for."""
+    settings = state.settings
+    arrivals = Arrivals(
+        state.index,
+        state.local,
+        state.hub,
+        keys.reader(settings.key_template),
+        deleted_before=state.deletions.again,
+        missed=state.sync.soon,
+        news=state.facts.news,
+    )
+    stored = f"{settings.mqtt_topic}/stored"
+
+    def take(message: MQTTMessage, ack: Ack) -> None:
+        if message.topic == stored:
+            arrivals.take(bytes(message.payload))
+        else:
+            state.fleet.take(message.topic, bytes(message.payload))
+        ack()
+
+    link.on_message = take
+    link.subscribe_to(stored, retained=False)
+    link.subscribe_to(f"{settings.mqtt_topic}/status/#")
+    # What was stored meanwhile was announced to nobody.
+    link.on_down.append(lambda _reason: state.sync.soon())
+    return arrivals
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the service's own: common/service.py."""
+        yield
+
+
+def _server(state: State) -> _Server:
+    config = uvicorn.Config(
+        app.made(state),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        http="h11",
+        ws="none",
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=SHUTDOWN,
+    )
+    config.load()
+    config.ssl = state.settings.publication.context()
+    return _Server(config)
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """Raises SettingsError: the address is taken, or is not one of this machine."""
+    where = settings.http_host, settings.http_port
+    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
+    try:
+        return socket.create_server(where, family=family, backlog=128)
+    except OSError as error:
+        text = f"cannot listen on {where[0]}:{where[1]}: {error.strerror or error}"
+        raise SettingsError([f"HTTP_HOST and HTTP_PORT: {text}"]) from None
+
+
+async def run(settings: Settings, service: Service) -> int:
+    """Show faces until told to stop."""
+    state = await Workers("open").run(_made, settings, service)
+    await _looked(state)
+    link = Link(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
+    arrivals = _heard(state, link)
+    topic = status.topic(settings.mqtt_topic, settings.device, "gallery", settings.instance)
+    own_status = status.Status(link, topic, service.health)
+    sock = _listening(settings)
+    server = _server(state)
+    host, port = sock.getsockname()[:2]
+    scheme = "https" if settings.http_cert else "http"
+    log.info("the gallery is on %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)
+    for work, name in (
+        (link.keep_up(), "broker"),
+        (own_status.keep_publishing(), "status"),
+        (arrivals.keep_up(), "arrivals"),
+        (state.sync.keep_up(), "sync"),
+        (state.standing.keep_looking(), "standing"),
+        (state.facts.keep_filling(), "facts"),
+        (state.facts.keep_warm(), "thumbnails"),
+        (state.deletions.keep_working(), "deletions"),
+        (state.deletions.keep_clean(), "clean"),
+        (state.retention.keep_rule(), "lifecycle"),
+        (state.retention.keep_sweeping(), "sweeper"),
+        (state.fleet.keep_sampling(), "fleet"),
+    ):
+        service.spawn(work, name)
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    await service.until_stopped(serving)
+    server.should_exit = True
+    await asyncio.wait([serving])
+    own_status.clear()
+    await link.leave()
+    return 0

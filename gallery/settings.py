@@ -1,0 +1,105 @@
+"""The gallery's settings, beside those that all services have."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.cos.settings import CosSettings
+from common.publish import Publication
+from common.service import HOST, http_port
+from common.settings import file, host, integer, name, number, setting, text
+from gallery.access.users import Users, parse
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(CosSettings):
+    http_port: int = http_port(9104)
+    device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
+    instance: str = setting("INSTANCE", name, "name of this gallery, in its status", default=HOST)
+    metrics_port: int = setting(
+        "METRICS_PORT",
+        integer(0, 65535),
+        "port for /healthz and /metrics, which have no password; 0 takes a free one",
+        default=9114,
+    )
+    http_published: str = setting(
+        "HTTP_PUBLISHED",
+        host,
+        "in a container: the host's address on which HTTP_PORT is published; HTTP_HOST if unset",
+        default="",
+    )
+    http_cert: str = setting(
+        "HTTP_CERT",
+        file,
+        "certificate of the pages (PEM file); needed where they are to be seen beyond loopback",
+        default="",
+    )
+    http_key: str = setting("HTTP_KEY", file, "its key (PEM file)", default="")
+    users: Users | None = setting(  # noqa: RUF009 - it makes a field
+        "GALLERY_USERS",
+        parse,
+        "who may come in, a line each: name:role:hash; python -m gallery --add-user makes one",
+        default=None,
+        secret=True,
+    )
+    data: str = setting(
+        "GALLERY_DATA",
+        text,
+        "folder for the index and thumbnails, which may be thrown away at any time",
+        default=os.path.join(
+            os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"),
+            "facepipe-gallery",
+        ),
+    )
+    index_max_faces: int = setting(
+        "INDEX_MAX_FACES",
+        integer(1000, 100_000_000),
+        "faces that the index knows, the newest; 1,000,000 take about 500 MB on disk",
+        default=1_000_000,
+    )
+    thumbs_max_mb: int = setting(
+        "THUMBS_MAX_MB", integer(1, 1_000_000), "megabytes of thumbnails kept on disk", default=500
+    )
+    sync_hours: float = setting(
+        "SYNC_HOURS",
+        number(0.01, 1000),
+        "hours between two listings of the whole bucket: one request per 1,000 objects",
+        default=6.0,
+    )
+    downloads: int = setting(
+        "DOWNLOADS", integer(1, 64), "requests to the store under way at a time", default=8
+    )
+    retention_days: int = setting(
+        "RETENTION_DAYS",
+        integer(0, 36500),
+        "days after which the bucket deletes objects, by a lifecycle rule; 0: no rule of ours",
+        default=0,
+    )
+    retention_hours: float = setting(
+        "RETENTION_HOURS",
+        number(0, 876_000),
+        "hours after which the gallery itself deletes objects; 0: never",
+        default=0.0,
+    )
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data)
+
+    @property
+    def health_port(self) -> tuple[str, int]:
+        return "METRICS_PORT", self.metrics_port
+
+    @property
+    def publication(self) -> Publication:
+        """Where the pages can be reached."""
+        return Publication(self.http_host, self.http_published, self.http_cert, self.http_key)
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        yield from self.publication.problems(f"HTTP_HOST={self.http_host}", "faces")
+        if self.metrics_port and self.metrics_port == self.http_port:
+            yield "METRICS_PORT must be another port than HTTP_PORT"

@@ -1,0 +1,127 @@
+"""Keeps the index in step with the bucket, by listing all of it: at the start, and at times."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from common.backoff import Backoff
+from common.cos.errors import StoreError
+from common.keys import Named
+from common.workers import Workers
+from gallery import entries, records
+from gallery.bucket import Bucket, Listed
+from gallery.entries import Entry
+from gallery.index import Index
+from gallery.live import Hub
+from gallery.standing import Standing
+
+log = logging.getLogger(__name__)
+
+SOONEST = 600.0  # seconds between two listings, whatever asks for them
+TELL_EVERY = 1.0  # seconds between two words on how far it is
+
+
+@dataclasses.dataclass
+class Progress:
+    """For people: `found` objects of the listing under way; `complete`: the index has been in step
+    with all of the bucket once."""
+
+    listing: bool = False
+    found: int = 0
+    complete: bool = False
+
+
+class Sync:
+    """`keep_up` is a task; `soon` asks for a listing before its time."""
+
+    def __init__(
+        self,
+        index: Index,
+        bucket: Bucket,
+        workers: Workers,
+        hub: Hub,
+        standing: Standing,
+        read: Callable[[str], Named | None],
+        every: float,
+    ) -> None:
+        self.progress = Progress()
+        self.deleted_before: Callable[[list[Entry]], None] = lambda _: None
+        self.vanished: Callable[[list[str]], None] = lambda _: None
+        self.listed: Callable[[], None] = lambda: None
+        self._index = index
+        self._bucket = bucket
+        self._workers = workers
+        self._hub = hub
+        self._standing = standing
+        self._read = read
+        self._every = every
+        self._asked = asyncio.Event()
+
+    def soon(self) -> None:
+        self._asked.set()
+
+    async def keep_up(self) -> None:
+        backoff = Backoff(first=1.0)
+        while True:
+            began = time.monotonic()
+            self._asked.clear()
+            try:
+                await self._list()
+            except StoreError as error:
+                self._standing.failed(error)
+                self.progress.listing = False
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff = Backoff(first=1.0)
+            await self._until_due(began)
+
+    async def _until_due(self, began: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, began + self._every - time.monotonic())):
+                await self._asked.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(max(0.0, began + SOONEST - time.monotonic()))
+
+    async def _list(self) -> None:
+        progress = self.progress
+        progress.listing, progress.found = True, 0
+        began = told = time.monotonic()
+        await self._workers.run(records.take_up, self._bucket, self._index)
+        started = await self._workers.run(self._index.begin_pass)
+        pages = self._bucket.pages()
+        while (taken := await self._workers.run(self._take_page, pages)) is not None:
+            count, again = taken
+            progress.found += count
+            if again:
+                self.deleted_before(again)
+            self._standing.worked()
+            if time.monotonic() - told >= TELL_EVERY:
+                told = time.monotonic()
+                self._tell()
+        vanished = await self._workers.run(self._index.end_pass, started)
+        if vanished:
+            self.vanished(vanished)
+        self.listed()
+        progress.listing, progress.complete = False, True
+        self._tell()
+        seconds = time.monotonic() - began
+        log.info("listed %d objects in %.1f s; %d had gone", progress.found, seconds, len(vanished))
+
+    def _take_page(self, pages: Iterator[list[Listed]]) -> tuple[int, list[Entry]] | None:
+        """In a worker: the next page of the listing into the index; None at the end."""
+        page = next(pages, None)
+        if page is None:
+            return None
+        found = [entries.listed(one, self._read) for one in page]
+        taken = [entry for entry in found if entry is not None]
+        _, again = self._index.add(taken)
+        self._index.seen(entry.ref for entry in taken)
+        return len(taken), again
+
+    def _tell(self) -> None:
+        self._hub.publish("sync", dataclasses.asdict(self.progress))

@@ -10,6 +10,7 @@ from typing import Any
 from common.cos.endpoint import Endpoint
 from common.cos.errors import StoreError
 from gallery import metrics
+from gallery.lifecycle import Lifecycle
 from gallery.settings import Settings
 
 BATCH = 1000  # keys in one DeleteObjects, and in one page of a listing, at most
@@ -59,6 +60,7 @@ class Bucket:
         self.name = settings.bucket
         self._endpoint = Endpoint(settings, connections=settings.downloads + 2)
         self._client = self._endpoint.client
+        self.lifecycle = Lifecycle(self._endpoint, settings.bucket)
 
     def check(self) -> None:
         """Show that the bucket is there and may be read."""
@@ -136,26 +138,3 @@ class Bucket:
             if error.reason != "missing":
                 raise
         return {}
-
-    def rules(self) -> list[dict[str, Any]]:
-        """The bucket's lifecycle rules."""
-        metrics.REQUESTS.labels("lifecycle").inc()
-        try:
-            with self._endpoint.faults("GET of its lifecycle", "read the lifecycle of", "missing"):
-                answer = self._client.get_bucket_lifecycle_configuration(Bucket=self.name)
-        except StoreError as error:
-            if error.reason == "missing":  # NoSuchLifecycleConfiguration
-                return []
-            raise
-        return list(answer.get("Rules", ()))
-
-    def set_rules(self, rules: list[dict[str, Any]]) -> None:
-        metrics.REQUESTS.labels("lifecycle").inc()
-        what, right = "PUT of its lifecycle", "set the lifecycle of"
-        with self._endpoint.faults(what, right):
-            if rules:
-                self._client.put_bucket_lifecycle_configuration(
-                    Bucket=self.name, LifecycleConfiguration={"Rules": rules}
-                )
-            else:
-                self._client.delete_bucket_lifecycle(Bucket=self.name)

@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import logging
 import time
-from typing import Any
 
 from common.cos.errors import StoreError
 from common.health import Health
@@ -23,7 +22,6 @@ from gallery.standing import Standing
 
 log = logging.getLogger(__name__)
 
-RULE = "facepipe-retention"  # the ID of our rule; all others are the operator's, and stay
 SWEEP_EVERY = 300.0  # seconds
 RULE_EVERY = 3600.0  # seconds between two looks at the rule
 HOUR, DAY = 3_600_000, 86_400_000  # milliseconds
@@ -66,7 +64,7 @@ class Retention:
         """Set our lifecycle rule, or take it away with RETENTION_DAYS=0, and see that it stays."""
         while True:
             try:
-                there = await self._workers.run(set_rule, self._bucket, self.kept.days)
+                there = await self._workers.run(self._bucket.lifecycle.keep, self.kept.days)
                 self._settled("" if there else "unsupported", "the store has no lifecycle rules")
                 if self.kept.days:
                     half = time.time_ns() // 1_000_000 - self.kept.days * DAY // 2
@@ -127,47 +125,3 @@ class Retention:
         await self._deletions.forget(deleted)
         metrics.DELETED.labels(by).inc(len(deleted))
         return len(deleted)
-
-
-def set_rule(bucket: Bucket, days: int) -> bool:
-    """See that our rule is among the bucket's, or is not with 0 days; False if the store has none.
-
-    The rules of others are read and written back as they are.
-
-    Raises:
-        StoreError: with the reason.
-    """
-    before = bucket.rules()
-    others = [rule for rule in before if rule.get("ID") != RULE]
-    wanted = [*others, _rule(days)] if days else others
-    if _same(before, wanted):
-        return True
-    try:
-        bucket.set_rules(wanted)
-    except StoreError as error:
-        if error.reason in ("server", "not_s3"):  # 501, 405: it knows no such request
-            return False
-        raise
-    # Some stores take a rule for another request, and say yes.
-    return _same(bucket.rules(), wanted)
-
-
-def _rule(days: int) -> dict[str, Any]:
-    return {
-        "ID": RULE,
-        "Status": "Enabled",
-        "Filter": {"Prefix": ""},
-        "Expiration": {"Days": days},
-    }
-
-
-def _same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
-    """Whether our own rule is as it should be, and as many others are there."""
-    ours = [[_meaning(rule) for rule in rules if rule.get("ID") == RULE] for rules in (one, other)]
-    return ours[0] == ours[1] and len(one) == len(other)
-
-
-def _meaning(rule: dict[str, Any]) -> tuple[Any, ...]:
-    """A store may give back a rule in other words than it was given."""
-    prefix = (rule.get("Filter") or {}).get("Prefix") or rule.get("Prefix") or ""
-    return rule.get("Status"), prefix, (rule.get("Expiration") or {}).get("Days")

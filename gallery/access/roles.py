@@ -1,0 +1,28 @@
+"""What only admins may do."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gallery import metrics
+from gallery.access.refusals import refusal
+
+Page = Callable[[Request], Awaitable[Response]]
+
+
+def needs_admin(page: Page) -> Page:
+    """A page that answers a viewer with 403 and the reason `read_only`."""
+
+    @functools.wraps(page)
+    async def guarded(request: Request) -> Response:
+        user = request.scope.get("state", {}).get("user")
+        if user is not None and user.is_admin:
+            return await page(request)
+        metrics.REFUSED.labels("read_only").inc()
+        return refusal("read_only", request.headers)
+
+    return guarded

@@ -6,7 +6,7 @@ import logging
 import math
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from common.logs import Seldom
@@ -52,7 +52,7 @@ class Login:
         if request.state.user is not None:
             return RedirectResponse(onward, 303)
         told = TOLD.get(request.query_params.get("why", ""), "")
-        return shown.page(request, "login.html", onward=onward, told=told, error="", name="")
+        return _page(200, onward, told=told)
 
     async def _try(self, request: Request) -> Response:
         given = fields(await request.body(), request.headers)
@@ -63,14 +63,14 @@ class Login:
         device = self._sessions.device(cookies, name)
         wait = self._limits.take(address, device)
         if wait > 0:
-            return self._limited(request, name, onward, address, wait)
+            return self._limited(name, onward, address, wait)
         account = await self._worker.run(self._users.check, name, given.get("password", ""))
         if account is None:
             metrics.LOGINS_REFUSED.labels("password").inc()
             # People type passwords where names belong: only the name of a user is logged.
             known = name if self._users.get(name) else "a name that no user has"
             log.warning("login refused: %s, from %s", known, address)
-            return self._again(request, 401, name, onward, WRONG)
+            return self._again(401, name, onward, WRONG)
         self._limits.give_back(address, device)
         log.info("%s (%s) signed in from %s", name, account.user.role, address)
         return await self._welcome(request, account, onward)
@@ -84,22 +84,18 @@ class Login:
         self._set(response, "known", self._sessions.device_cookie(account), KNOWN_FOR)
         return response
 
-    def _limited(
-        self, request: Request, name: str, onward: str, address: str, wait: float
-    ) -> Response:
+    def _limited(self, name: str, onward: str, address: str, wait: float) -> Response:
         metrics.LOGINS_REFUSED.labels("limited").inc()
         self._seldom.warn("limited", f"login refused: too many tries, now from {address}")
         seconds = math.ceil(wait)
         when = "1 second" if seconds == 1 else f"{seconds} seconds"
-        response = self._again(request, 429, name, onward, f"Too many tries. Try again in {when}.")
+        response = self._again(429, name, onward, f"Too many tries. Try again in {when}.")
         response.headers["Retry-After"] = str(seconds)
         return response
 
-    def _again(self, request: Request, status: int, name: str, onward: str, error: str) -> Response:
+    def _again(self, status: int, name: str, onward: str, error: str) -> Response:
         sound = name if NAME.fullmatch(name) else ""
-        response = shown.page(
-            request, "login.html", status, onward=onward, told="", error=error, name=sound
-        )
+        response = _page(status, onward, error=error, name=sound)
         if status == 401:
             response.headers["WWW-Authenticate"] = 'Cookie realm="facepipe gallery"'
         return response
@@ -125,3 +121,8 @@ class Login:
             httponly=True,
             samesite="lax",
         )
+
+
+def _page(status: int, onward: str, told: str = "", error: str = "", name: str = "") -> Response:
+    template = shown.environment().get_template("login.html")
+    return HTMLResponse(template.render(onward=onward, told=told, error=error, name=name), status)

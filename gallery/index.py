@@ -263,7 +263,9 @@ def _entry(row: Any) -> Entry:
 
 
 def _added(db: tables.Connection, entry: Entry, now: int) -> bool:
-    return bool(db.execute(tables.ADD, {**dataclasses.asdict(entry), "now": now}).fetchone()[0])
+    known = db.execute("SELECT 1 FROM faces WHERE ref = ?", [entry.ref]).fetchone()
+    db.execute(tables.ADD, {**dataclasses.asdict(entry), "now": now})
+    return known is None
 
 
 def _now() -> int:

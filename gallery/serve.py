@@ -53,7 +53,7 @@ def _made(settings: Settings, service: Service) -> State:
         index = Index(settings.folder / "index.db", settings.index_max_faces)
         thumbs_folder = settings.folder / "thumbs"
         thumbs = Thumbs(thumbs_folder, settings.thumbs_max_mb * 1_000_000, bucket, index, store)
-        fleet = Fleet(settings.folder, settings.mqtt_topic, hub)
+        fleet = Fleet(settings.folder, settings.mqtt_topic, hub, _own_topic(settings))
     except OSError as error:
         raise SettingsError([f"GALLERY_DATA={settings.data} cannot be used: {error}"]) from None
     facts = Facts(index, bucket, thumbs, store, local, standing)
@@ -81,6 +81,10 @@ def _made(settings: Settings, service: Service) -> State:
         retention=retention,
         fleet=fleet,
     )
+
+
+def _own_topic(settings: Settings) -> str:
+    return status.topic(settings.mqtt_topic, settings.device, "gallery", settings.instance)
 
 
 async def _looked(state: State) -> None:
@@ -121,6 +125,8 @@ def _heard(state: State, link: Link) -> Arrivals:
     link.on_message = take
     link.subscribe_to(stored, retained=False)
     link.subscribe_to(f"{settings.mqtt_topic}/status/#")
+    link.on_up.append(state.fleet.connected)
+    link.on_down.append(state.fleet.disconnected)
     # What was stored meanwhile was announced to nobody.
     link.on_down.append(lambda _reason: state.sync.soon())
     return arrivals
@@ -168,8 +174,7 @@ async def run(settings: Settings, service: Service) -> int:
     await _looked(state)
     link = Link(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
     arrivals = _heard(state, link)
-    topic = status.topic(settings.mqtt_topic, settings.device, "gallery", settings.instance)
-    own_status = status.Status(link, topic, service.health)
+    own_status = status.Status(link, _own_topic(settings), service.health)
     sock = _listening(settings)
     server = _server(state)
     host, port = sock.getsockname()[:2]
@@ -187,7 +192,8 @@ async def run(settings: Settings, service: Service) -> int:
         (state.deletions.keep_clean(), "clean"),
         (state.retention.keep_rule(), "lifecycle"),
         (state.retention.keep_sweeping(), "sweeper"),
-        (state.fleet.keep_sampling(), "fleet"),
+        (state.fleet.keep_telling(), "fleet"),
+        (state.fleet.keep_sampling(), "samples"),
     ):
         service.spawn(work, name)
     serving = asyncio.create_task(server.serve(sockets=[sock]))

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from common.backoff import Backoff
 from common.cos.errors import StoreError
@@ -33,6 +34,9 @@ class Progress:
     listing: bool = False
     found: int = 0
     complete: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
 
 
 class Sync:
@@ -124,4 +128,4 @@ class Sync:
         return len(taken), again
 
     def _tell(self) -> None:
-        self._hub.publish("sync", dataclasses.asdict(self.progress))
+        self._hub.publish("sync", self.progress.facts())

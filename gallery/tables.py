@@ -37,8 +37,7 @@ CREATE TABLE logs (
 
 _NAMES = [field.name for field in dataclasses.fields(Entry)]
 
-# What is said later and says less (a listing, of what was announced) takes nothing away. Gives 1
-# for an entry that is new.
+# What is said later and says less (a listing, of what was announced) takes nothing away.
 ADD = f"""
 INSERT INTO faces ({", ".join(_NAMES)}, added, confirmed)
 VALUES ({", ".join(f":{name}" for name in _NAMES)}, :now, :now)
@@ -49,7 +48,6 @@ ON CONFLICT (ref) DO UPDATE SET
   quality = coalesce(excluded.quality, quality),
   score = coalesce(excluded.score, score),
   known = known OR excluded.known
-RETURNING added = confirmed AND added = :now
 """
 LEARN = """
 UPDATE faces SET device = :device, camera = :camera, captured = :captured, sharpness = :sharpness,

@@ -45,3 +45,9 @@ REFUSED = Counter(
     ["reason"],
 )
 SESSIONS = Gauge("facepipe_gallery_sessions", "Browsers that are signed in.")
+STATUSES_REFUSED = Counter(
+    "facepipe_gallery_statuses_refused_total",
+    "Status messages that were passed over, by reason (name, too_large, no_json, no_object,"
+    " too_many).",
+    ["reason"],
+)

@@ -55,13 +55,17 @@ def parse(
     arguments = parser.parse_args()
     chosen = None
     for flag, command in commands.items():
-        if getattr(arguments, flag):
+        if getattr(arguments, _field(flag)):
             chosen = command
             continue
         for option in command.options:
-            if getattr(arguments, option) is not None:
+            if getattr(arguments, _field(option)) is not None:
                 parser.error(f"--{option} goes with --{flag}")
     return chosen, arguments
+
+
+def _field(flag: str) -> str:
+    return flag.replace("-", "_")
 
 
 def as_programs_end() -> None:

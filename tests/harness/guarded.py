@@ -95,6 +95,7 @@ class Guarded:
             Guard(app, self.sessions, secure),
             host=place.host,
             port=0,
+            http="h11",
             ws="none",
             lifespan="off",
             log_config=None,

@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from common.cos.errors import StoreError
+from common.logs import Seldom
 from common.workers import Workers
 from gallery import metrics
 from gallery.bucket import Bucket
@@ -52,6 +53,7 @@ class Thumbs:
         self._making: dict[str, asyncio.Future[bytes]] = {}
         self._large = threading.Lock()
         self._room = threading.Lock()
+        self._seldom = Seldom(log)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._bytes = sum(size for _, size, _ in self._files())
         metrics.THUMB_BYTES.set(self._bytes)
@@ -79,7 +81,7 @@ class Thumbs:
         try:
             found = path.read_bytes()
             os.utime(path)  # what is looked at stays
-        except FileNotFoundError:
+        except OSError:  # there is none, or none that can be read
             found = self._made(entry)
             self._keep(path, found)
         return found
@@ -133,8 +135,9 @@ class Thumbs:
             new.write_bytes(thumb)
             new.replace(path)
         except OSError as error:  # shown all the same; made again the next time
-            log.warning("a thumbnail cannot be kept: %s (GALLERY_DATA)", error)
-            new.unlink(missing_ok=True)
+            self._seldom.warn("not_kept", f"a thumbnail cannot be kept: {error} (GALLERY_DATA)")
+            with contextlib.suppress(OSError):
+                new.unlink()
             return
         with self._room:
             self._bytes += len(thumb)

@@ -101,6 +101,10 @@ class Sessions:
             stream.reschedule(asyncio.get_running_loop().time())
         await self._worker.run(self._kept.drop, session.digest)
 
+    def close(self) -> None:
+        """Let go of the file; what changes from now on is not kept."""
+        self._kept.close()
+
     def remaining(self, session: Session) -> float:
         """Seconds for which something may be sent to it without a further request of its own."""
         if self._all.get(session.digest) is not session:

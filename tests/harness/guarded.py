@@ -15,9 +15,14 @@ from types import TracebackType
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
 
 from common.publish import Publication
 from gallery.access.guard import Guard
@@ -26,10 +31,8 @@ from gallery.access.login import Login
 from gallery.access.roles import needs_admin
 from gallery.access.sessions import Sessions
 from gallery.access.users import Users
-from gallery.pages import shown
+from gallery.pages import files
 from tests.harness.wait import until
-
-STATIC = shown.STATIC
 
 
 class Clock:
@@ -45,6 +48,15 @@ class Clock:
 async def _home(request: Request) -> Response:
     user = request.state.user
     return JSONResponse({"user": user.name, "role": user.role, "csrf": request.state.csrf})
+
+
+async def _page(request: Request) -> Response:
+    """As far as a page has to do with access: its name, and the way out."""
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><title>{request.state.user.name}</title><h1>Faces</h1>"
+        "<form method=post action=/logout>"
+        f"<input type=hidden name=csrf value={request.state.csrf}><button>Sign out</button></form>"
+    )
 
 
 async def _image(_: Request) -> Response:
@@ -83,12 +95,13 @@ class Guarded:
         login = Login(users, self.sessions, secure, Limits(self.clock))
         routes = [
             Route("/", _home),
+            Route("/page", _page),
             Route("/image/{ref}", _image),
             Route("/echo", _echo, methods=["POST"]),
             Route("/delete", _delete, methods=["POST"]),
             Route("/broken", _broken),
             Route("/live", _live),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            *files.routes(),
         ]
         app = Starlette(routes=[*routes, *login.routes()])
         config = uvicorn.Config(
@@ -118,6 +131,7 @@ class Guarded:
         self._server.should_exit = True
         self._server.force_exit = True
         self._thread.join(10)
+        self.sessions.close()
 
     @property
     def port(self) -> int:

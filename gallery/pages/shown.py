@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+
+from gallery.standing import Standing
+from gallery.state import State
 
 FOLDER = Path(__file__).parents[1]
 STATIC = FOLDER / "static"
@@ -75,6 +78,12 @@ def moment(context: jinja2.runtime.Context, ms: int, form: str = "full") -> Mark
     return Markup('<time datetime="{}" data-as="{}">{}</time>').format(exact, form, shown)
 
 
+def date(day: datetime.date) -> Markup:
+    """A <time> for a day, likewise."""
+    shown = day.strftime(FORMS["day"])
+    return Markup('<time datetime="{}" data-as="date">{}</time>').format(day, shown)
+
+
 @functools.lru_cache(maxsize=1)
 def version() -> str:
     """A name for the static files as they are, so that browsers may keep them for ever."""
@@ -97,24 +106,49 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=number, size=size, many=many, moment=moment, e=escape)
+    made.filters.update(number=number, size=size, many=many, moment=moment, date=date)
     made.globals.update(static=static)
     return made
+
+
+def gallery(request: Request) -> State:
+    """All that the pages are made of."""
+    state: State = request.app.state.gallery
+    return state
+
+
+def _standing(request: Request) -> dict[str, Any]:
+    """What every page says of the bucket: how it is, and how long it keeps faces."""
+    state = gallery(request)
+    progress, kept = state.sync.progress, state.retention.kept
+    notices = []
+    if state.standing.reason is not None:
+        notices.append({"about": "store", "text": trouble(state.standing)})
+    if progress.listing and not progress.complete:
+        found = f"the index is being built: {progress.found:,} faces so far"
+        notices.append({"about": "sync", "text": found})
+    return {"notices": notices, "kept": kept}
+
+
+def trouble(standing: Standing) -> str:
+    """The bucket's trouble, in a sentence."""
+    known = "What is known of the faces is shown all the same."
+    return f"The bucket cannot be reached ({standing.reason}): {standing.text}. {known}"
 
 
 def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str:
     """A template's text, with what all pages have: user, csrf, zone, notices."""
     state = request.scope.get("state", {})
+    user = state.get("user")
     place = zone(request)
     common = {
-        "user": state.get("user"),
+        **(_standing(request) if user else {"notices": []}),
+        "user": user,
         "csrf": state.get("csrf", ""),
         "place": place,
         "zone": place.key,
         "here": request.url.path,
         "nav": NAV,
-        "notices": [],
-        "retention": "",
     }
     return environment().get_template(template).render(common | dict(context))
 

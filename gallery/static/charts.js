@@ -78,31 +78,27 @@ function chart(grid, figure, at, values) {
     if (index === null || index === undefined) said.textContent = summary;
     else said.textContent = `${clock.format(at[index] * 1000)}: ${value === null ? "not known" : words(value)}`;
   };
-  return { holder, stage, width: 0, plot: null, make: (width) => new uPlot(options(width, words, over), [at, values], stage) };
+  return { stage, width: 0, plot: null, make: (width) => new uPlot(options(width, words, over), [at, values], stage) };
 }
 
-/** Draw the charts of `told`, the JSON of /fleet/samples, into `place`; `end()` takes them away. */
-export function day(place, told) {
-  place.replaceChildren();
+/** Make the charts of `told`, the JSON of /fleet/samples. `show(panel)` puts them beside their
+ * services, again whenever those are new; `end()` takes them away. */
+export function day(told) {
+  const grids = new Map(); // by service and instance
   const charts = [];
   for (const { service, instance, begin, figures } of told.services) {
-    const group = make("section");
-    const grid = make("div", "", "grid");
+    const grid = make("div", "", "charts");
     for (const [figure, values] of Object.entries(figures)) {
       if (!(figure in FIGURES) || (figure === "dropped" && !values.some((value) => value > 0))) continue;
       const at = values.map((_, index) => begin + index * told.every);
       charts.push(chart(grid, figure, at, values));
     }
-    if (!grid.children.length) continue;
-    group.append(make("h2", `${service} ${instance}, the last day`), grid);
-    place.append(group);
+    if (grid.children.length) grids.set(`${service} ${instance}`, grid);
   }
-  if (!charts.length) place.append(make("p", "Charts of the last day begin within ten minutes.", "soft"));
-  place.hidden = false;
 
   const draw = (anew) => {
     for (const one of charts) {
-      const width = Math.floor(one.holder.clientWidth);
+      const width = Math.floor(one.stage.clientWidth);
       if (!width || (!anew && width === one.width)) continue;
       one.width = width;
       one.plot?.destroy();
@@ -111,14 +107,21 @@ export function day(place, told) {
   };
   const anew = () => draw(true);
   const resized = new ResizeObserver(() => draw(false));
-  resized.observe(place);
   dark.addEventListener("change", anew);
   return {
+    show(panel) {
+      for (const section of panel.querySelectorAll(".service")) {
+        const grid = grids.get(section.dataset.name);
+        if (grid) section.append(grid);
+      }
+      resized.observe(panel);
+      draw(false);
+    },
     end() {
       resized.disconnect();
       dark.removeEventListener("change", anew);
       for (const one of charts) one.plot?.destroy();
-      place.replaceChildren();
+      for (const grid of grids.values()) grid.remove();
     },
   };
 }

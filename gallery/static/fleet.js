@@ -164,6 +164,7 @@ async function look(name, now = false) {
   if (!answer?.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   opened.panel.querySelector(".services").replaceChildren(...page.body.children);
+  opened.drawn?.show(opened.panel);
 }
 
 async function draw(name) {
@@ -172,7 +173,8 @@ async function draw(name) {
     const answer = await fetch(`/fleet/samples?${new URLSearchParams({ device: name })}`).catch(() => null);
     if (!answer?.ok || panels.get(name) !== opened) return;
     opened.drawn?.end();
-    opened.drawn = day(opened.panel.querySelector(".charts"), await answer.json());
+    opened.drawn = day(await answer.json());
+    opened.drawn.show(opened.panel);
   };
   opened.samples = setInterval(take, NEW_SAMPLES);
   await take();

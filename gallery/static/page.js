@@ -1,3 +1,115 @@
-// What every page does: the reader's time zone and language, and words for the screen reader.
+// What every page does: times in the reader's zone and language, words for the screen reader, and
+// requests that say what went wrong.
 
-export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+export const zone = document.documentElement.dataset.zone; // in which this page was made
+
+export const $ = (id) => document.getElementById(id);
+
+keepZone();
+document.documentElement.classList.add("scripts");
+dress(document);
+
+// The server groups faces by the reader's days, so it must know the zone; a page made without is
+// made again, once.
+function keepZone() {
+  if (!own || own === zone) return;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `tz=${own}; path=/; max-age=31536000; SameSite=Lax${secure}`;
+  if (!document.cookie.includes(`tz=${own}`) || !document.querySelector("#days, .face, [data-zoned]")) return;
+  if (sessionStorage.getItem("zone") === own) return; // which the server does not know
+  sessionStorage.setItem("zone", own);
+  location.reload();
+}
+
+const FORMS = {
+  date: { weekday: "short", day: "numeric", month: "long", year: "numeric" },
+  day: { weekday: "short", day: "numeric", month: "long", year: "numeric" },
+  time: { timeStyle: "medium" },
+  short: { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" },
+  full: { weekday: "short", day: "numeric", month: "long", year: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit", timeZoneName: "short" },
+};
+const formats = new Map();
+
+export function format(form, value) {
+  if (!formats.has(form)) {
+    const timeZone = form === "date" ? "UTC" : zone;
+    formats.set(form, new Intl.DateTimeFormat(undefined, { ...FORMS[form], timeZone }));
+  }
+  return formats.get(form).format(value);
+}
+
+// The times within an element, as the reader writes them.
+export function dress(root) {
+  for (const time of root.querySelectorAll("time[data-as]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.getTime())) time.textContent = format(time.dataset.as, moment);
+  }
+}
+
+export function many(count, one = "face") {
+  return `${count.toLocaleString()} ${one}${count === 1 ? "" : "s"}`;
+}
+
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+// Elements of a part of a page that our own server has made.
+export function parsed(text) {
+  const template = document.createElement("template");
+  template.innerHTML = text;
+  dress(template.content);
+  return template.content;
+}
+
+export function announce(text) {
+  const open = [...document.querySelectorAll("dialog[open] .said")].pop();
+  (open ?? $("announced")).textContent = text;
+}
+
+// Fetch; throws an Error with a sentence when that fails.
+export async function ask(url, told, options = {}) {
+  const headers = { Accept: "application/json", "X-CSRF-Token": csrf() };
+  if (told !== undefined) {
+    Object.assign(options, { method: "POST", body: JSON.stringify(told) });
+    headers["Content-Type"] = "application/json";
+  }
+  let answer;
+  try {
+    answer = await fetch(url, { headers, ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The gallery does not answer.");
+  }
+  if (answer.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  if (!answer.ok) throw new Error(await sentence(answer));
+  return answer;
+}
+
+async function sentence(answer) {
+  try {
+    return (await answer.json()).error;
+  } catch {
+    return `The gallery answers ${answer.status}.`;
+  }
+}
+
+export function csrf() {
+  return document.querySelector('meta[name="csrf"]').content;
+}
+
+// A line on top of the page about something, or none.
+export function notice(about, text) {
+  const notices = $("notices");
+  let line = [...notices.children].find((child) => child.dataset.about === about);
+  if (!text) return line?.remove();
+  if (!line) {
+    line = make("p", { className: "notice" });
+    line.dataset.about = about;
+    notices.append(line);
+  }
+  if (line.textContent !== text) line.textContent = text;
+}

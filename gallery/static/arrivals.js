@@ -1,0 +1,168 @@
+// What is new: the server tells, while the page is in view; a page that nobody sees asks nothing.
+
+import { $, announce, many, notice } from "./page.js";
+import * as grid from "./grid.js";
+
+const TOP = 200; // pixels from the top within which the reader looks at the newest
+const AT_ONCE = 60; // tiles asked for by name; more are taken as a page
+const FULL = 30_000; // milliseconds after which a page that was one too many asks again
+const root = $("days");
+const { device, camera, kind } = root.dataset;
+const isLive = root.dataset.live === "yes";
+let source = null;
+let building = false;
+let waiting = new Set(); // refs that came and are not shown
+let passed = 0; // faces that came and are not in `waiting`: too many, or too old for what is loaded
+let taking = false;
+const listeners = [];
+
+export function onFaces(listener) {
+  listeners.push(listener);
+}
+
+function open() {
+  let again = source !== null;
+  source = new EventSource("/live");
+  source.onopen = () => {
+    if (again) catchUp();
+    again = true;
+  };
+  source.onerror = () => source?.readyState === EventSource.CLOSED && setTimeout(reopen, FULL);
+  for (const [name, take] of Object.entries(TAKE)) source.addEventListener(name, (event) => take(JSON.parse(event.data)));
+}
+
+function reopen() {
+  source?.close();
+  if (!document.hidden) open();
+}
+
+const TAKE = {
+  faces({ faces, count }) {
+    const ours = faces.filter((face) => matches(face) && !grid.has(face.ref) && !waiting.has(face.ref));
+    if (!ours.length) return;
+    if (isLive) for (const face of ours) waiting.add(face.ref);
+    else passed += ours.length;
+    const unseen = device || camera || kind !== "face" ? 0 : count - faces.length;
+    if (unseen > 0) passed += unseen;
+    add(ours, ours.length + Math.max(0, unseen));
+    take();
+  },
+  gone({ refs }) {
+    for (const ref of refs) waiting.delete(ref);
+    total(-grid.remove(refs));
+    pill();
+  },
+  missed: catchUp,
+  sync({ listing, complete, found }) {
+    const text = `the index is being built: ${found.toLocaleString()} faces so far`;
+    notice("sync", listing && !complete ? text : "");
+    if (building && !listing) catchUp();
+    building = listing && !complete;
+  },
+  store({ text }) {
+    notice("store", text);
+  },
+  full() {
+    source.close();
+    setTimeout(reopen, FULL);
+  },
+};
+
+function matches(face) {
+  return face.kind === kind && (!device || face.device === device) && (!camera || face.camera === camera);
+}
+
+function add(faces, count) {
+  total(count);
+  for (const face of faces) {
+    const day = grid.dayNamed(grid.dateOf(face.captured));
+    if (day) grid.counted(day, 1);
+  }
+  for (const listener of listeners) listener(faces);
+}
+
+function total(by) {
+  const number = $("total");
+  number.dataset.count = Math.max(0, Number(number.dataset.count) + by);
+  number.textContent = Number(number.dataset.count).toLocaleString();
+}
+
+const atTop = () => scrollY < TOP;
+
+async function take() {
+  pill();
+  if (!isLive || !atTop() || taking || !waiting.size) return;
+  taking = true;
+  try {
+    if (!grid.loaded()) return location.reload(); // from `no faces yet`
+    if (waiting.size > AT_ONCE || passed) await newest();
+    else await named();
+  } catch {
+    setTimeout(take, 2000);
+    return;
+  } finally {
+    taking = false;
+    pill();
+  }
+  if (waiting.size) take();
+}
+
+async function named() {
+  const refs = [...waiting];
+  const items = await grid.fetched(refs);
+  for (const ref of refs) waiting.delete(ref);
+  for (const item of items) item.classList.add("is-new");
+  const strange = grid.insert(items);
+  const newest = grid.newestAt();
+  if (strange.some((item) => Number(item.dataset.at) > newest)) await grid.catchUp(); // a new day
+  else passed += strange.length;
+  say(items.length);
+}
+
+async function newest() {
+  const count = waiting.size + passed;
+  waiting = new Set();
+  passed = 0;
+  await grid.catchUp();
+  say(count);
+}
+
+async function catchUp() {
+  if (!isLive) return;
+  if (!grid.loaded()) return location.reload();
+  if (atTop()) {
+    await newest().catch(() => 0);
+    pill();
+  } else {
+    passed ||= 1;
+    pill();
+  }
+}
+
+function pill() {
+  const count = waiting.size + passed;
+  const show = count > 0 && !(isLive && atTop() && !passed);
+  $("arrived").parentElement.hidden = !show;
+  if (show) $("arrived").textContent = `${count.toLocaleString()} new ${count === 1 ? "face" : "faces"}`;
+}
+
+let said = 0;
+
+function say(count) {
+  if (performance.now() - said < 5000) return;
+  said = performance.now();
+  announce(`${count} new ${count === 1 ? "face" : "faces"}`);
+}
+
+$("arrived").addEventListener("click", () => {
+  if (!isLive) return location.assign(`/${root.dataset.query}`);
+  if (passed && !waiting.size) return location.reload();
+  scrollTo({ top: 0, behavior: "instant" });
+  take();
+});
+addEventListener("scroll", () => waiting.size && atTop() && take(), { passive: true });
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) open();
+  else source?.close();
+});
+if (!document.hidden) open();

@@ -1,0 +1,85 @@
+// Deleting: the question that says how many and whose, and how far it is.
+
+import { $, announce, ask, many } from "./page.js";
+
+const TYPED = 100; // faces; for more than these the number has to be typed
+const LOOK_EVERY = 500; // milliseconds
+
+// Ask, then delete. A selection is { refs } or { filter }. Resolves to the job when it is over, or
+// to null when the reader keeps the faces.
+export async function remove(selection) {
+  let found = await counted(selection);
+  let trouble = "";
+  while (found) {
+    if (!(await confirmed(found, trouble))) return null;
+    try {
+      const { count: expected, added } = found;
+      const job = await (await ask("/delete", { selection, expected, added })).json();
+      return await watched(job);
+    } catch (error) {
+      trouble = error.message; // such as that there are fewer by now
+      found = await counted(selection);
+    }
+  }
+  return null;
+}
+
+async function counted(selection) {
+  const found = await (await ask("/count", { selection })).json();
+  if (found.count) return found;
+  tell("None of these faces are here any more.");
+  return null;
+}
+
+function confirmed({ count, where }, trouble) {
+  const dialog = $("confirm");
+  const yes = dialog.querySelector('[value="yes"]');
+  const input = $("confirm-number").querySelector("input");
+  $("confirm-title").textContent = `Delete ${many(count)}?`;
+  $("confirm-where").textContent = `From ${where}.`;
+  $("confirm-trouble").textContent = trouble;
+  yes.textContent = `Delete ${many(count)}`;
+  $("confirm-number").hidden = count <= TYPED;
+  $("confirm-number").querySelector("b").textContent = count;
+  input.value = "";
+  const check = () => (yes.disabled = count > TYPED && input.value.replace(/\D/g, "") !== String(count));
+  input.oninput = check;
+  check();
+  dialog.returnValue = "no";
+  dialog.showModal();
+  (count > TYPED ? input : dialog.querySelector('[value="no"]')).focus();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+async function watched(job) {
+  const bar = $("job").querySelector("progress");
+  $("job").hidden = bar.hidden = false;
+  bar.max = job.total;
+  let found = job;
+  for (;;) {
+    bar.value = found.done;
+    $("job").querySelector("span").textContent = found.sentence ?? `Deleting ${many(found.total)}`;
+    if (found.state !== "running") break;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+    found = await (await ask(`/jobs/${job.id}`)).json();
+  }
+  announce(found.sentence);
+  vanish(8000);
+  return found;
+}
+
+export function tell(text) {
+  $("job").hidden = false;
+  $("job").querySelector("progress").hidden = true;
+  $("job").querySelector("span").textContent = text;
+  vanish(6000);
+}
+
+let vanishing = 0;
+
+function vanish(after) {
+  clearTimeout(vanishing);
+  vanishing = setTimeout(() => ($("job").hidden = true), after);
+}

@@ -1,0 +1,183 @@
+// How many faces each day and hour has: bars that lead there.
+
+import { $, ask, format, many } from "./page.js";
+import * as grid from "./grid.js";
+
+const WIDE = 14; // pixels of a day's bar, its gap included
+const HIGH = 56;
+const SVG = "http://www.w3.org/2000/svg";
+const root = $("timeline");
+let days = []; // oldest first: { name, count, hours: Map }
+let current = "";
+let drawn = false;
+
+export async function draw() {
+  if (!root) return;
+  try {
+    const found = await (await ask(root.dataset.days)).json();
+    days = found.days.map(([name, count, hours]) => ({ name, count, hours: new Map(hours) }));
+  } catch (error) {
+    root.textContent = error.message;
+    return;
+  }
+  current = root.dataset.day || days.at(-1)?.name || "";
+  show();
+}
+
+export function add(faces) {
+  if (!drawn) return;
+  for (const { captured } of faces) {
+    const name = grid.dateOf(captured);
+    let day = days.find((one) => one.name === name);
+    if (!day) {
+      day = { name, count: 0, hours: new Map() };
+      days.push(day);
+      days.sort((a, b) => (a.name < b.name ? -1 : 1));
+    }
+    const hour = Number(new Intl.DateTimeFormat("en", { hour: "numeric", hourCycle: "h23", timeZone: document.documentElement.dataset.zone }).format(captured));
+    day.count += 1;
+    day.hours.set(hour, (day.hours.get(hour) ?? 0) + 1);
+  }
+  soon();
+}
+
+let asked = 0;
+
+function soon() {
+  asked ||= setTimeout(() => {
+    asked = 0;
+    if (!root.contains(document.activeElement)) show();
+  }, 1000);
+}
+
+function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+const dated = (name) => format("date", new Date(`${name}T12:00:00Z`));
+
+function address(changes) {
+  const query = new URLSearchParams(root.dataset.query);
+  for (const [name, value] of Object.entries(changes)) query.set(name, value);
+  return `/?${query}`;
+}
+
+function bar({ x, width, share, href, label, isOn, high }) {
+  const tall = share > 0 ? Math.max(2, Math.round(share * (high - 4))) : 0;
+  const link = svg("a", { href, "aria-label": label, tabindex: "-1", class: isOn ? "is-on" : "" });
+  link.append(
+    svg("title", {}, label),
+    svg("rect", { class: "ground", x, y: 0, width, height: high }),
+    svg("rect", { class: "bar", x: x + 1, y: high - tall, width: width - 2, height: tall, rx: 2 }),
+  );
+  if (isOn) link.setAttribute("aria-current", "true");
+  return link;
+}
+
+// Days without faces have their place, unless there are many in a row: a clock that was not set
+// would make a bar of fifty years.
+function places() {
+  const found = [];
+  let before = null;
+  for (const day of days) {
+    const at = Date.parse(`${day.name}T00:00:00Z`) / 86_400_000;
+    const gap = before === null ? 0 : at - before - 1;
+    if (gap > 21) found.push({ gap: true }, { gap: true });
+    else for (let index = 1; index <= gap; index += 1) found.push({ name: new Date((before + index) * 86_400_000).toISOString().slice(0, 10), count: 0 });
+    found.push(day);
+    before = at;
+  }
+  return found;
+}
+
+function show() {
+  const spots = places();
+  const most = Math.max(1, ...days.map((day) => day.count));
+  const picture = svg("svg", { width: spots.length * WIDE, height: HIGH + 18, role: "group", "aria-label": "Days" });
+  let month = "";
+  spots.forEach((spot, index) => {
+    const x = index * WIDE;
+    if (spot.gap) {
+      picture.append(svg("circle", { class: "gap", cx: x + WIDE / 2, cy: HIGH - 3, r: 1.5 }));
+      return;
+    }
+    if (spot.count) {
+      const label = `${dated(spot.name)}: ${many(spot.count)}`;
+      picture.append(bar({ x, width: WIDE, share: spot.count / most, href: address({ day: spot.name }), label, isOn: spot.name === current, high: HIGH }));
+    } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: WIDE - 6, height: 1 }));
+    if (spot.name.slice(0, 7) !== month) {
+      month = spot.name.slice(0, 7);
+      const text = new Date(`${spot.name}T12:00:00Z`).toLocaleDateString(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
+      if (index === 0 || spots.length - index > 4) picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, text));
+    }
+  });
+  const scroll = root.querySelector(".by-day")?.scrollLeft;
+  const byDay = Object.assign(document.createElement("div"), { className: "by-day" });
+  byDay.append(picture);
+  const byHour = Object.assign(document.createElement("div"), { className: "by-hour" });
+  root.replaceChildren(byDay, byHour);
+  drawn = true;
+  hours(byHour);
+  rove(picture);
+  if (scroll === undefined) center(byDay, picture);
+  else byDay.scrollLeft = scroll;
+}
+
+function center(box, picture) {
+  const on = picture.querySelector(".is-on .bar");
+  box.scrollLeft = on ? Number(on.getAttribute("x")) - box.clientWidth / 2 : box.scrollWidth;
+}
+
+function hours(box) {
+  const day = days.find((one) => one.name === current);
+  if (!day) return box.replaceChildren();
+  const most = Math.max(1, ...day.hours.values());
+  const picture = svg("svg", { viewBox: `0 0 336 ${HIGH + 18}`, role: "group", "aria-label": `Hours of ${dated(current)}` });
+  for (let hour = 0; hour < 24; hour += 1) {
+    const count = day.hours.get(hour) ?? 0;
+    const x = hour * 14;
+    if (count) {
+      const label = `${dated(current)}, ${hour}:00 to ${hour}:59: ${many(count)}`;
+      const isOn = root.dataset.day === current && root.dataset.hour === String(hour);
+      picture.append(bar({ x, width: 14, share: count / most, href: address({ day: current, hour }), label, isOn, high: HIGH }));
+    } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: 8, height: 1 }));
+    if (hour % 6 === 0) picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, `${hour}:00`));
+  }
+  const title = Object.assign(document.createElement("p"), { className: "hint", textContent: `${dated(current)}, ${many(day.count)}` });
+  box.replaceChildren(title, picture);
+  rove(picture);
+}
+
+// One stop of the Tab key for all bars; arrow keys go from one to the next.
+function rove(picture) {
+  const links = [...picture.querySelectorAll("a")];
+  const start = links.find((link) => link.classList.contains("is-on")) ?? links.at(-1);
+  start?.setAttribute("tabindex", "0");
+  picture.addEventListener("keydown", (event) => {
+    const at = links.indexOf(document.activeElement);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: links.length - 1 }[event.key];
+    if (at < 0 || to === undefined || !links[to]) return;
+    event.preventDefault();
+    links[at].setAttribute("tabindex", "-1");
+    links[to].setAttribute("tabindex", "0");
+    links[to].focus();
+    links[to].scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
+}
+
+// The day that the reader looks at is marked.
+let looking = 0;
+addEventListener("scroll", () => {
+  if (!drawn || looking) return;
+  looking = requestAnimationFrame(() => {
+    looking = 0;
+    const inView = document.elementFromPoint(innerWidth / 2, 120)?.closest(".day")?.dataset.day;
+    if (inView && inView !== current && !root.contains(document.activeElement)) {
+      current = inView;
+      show();
+    }
+  });
+}, { passive: true });

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 import sqlite3
@@ -11,20 +13,24 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
+from starlette.responses import PlainTextResponse
+from starlette.types import Message
 
 from common.publish import Publication
 from gallery.access import bodies, passwords, sessions
+from gallery.access.guard import Guard
 from gallery.access.headers import ALWAYS
 from gallery.access.users import Account, User, Users
 from tests.harness.guarded import Browser, Guarded
 from tests.harness.pki import Authority
+from tests.harness.wait import until
 
 PASSWORD = "correct horse"
 OTHER = "battery staple"
 ADA = Account(User("ada", "admin"), passwords.hashed(PASSWORD))
 VIC = Account(User("vic", "viewer"), passwords.hashed(OTHER))
 USERS = Users([ADA, VIC])
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+HOUR = 3600.0  # seconds
 
 
 @pytest.fixture
@@ -279,6 +285,35 @@ def test_signing_out_ends_what_is_still_being_sent(app: Guarded, ada: Browser) -
     connection.close()
 
 
+def test_what_is_still_being_sent_ends_with_the_week(app: Guarded, ada: Browser) -> None:
+    end = app.clock.now + sessions.LONGEST
+    for _ in range(16):
+        app.clock.now += 10 * HOUR
+        ada.get("/")
+    app.clock.now = end - 0.2
+    connection = ada.connection()
+    connection.request("GET", "/live", headers=ada.headers())
+    assert connection.getresponse().read() == b"data: first\n\n"
+    connection.close()
+
+
+def test_when_a_session_was_used_is_known_when_the_gallery_starts_again(tmp_path: Path) -> None:
+    def written() -> float:
+        with contextlib.closing(sqlite3.connect(tmp_path / "sessions.db")) as database:
+            return float(database.execute("SELECT seen FROM sessions").fetchone()[0])
+
+    with Guarded(tmp_path, USERS) as app:
+        ada = signed_in(app, "ada", PASSWORD)
+        app.clock.now = used = app.clock.now + 11 * HOUR
+        ada.get("/")
+        until(lambda: written() == used)
+    with Guarded(tmp_path, USERS) as app:
+        app.clock.now = used + 11 * HOUR
+        again = Browser(app)
+        again.cookies = ada.cookies
+        assert again.get("/").status == 200
+
+
 def test_sessions_live_on_when_the_gallery_starts_again(tmp_path: Path) -> None:
     with Guarded(tmp_path, USERS) as app:
         ada, vic = signed_in(app, "ada", PASSWORD), signed_in(app, "vic", OTHER)
@@ -483,9 +518,18 @@ def test_with_tls_cookies_never_leave_it(tmp_path: Path) -> None:
         assert refused.status == 403
 
 
-def test_a_websocket_finds_nobody(app: Guarded, ada: Browser) -> None:
-    answer = ada.get("/", connection="Upgrade", upgrade="websocket", sec_fetch_site="cross-site")
-    assert answer.status == 403
+def test_a_websocket_finds_nobody(app: Guarded) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    guard = Guard(PlainTextResponse("inside"), app.sessions, secure=False)
+    asyncio.run(guard({"type": "websocket", "path": "/", "headers": []}, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
 # --- tries

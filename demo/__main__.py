@@ -22,8 +22,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="The whole pipeline on this machine: detector, two brokers, forwarder,"
-        " processor, and a local S3 server whose bucket is a plain folder. Needs no Docker,"
-        " camera, account or root; ports are free ones, so that several can run side by side.",
+        " processor, gallery, and a local S3 server whose bucket is a plain folder. Needs no"
+        " Docker, camera, account or root; ports are free ones, so that several can run side by"
+        " side.",
     )
     parser.add_argument(
         "--camera",
@@ -69,7 +70,10 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         camera = _absolute(options.camera)
-        with Stack(options.data.resolve(), camera, options.capture, options.once) as stack:
+        # Played once, it is over before anybody has opened a page.
+        gallery = not options.once
+        data = options.data.resolve()
+        with Stack(data, camera, options.capture, options.once, gallery) as stack:
             outage = Outage(stack, options.outage) if options.outage else None
             return _play_once(stack, outage) if options.once else _play_on(stack, outage)
     except KeyboardInterrupt:
@@ -88,12 +92,14 @@ def _absolute(camera: str) -> str:
 def _play_on(stack: Stack, outage: Outage | None) -> int:
     arrivals = watch.Arrivals(stack.ports["cloud"])
     stack.start_detector()
-    print(f"""\
-The pipeline is running. Faces are being stored as objects; look at them in
-  {stack.bucket}
-What each service says of itself:""")
-    for name in ("detector", "forwarder", "processor"):
-        print(f"  {name:<10} http://127.0.0.1:{stack.ports[name]}/healthz and /metrics")
+    stack.wait_for("gallery")
+    print("The pipeline is running. Look at the faces as they come:")
+    print(f"  http://127.0.0.1:{stack.ports['gallery']}/   {stack.login}")
+    print(f"Each is an object in a bucket, which is a folder here:\n  {stack.bucket}")
+    print("What each service says of itself:")
+    for name in ("detector", "forwarder", "processor", "gallery"):
+        port = stack.ports.get(f"{name}'s health", stack.ports[name])
+        print(f"  {name:<10} http://127.0.0.1:{port}/healthz and /metrics")
     print(f"Live picture: http://127.0.0.1:{stack.ports['detector']}/")
     print(f"Brokers: edge 127.0.0.1:{stack.ports['edge']}, cloud 127.0.0.1:{stack.ports['cloud']}")
     print(f"Logs: {stack.logs}\nCtrl-C ends it.\n")

@@ -13,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+from demo import login
 from demo.link import Link
+from demo.login import Login
 
 ROOT = Path(__file__).parents[1]
 BUCKET = "faces"
@@ -69,9 +71,12 @@ class Part:
 
 
 class Stack:
-    """Use in `with`: two brokers, a store, and the three services; nothing outlives it."""
+    """Use in `with`: two brokers, a store, and the services; nothing outlives it."""
 
-    def __init__(self, data: Path, camera: str, capture: str, once: bool) -> None:
+    def __init__(
+        self, data: Path, camera: str, capture: str, once: bool, gallery: bool = False
+    ) -> None:
+        self.login: Login | None = None  # to the gallery, once it is started
         self.bucket = data / BUCKET
         self.logs = data / ".logs"
         # Played once, a run counts its own faces; else what waited for a receipt goes on waiting.
@@ -80,11 +85,15 @@ class Stack:
         self._camera = camera
         self._capture = capture
         self._once = once
+        self._gallery = gallery
         self._parts: list[Part] = []
         self.credentials = "demo", secrets.token_hex(16)
         self.ports = {
             name: free_port()
-            for name in ("edge", "cloud", "link", "store", "detector", "forwarder", "processor")
+            for name in (
+                *("edge", "cloud", "link", "store", "detector", "forwarder", "processor"),
+                *("gallery", "gallery's health"),
+            )
         }
 
     def __enter__(self) -> Stack:
@@ -122,15 +131,24 @@ class Stack:
             {"NANIO_ACCESS_KEY": key_id, "NANIO_SECRET_KEY": secret},
         )
         for name in ("edge", "cloud", "store"):
-            self._wait_for(name)
-        self._service(
-            "processor",
-            MQTT_PORT=self.ports["cloud"],
-            COS_ENDPOINT=f"http://127.0.0.1:{self.ports['store']}",
-            COS_BUCKET=BUCKET,
-            COS_ACCESS_KEY_ID=key_id,
-            COS_SECRET_ACCESS_KEY=secret,
-        )
+            self.wait_for(name)
+        cloud: dict[str, object] = {
+            "MQTT_PORT": self.ports["cloud"],
+            "COS_ENDPOINT": f"http://127.0.0.1:{self.ports['store']}",
+            "COS_BUCKET": BUCKET,
+            "COS_ACCESS_KEY_ID": key_id,
+            "COS_SECRET_ACCESS_KEY": secret,
+        }
+        self._service("processor", **cloud)
+        if self._gallery:
+            self.login = login.kept(self._data / ".gallery-login.json")
+            self._service(
+                "gallery",
+                **cloud,
+                METRICS_PORT=self.ports["gallery's health"],
+                GALLERY_DATA=self._data / ".gallery",
+                GALLERY_USERS=self.login.line,
+            )
         self._service(
             "forwarder",
             DEVICE=DEVICE,
@@ -183,7 +201,8 @@ class Stack:
         self._parts.append(part)
         return part
 
-    def _wait_for(self, name: str) -> None:
+    def wait_for(self, name: str) -> None:
+        """Raises DemoError when a part does not answer."""
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
             self.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 
 from tests.conftest import DATA
 from tests.harness.process import ROOT
+from tests.harness.visitor import Visitor
 from tests.harness.wait import until
 
 CLIP = ROOT / "demo" / "clip.mp4"
@@ -116,6 +118,46 @@ def test_two_demos_run_side_by_side_and_leave_nothing_running(tmp_path: Path) ->
         running.send_signal(signal.SIGINT)
     assert [running.wait(30) for running in demos] == [0, 0]
     assert not list(processes_about(tmp_path))
+
+
+@contextlib.contextmanager
+def running(data: Path) -> Iterator[Path]:
+    """A demo that goes on until the end of the block; the file with what it prints."""
+    said = data.with_suffix(".log")
+    with said.open("w") as output:
+        as_at_a_terminal = ["env", "--default-signal=INT"]
+        command = [*as_at_a_terminal, sys.executable, "-um", "demo", "--data", str(data)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+    try:
+        yield said
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, said.read_text()
+
+
+def enter(said: Path) -> tuple[Visitor, str]:
+    """Somebody who does as the demo says, and the login that it tells of."""
+    pattern = r"Look at the faces as they come:\n  (http://\S+)/ +user: (\S+) +password: (\S+)\n"
+    url, name, password = until(
+        lambda: re.search(pattern, said.read_text()), 60, "it tells where to look"
+    ).groups()
+    visitor = Visitor(url)
+    assert visitor.log_in(name, password) == 200
+    return visitor, password
+
+
+def test_what_is_printed_first_leads_to_the_faces(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(data) as said:
+        visitor, password = enter(said)
+        (ref, *_) = until(visitor.faces, 60, "faces on the page")
+        assert visitor.image(ref) in [path.read_bytes() for path, _ in objects(data)]
+    with running(data) as said:
+        visitor, again = enter(said)
+        assert again == password
+        visitor.image(ref)  # which was stored by the first
+    (file,) = data.glob(".gallery-login.json")
+    assert file.stat().st_mode & 0o077 == 0
 
 
 def processes_about(folder: Path) -> Iterator[str]:

@@ -1,0 +1,43 @@
+"""Who may look at the demo's gallery: one user, the same for as long as the data folder is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+NAME = "demo"
+# What the gallery itself asks for: the least that OWASP recommends.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Login:
+    """`line` is how the gallery is told of the user: name:role:hash."""
+
+    name: str
+    password: str
+    line: str
+
+    def __str__(self) -> str:
+        return f"user: {self.name}   password: {self.password}"
+
+
+def kept(file: Path) -> Login:
+    """The login that the file holds; without the file, a new one, which is then in it.
+
+    The hash is kept, too: with another one, who is logged in would have to log in again.
+    """
+    try:
+        return Login(**json.loads(file.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):  # none, or not whole
+        password = "-".join(secrets.token_hex(2) for _ in range(4))
+        login = Login(NAME, password, f"{NAME}:admin:{_HASHER.hash(password)}")
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(number, "w") as out:
+            json.dump(dataclasses.asdict(login), out)
+        return login

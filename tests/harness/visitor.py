@@ -1,0 +1,54 @@
+"""Somebody with a browser, as far as HTTP goes: a login, cookies, pages."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+
+REF = re.compile(r'"/face/([0-9a-f]{20})')
+
+
+class Visitor:
+    """Of one gallery, by its URL without a slash at its end."""
+
+    def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
+        self.url = url
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._opener = urllib.request.build_opener(
+            cookies, urllib.request.HTTPSHandler(context=context)
+        )
+
+    def open(self, path: str, form: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Status and body of a path's page, where its redirections lead; a form is posted."""
+        body = urllib.parse.urlencode(form).encode() if form is not None else None
+        # As a browser says of what a page of the gallery itself sends.
+        headers = {"Origin": self.url} if body is not None else {}
+        request = urllib.request.Request(f"{self.url}{path}", body, headers)
+        try:
+            with self._opener.open(request, timeout=20) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def log_in(self, name: str, password: str) -> int:
+        """Fill in the form as it is, hidden fields too; the status of where that leads."""
+        _, page = self.open("/login")
+        hidden = re.findall(
+            r'<input[^>]*type="hidden"[^>]*name="(\w+)"[^>]*value="([^"]*)"', page.decode()
+        )
+        form = {**dict(hidden), "username": name, "password": password}
+        return self.open("/login", form)[0]
+
+    def faces(self) -> list[str]:
+        """The refs on the first page, newest first."""
+        return list(dict.fromkeys(REF.findall(self.open("/")[1].decode())))
+
+    def image(self, ref: str) -> bytes:
+        status, body = self.open(f"/image/{ref}")
+        assert status == 200, (status, body)
+        return body

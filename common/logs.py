@@ -17,7 +17,7 @@ def configure(service: str, level: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Libraries speak up only when they warn; what they know is told by our own lines.
-    for library in ("paho", "ibm_boto3", "ibm_botocore", "urllib3", "asyncio"):
+    for library in ("paho", "ibm_boto3", "ibm_botocore", "urllib3", "asyncio", "uvicorn", "PIL"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
 

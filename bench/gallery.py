@@ -1,0 +1,197 @@
+"""The gallery over a bucket of 100,000 faces: pages, the index, memory, and requests to the store.
+
+`python -m bench.gallery [--faces N]` fills a bucket on the local S3 server, and starts the gallery
+three times: with nothing on its disk (the index is built), with all of it (as after a restart), and
+told to read each thumbnail anew. A page's time is that of its HTML with all tiles on it; the
+thumbnails, which browsers ask for by themselves, are told apart. Building the index is told beside
+the same listing by the SDK alone, in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench.memory import Peaks
+from bench.report import Figure, percentile, tell
+from common.settings import read
+from gallery.access import passwords
+from gallery.access.users import Account, User
+from gallery.bucket import Bucket
+from gallery.settings import Settings
+from tests.harness.bucketful import fill
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.process import Service
+from tests.harness.store import Store
+from tests.harness.visitor import Visitor
+from tests.harness.wait import until
+
+PASSWORD = "correct horse battery"
+REQUESTS = "facepipe_gallery_store_requests_total"
+MOST = 3000  # chunks of the grid that are scrolled through, at most
+NEXT = re.compile(r'data-next="([^"]+)"')
+TILE = b'<img src="/thumb/'
+MEBI = 1024 * 1024
+
+
+class Gallery(Service):
+    """The gallery with one user, and somebody who has signed in."""
+
+    def __init__(self, store: Store, broker: Mosquitto, data: Path) -> None:
+        line = Account(User("bench", "admin"), passwords.hashed(PASSWORD)).line
+        settings = {"MQTT_PORT": broker.port, "METRICS_PORT": 0, "GALLERY_DATA": data}
+        super().__init__("gallery", GALLERY_USERS=line, **settings, **store.settings)
+
+    def visitor(self) -> Visitor:
+        visitor = Visitor(self.says(r"the gallery is on (http://\S+)/")[1])
+        assert visitor.log_in("bench", PASSWORD) == 200
+        return visitor
+
+    def requests(self) -> int:
+        return int(self.metric(REQUESTS))
+
+
+def timed(visitor: Visitor, path: str, times: int) -> list[float]:
+    """Milliseconds of each of so many loads."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        status, _ = visitor.open(path)
+        taken.append(1000 * (time.perf_counter() - began))
+        assert status == 200, path
+    return taken
+
+
+def scrolled(visitor: Visitor) -> tuple[list[float], int]:
+    """Milliseconds of each further chunk, from the first page to the end; how many faces came."""
+    _, body = visitor.open("/")
+    taken: list[float] = []
+    faces = body.count(TILE)
+    while (found := NEXT.search(body.decode())) and len(taken) < MOST:
+        began = time.perf_counter()
+        status, body = visitor.open(f"/more?after={found[1]}")
+        taken.append(1000 * (time.perf_counter() - began))
+        assert status == 200
+        faces += body.count(TILE)
+    return taken, faces
+
+
+def thumbnails(visitor: Visitor, refs: list[str]) -> float:
+    """Milliseconds until all are there, six at a time, as a browser asks for them."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda ref: visitor.open(f"/thumb/{ref}")[0], refs))
+    assert set(answers) == {200}
+    return 1000 * (time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def started(store: Store, broker: Mosquitto, data: Path) -> Iterator[tuple[Gallery, Peaks]]:
+    with Gallery(store, broker, data) as gallery:
+        gallery.says("the gallery is on")
+        with Peaks({"gallery": gallery.pid}) as peaks:
+            yield gallery, peaks
+
+
+def listing(store: Store) -> float:
+    """Seconds of the same listing by the SDK, and nothing made of it."""
+    bucket = Bucket(read(Settings, {**store.settings, "GALLERY_DATA": "/nonexistent"}))
+    began = time.perf_counter()
+    for _ in bucket.pages():
+        pass
+    return time.perf_counter() - began
+
+
+def built(store: Store, broker: Mosquitto, data: Path, faces: int) -> list[Figure]:
+    with started(store, broker, data) as (gallery, peaks):
+        said = gallery.says(r"listed (\d+) objects in ([\d.]+) s", 600)
+        assert int(said[1]) >= faces
+        seconds, requests = float(said[2]), gallery.requests()
+        until(lambda: gallery.metric("facepipe_gallery_thumbnails_made_total") >= 60, 60)
+    alone = listing(store)
+    on_disk = sum(file.stat().st_size for file in data.glob("index.db*"))
+    return [
+        Figure("index built", seconds, "s"),
+        Figure("index built, times the listing alone", seconds / alone, "x"),
+        Figure("index built, requests", requests, ""),
+        Figure("index on disk", on_disk / MEBI, "MiB"),
+        Figure("memory while it is built", peaks.peaks["gallery"] / MEBI, "MiB", 150),
+    ]
+
+
+def warm(store: Store, broker: Mosquitto, data: Path, faces: int) -> list[Figure]:
+    with started(store, broker, data) as (gallery, peaks):
+        gallery.says("listed", 600)
+        visitor = gallery.visitor()
+        before = gallery.requests()
+        first = timed(visitor, "/", 1)[0]
+        shown = visitor.faces()
+        with_thumbs = thumbnails(visitor, shown)
+        asked = gallery.requests() - before
+        pages = timed(visitor, "/", 20)
+        days = timed(visitor, "/days", 10)
+        a_day = timed(visitor, "/?day=2026-03-15", 10)
+        one_device = timed(visitor, "/?device=box0003", 10)
+        further, seen = scrolled(visitor)
+        if len(further) < MOST:
+            assert seen == faces, (seen, faces)
+    return [
+        Figure("first page, at the first time", first, "ms", 300),
+        Figure("first page, median", statistics.median(pages), "ms", 300),
+        Figure("first page and its thumbnails, requests to S3", asked, "", 4),
+        Figure("its thumbnails, all of them", with_thumbs, "ms"),
+        Figure("next page, median", statistics.median(further), "ms", 150),
+        Figure("next page, 99 % within", percentile(further, 0.99), "ms", 150),
+        Figure("faces scrolled through", seen, ""),
+        Figure("days and hours with counts, median", statistics.median(days), "ms"),
+        Figure("jump to a day, median", statistics.median(a_day), "ms"),
+        Figure("one device, median", statistics.median(one_device), "ms"),
+        Figure("memory, all pages scrolled through", peaks.peaks["gallery"] / MEBI, "MiB", 150),
+    ]
+
+
+def cold(store: Store, broker: Mosquitto, data: Path) -> list[Figure]:
+    with started(store, broker, data) as (gallery, peaks):
+        gallery.says("listed", 600)
+        visitor = gallery.visitor()
+        refs = []
+        for day in range(5, 15):
+            _, body = visitor.open(f"/?day=2026-03-{day:02d}")
+            refs += list(dict.fromkeys(re.findall(r"/thumb/([0-9a-f]{20})", body.decode())))
+        taken = thumbnails(visitor, refs)
+    return [
+        Figure("thumbnails made, each", taken / len(refs), "ms"),
+        Figure("memory while they are made", peaks.peaks["gallery"] / MEBI, "MiB", 150),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.gallery", description=__doc__)
+    parser.add_argument("--faces", type=int, default=100_000)
+    faces = parser.parse_args().faces
+    folder = Path(tempfile.mkdtemp(prefix="facepipe-bench-"))
+    data = folder / "data"
+    try:
+        with Store(folder) as store, Mosquitto(folder / "broker") as broker:
+            print(f"filling a bucket with {faces:,} faces", file=sys.stderr)
+            fill(store, faces)
+            figures = built(store, broker, data, faces)
+            print("scrolling through all of them", file=sys.stderr)
+            figures += warm(store, broker, data, faces)
+            figures += cold(store, broker, data)
+    finally:
+        shutil.rmtree(folder)
+    tell("gallery", figures)
+
+
+if __name__ == "__main__":
+    main()

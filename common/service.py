@@ -46,14 +46,10 @@ FINISH_WITHIN = 5.5  # seconds of them that a service may spend on what it holds
 HOST = re.sub(r"[^a-z0-9-]", "-", socket.gethostname().lower()).strip("-")[:63] or "box"
 
 
-def http_port(default: int) -> int:
+def http_port(default: int, what: str = "/healthz and /metrics") -> int:
     """The field HTTP_PORT, whose default each service has of its own."""
-    port: int = setting(
-        "HTTP_PORT",
-        integer(0, 65535),
-        "port for /healthz and /metrics; 0 takes a free one",
-        default=default,
-    )
+    meaning = f"port for {what}; 0 takes a free one"
+    port: int = setting("HTTP_PORT", integer(0, 65535), meaning, default=default)
     return port
 
 

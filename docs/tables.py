@@ -14,7 +14,7 @@ from common.service import ServiceSettings
 from common.settings import Spec, specs
 
 DOCS = Path(__file__).parent
-SERVICES = ("detector", "forwarder", "processor")
+SERVICES = ("detector", "forwarder", "processor", "gallery")
 COMMANDS = ("enroll",)  # with settings, and without metrics
 MARK = "<!-- the tables below are written by `make docs` -->"
 
@@ -48,6 +48,8 @@ def _default(spec: Spec) -> str:
         return "the host's name"
     if spec.name == "OUTBOX_PATH":
         return "`~/.local/state/facepipe`"
+    if spec.name == "GALLERY_DATA":
+        return "`~/.local/state/facepipe-gallery`"
     plain = spec.plain(spec.default)
     return plain if plain == "-" else f"`{plain}`"
 

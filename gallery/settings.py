@@ -16,7 +16,7 @@ from gallery.access.users import Users, parse
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(CosSettings):
-    http_port: int = http_port(9104)
+    http_port: int = http_port(9104, "the pages")
     device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
     instance: str = setting("INSTANCE", name, "name of this gallery, in its status", default=HOST)
     metrics_port: int = setting(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SERVICES = {"detector", "forwarder", "processor"}
+SERVICES = {"detector", "forwarder", "gallery", "processor"}
 PACKAGES = sorted({"common", "demo", "enroll"} | SERVICES)
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LINES = 250  # of code and comments, blank ones apart

@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gallery.access import passwords
 from tests.containers.compose import Project
 from tests.harness.detector import balance, books
 from tests.harness.process import ROOT
 from tests.harness.store import BUCKET, KEY_ID, SECRET, Store
+from tests.harness.visitor import Visitor
 from tests.harness.wait import free_port, until
 
 DEVICE = "jetson-1"
+USER, PASSWORD = "anna", "ladder-of-eleven-rungs"  # of the gallery
 OUTSIDE = "host.docker.internal"  # this machine, as the containers know it
 _KNOWS_OUTSIDE = {"extra_hosts": [f"{OUTSIDE}:host-gateway"]}
 
@@ -31,17 +34,20 @@ class Stack:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.gallery_port = free_port()
         self.store = OpenStore(folder)
         self.cloud = Project(
             "cloud",
             folder,
-            {"services": {"processor": _KNOWS_OUTSIDE}},
+            {"services": {"processor": _KNOWS_OUTSIDE, "gallery": _KNOWS_OUTSIDE}},
             PUBLIC_HOST=OUTSIDE,
             PUBLIC_PORT=str(self.port),
             COS_ENDPOINT=f"http://{OUTSIDE}:{self.store.port}",
             COS_BUCKET=BUCKET,
             COS_ACCESS_KEY_ID_FILE=self.file("key-id", KEY_ID),
             COS_SECRET_ACCESS_KEY_FILE=self.file("secret", SECRET),
+            GALLERY_PORT=str(self.gallery_port),
+            GALLERY_USERS_FILE=self.file("users", f"{USER}:admin:{passwords.hashed(PASSWORD)}\n"),
         )
         self.jetson = Project(
             "jetson",
@@ -96,6 +102,10 @@ class Stack:
     def enrol(self, device: str) -> Path:
         """Its bundle, in a file that its owner writes into."""
         return Path(self.file(f"{device}.pem", self.cloud.enroll(device)[0]))
+
+    def visitor(self, scheme: str = "http", **options: Any) -> Visitor:
+        """Somebody on this machine, not logged in."""
+        return Visitor(f"{scheme}://127.0.0.1:{self.gallery_port}", **options)
 
     def plays(self, loop: bool) -> None:
         """The clip begins anew: again and again, or once."""

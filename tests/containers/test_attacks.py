@@ -180,6 +180,40 @@ def test_reading_what_is_not_for_one(stack: Stack, other: Peer, topic: str) -> N
     assert other.may_subscribe(f"faces/receipts/{OTHER}")
 
 
+PUBLISH = """
+import sys
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from common import tls
+mqtt = Client(CallbackAPIVersion.VERSION2, "gallery-thief", protocol=MQTTv5)
+mqtt.tls_set_context(tls.client_context(*tls.read_bundle("/etc/facepipe/gallery.pem")))
+topics, codes = sys.argv[1:], []
+def send():
+    if len(codes) < len(topics):
+        mqtt.publish(topics[len(codes)], b"x", qos=1)
+    else:
+        mqtt.disconnect()
+mqtt.on_connect = lambda *_: send()
+def told(_client, _data, _number, code, _properties):
+    codes.append(code.getName())
+    send()
+mqtt.on_publish = told
+mqtt.connect("broker", 8884)
+mqtt.loop_forever()
+print("\\n".join(codes))
+"""
+
+
+def test_who_has_taken_over_the_gallery_speaks_for_nobody_else(stack: Stack) -> None:
+    gallery = stack.cloud.one("gallery")
+    topics = ["faces", f"faces/from/{DEVICE}", f"faces/receipts/{DEVICE}", "faces/stored"]
+    topics += [f"faces/status/{DEVICE}/detector/camera-0", "faces/status/cloud/processor/x"]
+    topics += ["$CONTROL/dynamic-security/v1"]
+    with told(stack, r"Denied PUBLISH from gallery \(.*'faces'"):
+        codes = gallery.exec("python3", "-c", PUBLISH, *topics).splitlines()
+    assert codes == ["Not authorized"] * len(topics)
+
+
 def kept_apart(stack: Stack) -> set[str]:
     """Without what the store is still writing."""
     return {key for key in stack.store.objects("rejected/") if "/.tmp." not in key}

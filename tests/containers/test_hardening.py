@@ -12,7 +12,7 @@ import pytest
 
 from tests.containers.compose import Container
 from tests.containers.engine import PARTS, docker
-from tests.containers.stack import DEVICE, Stack
+from tests.containers.stack import DEVICE, PASSWORD, Stack
 from tests.harness.store import KEY_ID, SECRET
 
 MIB = 1024 * 1024
@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 def running(stack: Stack) -> list[Container]:
     found = [*stack.jetson.all(), *stack.cloud.all()]
     services = sorted(container.service for container in found)
-    assert services == ["broker", "broker", "detector", "forwarder", "processor"]
+    assert services == ["broker", "broker", "detector", "forwarder", "gallery", "processor"]
     return found
 
 
@@ -70,16 +70,21 @@ def test_nothing_of_this_machine_can_be_written_to_or_reached(every: list[Contai
         assert devices <= {"/dev/null"}, "a clip needs no device"
 
 
-def test_only_the_cloud_brokers_port_for_devices_is_published(
+def test_devices_reach_the_cloud_broker_and_this_machine_the_gallery_and_nothing_else(
     stack: Stack, running: list[Container]
 ) -> None:
     published = {
-        (container.service, inside, outside["HostPort"])
+        (container.service, inside, outside["HostIp"], outside["HostPort"])
         for container in running
         for inside, bound in container.inspect()["NetworkSettings"]["Ports"].items()
         for outside in bound or ()
     }
-    assert published == {("broker", "8883/tcp", str(stack.port))}
+    anywhere = {one for one in published if one[2] in ("0.0.0.0", "::")}
+    assert {(one[0], one[1], one[3]) for one in anywhere} == {
+        ("broker", "8883/tcp", str(stack.port))
+    }
+    gallery = ("gallery", "9104/tcp", "127.0.0.1", str(stack.gallery_port))
+    assert published - anywhere == {gallery}
 
 
 def test_a_webcam_is_the_one_device_and_comes_with_its_group(stack: Stack) -> None:
@@ -137,6 +142,9 @@ def secrets(stack: Stack) -> dict[str, str]:
         "device's key": (stack.folder / f"{DEVICE}.pem").read_text(),
         "broker's key": cloud.exec("cat", "/etc/facepipe/server.pem"),
         "processor's key": stack.cloud.one("processor").exec("cat", "/etc/facepipe/processor.pem"),
+        "gallery's key": stack.cloud.one("gallery").exec("cat", "/etc/facepipe/gallery.pem"),
+        "password of the gallery": PASSWORD,
+        "its hash": (stack.folder / "users").read_text().rpartition(":")[2],
     }
     return {name: mark(text) for name, text in found.items()}
 

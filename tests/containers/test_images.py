@@ -13,7 +13,14 @@ from tests.harness.process import ROOT
 pytestmark = pytest.mark.usefixtures("images")
 
 MB = 1_000_000
-LIMITS = {"forwarder": 80, "processor": 130, "detector": 330, "enroll": 100, "broker": 15}
+LIMITS = {
+    "broker": 15,
+    "forwarder": 80,
+    "processor": 130,
+    "enroll": 100,
+    "gallery": 150,
+    "detector": 330,
+}
 HOME = "/opt/facepipe"
 # What only builds need, what only developers need, and what installing leaves behind.
 UNWANTED = {"gcc", "cc", "make", "git", "pip", "pip3", ".git", ".cache", "__MACOSX", "pkgcache.bin"}

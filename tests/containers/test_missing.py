@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ WHOLE = {
     "cloud": {
         "PUBLIC_HOST": "vsi.example.com",
         "PUBLIC_PORT": "0",  # any that is free
+        "GALLERY_PORT": "0",
         "COS_ENDPOINT": "http://store.invalid",
         "COS_BUCKET": "faces",
         "COS_API_KEY_FILE": "/dev/null",
@@ -97,3 +99,25 @@ def test_any_kind_of_credentials_is_enough(project: Project, given: tuple[str, .
     project.env["COS_API_KEY_FILE"] = ""
     project.env |= dict.fromkeys(given, "/dev/null")
     project("create", "--no-build")
+
+
+@pytest.mark.parametrize("project", ["cloud"], indirect=True)
+@pytest.mark.parametrize("kind", ["api-key", "access-key-id", "secret-access-key"])
+def test_the_gallery_takes_its_own_credentials_or_else_the_processors(
+    project: Project, kind: str
+) -> None:
+    """As Compose understands it."""
+    name = f"COS_{kind.upper().replace('-', '_')}_FILE"
+    project.env |= {"COS_API_KEY_FILE": "", name: "/dev/zero"}
+    if kind == "secret-access-key":  # which alone would not be enough
+        project.env["COS_ACCESS_KEY_ID_FILE"] = "/dev/null"
+
+    def given() -> tuple[str, str]:
+        found = json.loads(project("config", "--format", "json"))
+        variable = found["services"]["gallery"]["environment"][name]
+        return variable, found["secrets"][f"gallery-cos-{kind}"]["file"]
+
+    inside = f"/run/secrets/gallery-cos-{kind}"
+    assert given() == (inside, "/dev/zero")
+    project.env[f"GALLERY_{name}"] = "/dev/full"
+    assert given() == (inside, "/dev/full")

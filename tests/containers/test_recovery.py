@@ -24,7 +24,7 @@ def playing(stack: Stack) -> Iterator[Stack]:
 
 def services(stack: Stack) -> list[tuple[Project, str]]:
     here = [(project, found.service) for project in stack.projects for found in project.all()]
-    assert len(here) == 5
+    assert len(here) == 6
     return here
 
 

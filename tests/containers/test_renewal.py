@@ -30,12 +30,14 @@ def test_a_device_takes_up_its_renewed_bundle(stack: Stack) -> None:
 
 
 def test_the_server_takes_up_what_is_renewed_there(stack: Stack) -> None:
-    before, processor = starts(stack), stack.cloud.one("processor")
-    taken = times(processor)
+    before = starts(stack)
+    services = [stack.cloud.one(name) for name in ("processor", "gallery")]
+    taken = [times(one) for one in services]
     stack.cloud.enroll("renew")
     broker = stack.cloud.one("broker")
     until(lambda: "certificates have changed" in broker.log, what="the broker is told")
-    until(lambda: times(processor) > taken, LOOKS_EVERY, "it is taken up")
+    for one, count in zip(services, taken, strict=True):
+        until(lambda one=one, count=count: times(one) > count, LOOKS_EVERY, "it is taken up")
     assert starts(stack) == before
     # A bundle of before the renewal is good still, and so are the names in the new certificate.
     stack.jetson("restart", "forwarder")

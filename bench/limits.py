@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import html
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlencode
 
 from bench.cgroups import Peak, Peaks
 from bench.load import Flood, crowd
@@ -23,9 +27,10 @@ from bench.pipeline import scaled_up
 from bench.report import Figure, tell
 from tests.containers import engine
 from tests.containers.compose import Container
-from tests.containers.stack import DEVICE, Stack
+from tests.containers.stack import DEVICE, PASSWORD, USER, Stack
 from tests.harness.enrolment import context
 from tests.harness.storing import DROPPED, IN_HAND
+from tests.harness.visitor import REF
 from tests.harness.wait import until
 
 MEBI = 1024 * 1024
@@ -33,6 +38,7 @@ LARGE, USUAL, SMALL = 1900.0, 30.0, 2.0  # kilobytes a face
 BUFFERED = "facepipe_forwarder_buffer_bytes"
 FULL, EMPTY = 14e6, 1e5  # bytes, of the 16 MiB of the forwarder's buffer
 OTHER = "jetson-2"
+NEXT = re.compile(r'data-next="([^"]+)"')
 ROOM = 1.5  # limit / peak, at least: the limits are twice the peaks, which differ between runs
 
 
@@ -99,6 +105,23 @@ def strangers(stack: Stack, cloud: Flood, bundle: Path) -> None:
             cloud.send(80, LARGE)
 
 
+def visits(stack: Stack) -> None:
+    """Sixteen look at once at all there is, thumbnails and originals, while more is stored."""
+    visitor = stack.visitor()
+    assert visitor.log_in(USER, PASSWORD) == 200
+    refs: list[str] = []
+    path = "/"
+    while path and len(refs) < 3_000:
+        page = visitor.open(path)[1].decode()
+        refs += dict.fromkeys(REF.findall(page))
+        more = NEXT.search(page)
+        path = f"/more?{urlencode({'after': html.unescape(more[1])})}" if more else ""
+    with ThreadPoolExecutor(16) as several:
+        for kind in ("thumb", "image"):
+            answers = several.map(visitor.open, [f"/{kind}/{ref}" for ref in refs])
+            assert {status for status, _ in answers} <= {200, 404}
+
+
 def measure(folder: Path, count: int) -> dict[str, Peak]:
     stack = Stack(folder)
     stack.jetson.env |= {"MEDIA_DIR": str(folder), "CAMERA_LOOP": "1"}
@@ -121,6 +144,8 @@ def measure(folder: Path, count: int) -> dict[str, Peak]:
         with cloud:
             slow_store(stack, cloud)
             strangers(stack, cloud, bundle)
+            cloud.send(200, LARGE, rate=5)
+        visits(stack)
     return peaks.peaks
 
 

@@ -49,15 +49,16 @@ class Fleet:
         self._told: dict[str, dict[str, Any]] = {}
         self._looked = 0.0
         self._wake = asyncio.Event()
+        self._opening = asyncio.Lock()
         self.is_connected = False  # to the broker: else all go silent, one after the other
 
     def connected(self) -> None:
-        """For the link's `on_up`: what is retained comes first."""
-        self._statuses.connected()
+        """For the link's `on_up`."""
         self._connection(True)
 
     def disconnected(self, _reason: str = "") -> None:
         """For the link's `on_down`."""
+        self._statuses.disconnected()
         self._connection(False)
 
     def _connection(self, up: bool) -> None:
@@ -89,10 +90,11 @@ class Fleet:
 
     async def samples(self, device: str) -> list[Series]:
         """The last day of its services; nothing while the disk is in trouble."""
-        if self._samples is None:
+        samples = await self._opened()
+        if samples is None:
             return []
         try:
-            return await self._disk.run(self._samples.of, device, time.time())
+            return await self._disk.run(samples.of, device, time.time())
         except sqlite3.Error as error:
             log.warning("%s cannot be read: %s", self._path, error)
             return []
@@ -131,29 +133,33 @@ class Fleet:
 
     async def keep_sampling(self) -> None:
         """Keep what came in each five minutes; without a disk, go on without it."""
+        await self._opened()
         while True:
-            if self._samples is None:
-                await self._open()
             now = time.time()
             await asyncio.sleep(EVERY - now % EVERY)
             await self.sample(round(time.time() / EVERY) * EVERY)
 
-    async def _open(self) -> None:
-        try:
-            self._samples = await self._disk.run(Samples, self._path)
-            self._statuses.knew(await self._disk.run(self._samples.lasts))
-        except (sqlite3.Error, OSError) as error:
-            self._trouble.begin("disk", f"cannot be opened: {error}")
+    async def _opened(self) -> Samples | None:
+        """The samples on disk, if they can be had."""
+        async with self._opening:
+            try:
+                if self._samples is None:
+                    self._samples = await self._disk.run(Samples, self._path)
+                    self._statuses.knew(await self._disk.run(self._samples.lasts))
+            except (sqlite3.Error, OSError) as error:
+                self._trouble.begin("disk", f"cannot be opened: {error}")
+            return self._samples
 
     async def sample(self, at: int) -> None:
         """Keep what came up to `at`, seconds since 1970, since the last time."""
         tallies = [
             (one.name, tally) for one in self._statuses if (tally := one.sampled()) is not None
         ]
-        if self._samples is None:
+        samples = await self._opened()
+        if samples is None:
             return
         try:
-            await self._disk.run(self._samples.add, at, tallies)
+            await self._disk.run(samples.add, at, tallies)
         except (sqlite3.Error, OSError) as error:
             self._trouble.begin("disk", f"cannot be written: {error}")
         else:

@@ -35,8 +35,11 @@ class Statuses:
         self._connection = 0
         self._seldom = Seldom(log)
 
-    def connected(self) -> None:
-        """What comes next was retained, perhaps for long."""
+    def disconnected(self) -> None:
+        """What comes next, with a new connection, was retained, perhaps for long.
+
+        Not when that is up: by then, the first messages may have come.
+        """
         self._connection += 1
 
     def __len__(self) -> int:

@@ -90,7 +90,7 @@ def rate(value: float | None) -> str:
     """Per second."""
     if value is None:
         return NONE
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
 
 
 def count(value: float | None) -> str:

@@ -10,9 +10,7 @@ const FIGURES = {
 };
 
 const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const clock = new Intl.DateTimeFormat(document.documentElement.lang, {
-  hour: "2-digit", minute: "2-digit", hourCycle: "h23",
-});
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 const plain = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : number.format(value));

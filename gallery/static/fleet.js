@@ -2,20 +2,19 @@
 // What is in the page was rendered by the gallery; what comes later is only ever set as text.
 
 import { day } from "./charts.js";
+import { $, ask, format, parsed } from "./page.js";
 
 const AGAIN = 5000; // milliseconds between two looks at an opened device
 const NEW_SAMPLES = 300_000; // milliseconds
 const MOST_OPEN = 20; // panels; the first one opened closes for one more
 
-const $ = (id) => document.getElementById(id);
-const short = new Intl.DateTimeFormat(document.documentElement.lang, {
-  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
-});
 const rows = new Map(); // by device
 const panels = new Map(); // by device: {panel, timer, at}
 
-function part(query) {
-  return fetch(`/fleet?${new URLSearchParams(query)}`, { headers: { Accept: "text/html" } });
+// A part of this page, or null: who cannot be asked now is asked again before long.
+async function part(query) {
+  const answer = await ask(`/fleet?${new URLSearchParams(query)}`).catch(() => null);
+  return answer && answer.text();
 }
 
 // --- rows
@@ -49,7 +48,7 @@ function since(element, ms) {
   if (ms === null) return element.replaceChildren();
   const time = document.createElement("time");
   time.dateTime = new Date(ms).toISOString();
-  time.textContent = short.format(ms);
+  time.textContent = format("short", ms);
   element.replaceChildren("since ", time);
 }
 
@@ -160,20 +159,20 @@ async function look(name, now = false) {
     opened.timer = 0;
     if (opened.late) look(name);
   }, AGAIN);
-  const answer = await part({ part: "device", device: name }).catch(() => null);
-  if (!answer?.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  opened.panel.querySelector(".services").replaceChildren(...page.body.children);
+  const page = await part({ part: "device", device: name });
+  if (page === null) return;
+  opened.panel.querySelector(".services").replaceChildren(parsed(page));
   opened.drawn?.show(opened.panel);
 }
 
 async function draw(name) {
   const opened = panels.get(name);
   const take = async () => {
-    const answer = await fetch(`/fleet/samples?${new URLSearchParams({ device: name })}`).catch(() => null);
-    if (!answer?.ok || panels.get(name) !== opened) return;
+    const answer = await ask(`/fleet/samples?${new URLSearchParams({ device: name })}`).catch(() => null);
+    const told = await answer?.json();
+    if (!told || panels.get(name) !== opened) return;
     opened.drawn?.end();
-    opened.drawn = day(await answer.json());
+    opened.drawn = day(told);
     opened.drawn.show(opened.panel);
   };
   opened.samples = setInterval(take, NEW_SAMPLES);
@@ -211,10 +210,10 @@ $("troubled").addEventListener("change", count);
 
 // All rows as they are now: at each connection, since nobody knows what was missed before it.
 async function refresh() {
-  const answer = await part({ part: "rows" }).catch(() => null);
-  if (!answer?.ok) return;
-  const page = new DOMParser().parseFromString(`<table>${await answer.text()}</table>`, "text/html");
-  const fresh = new Map([...page.querySelectorAll("tr.device")].map((row) => [row.dataset.device, row]));
+  const page = await part({ part: "rows" });
+  if (page === null) return;
+  const found = parsed(`<table>${page}</table>`).querySelectorAll("tr.device");
+  const fresh = new Map([...found].map((row) => [row.dataset.device, row]));
   for (const name of [...rows.keys()]) if (!fresh.has(name)) drop(name);
   for (const [name, row] of fresh) show(read(name, row));
   count();

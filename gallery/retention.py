@@ -7,6 +7,7 @@ runs. The sweeper is for hours, and for stores that have no rules, or will not l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
@@ -59,6 +60,7 @@ class Retention:
         self._workers = workers
         self._standing = standing
         self._health = health
+        self._news = asyncio.Event()
 
     async def keep_rule(self) -> None:
         """Set our lifecycle rule, or take it away with RETENTION_DAYS=0, and see that it stays."""
@@ -84,6 +86,7 @@ class Retention:
             else:
                 log.info("the bucket deletes objects %d days after they were stored", kept.days)
         kept.rule, kept.reason = by, reason
+        self.news()
         # A store that has no rules is no trouble; one that will not let us is for a person to see.
         self._health.check("lifecycle", reason if reason not in ("", "unsupported") else None)
 
@@ -95,13 +98,19 @@ class Retention:
             limits.append(self.kept.days * DAY)
         return min(limits, default=None)
 
+    def news(self) -> None:
+        """The index knows more, or the rule is another: a sweep need not wait for its time."""
+        self._news.set()
+
     async def keep_sweeping(self) -> None:
         while True:
+            self._news.clear()
             try:
                 await self._sweep()
             except StoreError as error:
                 self._standing.failed(error)
-            await asyncio.sleep(SWEEP_EVERY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), SWEEP_EVERY)
 
     async def _sweep(self) -> None:
         buried = await self._workers.run(self._index.buried, BATCH)

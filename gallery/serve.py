@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import socket
-from collections.abc import Iterator
 
-import uvicorn
 from paho.mqtt.client import MQTTMessage
 
 from common import keys, status
@@ -18,7 +14,7 @@ from common.link import Ack, Link
 from common.service import Service
 from common.settings import SettingsError
 from common.workers import Workers
-from gallery import app
+from gallery import app, server
 from gallery.arrivals import Arrivals
 from gallery.bucket import Bucket
 from gallery.deletions import Deletions
@@ -36,8 +32,6 @@ from gallery.thumbs import Thumbs
 log = logging.getLogger(__name__)
 
 LOCAL_WORKERS = 3  # for what is on our own disk
-MAX_CONNECTIONS = 256
-SHUTDOWN = 2  # seconds for answers under way, when told to stop
 
 
 def _made(settings: Settings, service: Service) -> State:
@@ -64,7 +58,7 @@ def _made(settings: Settings, service: Service) -> State:
     sync = Sync(index, bucket, store, hub, standing, read, settings.sync_hours * 3600)
     sync.deleted_before = deletions.again
     sync.vanished = deletions.vanished
-    sync.listed = facts.news
+    sync.listed += [facts.news, retention.news]
     return State(
         settings=settings,
         health=service.health,
@@ -132,42 +126,6 @@ def _heard(state: State, link: Link) -> Arrivals:
     return arrivals
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the service's own: common/service.py."""
-        yield
-
-
-def _server(state: State) -> _Server:
-    config = uvicorn.Config(
-        app.made(state),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        lifespan="off",
-        http="h11",
-        ws="none",
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=SHUTDOWN,
-    )
-    config.load()
-    config.ssl = state.settings.publication.context()
-    return _Server(config)
-
-
-def _listening(settings: Settings) -> socket.socket:
-    """Raises SettingsError: the address is taken, or is not one of this machine."""
-    where = settings.http_host, settings.http_port
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    try:
-        return socket.create_server(where, family=family, backlog=128)
-    except OSError as error:
-        text = f"cannot listen on {where[0]}:{where[1]}: {error.strerror or error}"
-        raise SettingsError([f"HTTP_HOST and HTTP_PORT: {text}"]) from None
-
-
 async def run(settings: Settings, service: Service) -> int:
     """Show faces until told to stop."""
     state = await Workers("open").run(_made, settings, service)
@@ -175,8 +133,8 @@ async def run(settings: Settings, service: Service) -> int:
     link = Link(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
     arrivals = _heard(state, link)
     own_status = status.Status(link, _own_topic(settings), service.health)
-    sock = _listening(settings)
-    server = _server(state)
+    sock = server.listening(settings)
+    pages = server.made(app.made(state), settings)
     host, port = sock.getsockname()[:2]
     scheme = "https" if settings.http_cert else "http"
     log.info("the gallery is on %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)
@@ -196,9 +154,9 @@ async def run(settings: Settings, service: Service) -> int:
         (state.fleet.keep_sampling(), "samples"),
     ):
         service.spawn(work, name)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    serving = asyncio.create_task(pages.serve(sockets=[sock]))
     await service.until_stopped(serving)
-    server.should_exit = True
+    pages.should_exit = True
     await asyncio.wait([serving])
     own_status.clear()
     await link.leave()

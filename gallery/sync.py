@@ -22,7 +22,9 @@ from gallery.standing import Standing
 
 log = logging.getLogger(__name__)
 
-SOONEST = 600.0  # seconds between two listings, whatever asks for them
+SOONEST = (
+    600.0  # seconds between two listings, whatever asks for them; a sixth of the usual at most
+)
 TELL_EVERY = 1.0  # seconds between two words on how far it is
 
 
@@ -55,7 +57,7 @@ class Sync:
         self.progress = Progress()
         self.deleted_before: Callable[[list[Entry]], None] = lambda _: None
         self.vanished: Callable[[list[str]], None] = lambda _: None
-        self.listed: Callable[[], None] = lambda: None
+        self.listed: list[Callable[[], None]] = []
         self._index = index
         self._bucket = bucket
         self._workers = workers
@@ -89,7 +91,8 @@ class Sync:
                 await self._asked.wait()
         except TimeoutError:
             return
-        await asyncio.sleep(max(0.0, began + SOONEST - time.monotonic()))
+        soonest = began + min(SOONEST, self._every / 6)
+        await asyncio.sleep(max(0.0, soonest - time.monotonic()))
 
     async def _list(self) -> None:
         progress = self.progress
@@ -110,7 +113,8 @@ class Sync:
         vanished = await self._workers.run(self._index.end_pass, started)
         if vanished:
             self.vanished(vanished)
-        self.listed()
+        for call in self.listed:
+            call()
         progress.listing, progress.complete = False, True
         self._tell()
         seconds = time.monotonic() - began

@@ -17,9 +17,10 @@ class Visitor:
 
     def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
         self.url = url
-        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self.cookies = http.cookiejar.CookieJar()
         self._opener = urllib.request.build_opener(
-            cookies, urllib.request.HTTPSHandler(context=context)
+            urllib.request.HTTPCookieProcessor(self.cookies),
+            urllib.request.HTTPSHandler(context=context),
         )
 
     def open(self, path: str, form: dict[str, str] | None = None) -> tuple[int, bytes]:

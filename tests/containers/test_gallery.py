@@ -60,7 +60,7 @@ def test_without_a_password_nothing_is_seen(stack: Stack) -> None:
     ref = "0" * 20
     for path in ("/fleet/samples", f"/image/{ref}", f"/thumb/{ref}", f"/face/{ref}.json", "/live"):
         assert visitor.open(path)[0] == 401, path
-    assert b'type="password"' in visitor.open("/")[1]
+    assert b'type="password"' in visitor.open("/", accept="text/html")[1]
     assert visitor.log_in(USER, "something else") in (401, 403)
     assert visitor.open(f"/image/{ref}")[0] == 401
 

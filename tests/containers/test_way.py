@@ -7,4 +7,4 @@ from tests.containers.stack import Stack
 
 def test_every_face_of_the_clip_is_in_the_bucket(stack: Stack) -> None:
     stack.check()
-    assert stack.books()["captured"] > 50
+    assert stack.books()["captured"] > 8  # the best of each second

@@ -23,11 +23,13 @@ class Visitor:
             urllib.request.HTTPSHandler(context=context),
         )
 
-    def open(self, path: str, form: dict[str, str] | None = None) -> tuple[int, bytes]:
+    def open(
+        self, path: str, form: dict[str, str] | None = None, accept: str = "*/*"
+    ) -> tuple[int, bytes]:
         """Status and body of a path's page, where its redirections lead; a form is posted."""
         body = urllib.parse.urlencode(form).encode() if form is not None else None
         # As a browser says of what a page of the gallery itself sends.
-        headers = {"Origin": self.url} if body is not None else {}
+        headers = {"Accept": accept, **({"Origin": self.url} if body is not None else {})}
         request = urllib.request.Request(f"{self.url}{path}", body, headers)
         try:
             with self._opener.open(request, timeout=20) as answer:

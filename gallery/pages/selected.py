@@ -103,9 +103,9 @@ def whence(index: Index, chosen: Selection) -> str:
     """Of whom a selection is, in words. In a worker."""
     asked = chosen.filter
     if asked is not None:
-        return f"{asked.device or 'all devices'}, {asked.camera or 'all cameras'}"
+        return f"{asked.device or 'all devices'} ({asked.camera or 'all cameras'})"
     entries = [entry for entry in map(index.entry, chosen.refs) if entry is not None]
-    return f"{_some(entries, 'device')}, {_some(entries, 'camera')}"
+    return f"{_some(entries, 'device')} ({_some(entries, 'camera')})"
 
 
 def _some(entries: list[Entry], what: str) -> str:

@@ -48,6 +48,10 @@ addEventListener("pageshow", () => {
   for (const field of $("filters").elements) field.disabled = false;
 });
 
+$("filtering").addEventListener("click", ({ currentTarget }) => {
+  currentTarget.setAttribute("aria-expanded", currentTarget.getAttribute("aria-expanded") !== "true");
+});
+
 sorted();
 
 // Sharpness is read from the bucket where it is not known yet; when it is, the day is sorted anew.

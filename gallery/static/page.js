@@ -6,10 +6,6 @@ export const zone = document.documentElement.dataset.zone; // in which this page
 
 export const $ = (id) => document.getElementById(id);
 
-keepZone();
-document.documentElement.classList.add("scripts");
-dress(document);
-
 // The server groups faces by the reader's days, so it must know the zone; a page made without is
 // made again, once.
 function keepZone() {
@@ -113,3 +109,7 @@ export function notice(about, text) {
   }
   if (line.textContent !== text) line.textContent = text;
 }
+
+document.documentElement.classList.add("scripts");
+keepZone();
+dress(document);

@@ -3,7 +3,7 @@
 import { $, ask, format, many } from "./page.js";
 import * as grid from "./grid.js";
 
-const WIDE = 14; // pixels of a day's bar, its gap included
+const [NARROWEST, WIDEST] = [14, 26]; // pixels of a day's bar, its gap included
 const HIGH = 56;
 const SVG = "http://www.w3.org/2000/svg";
 const root = $("timeline");
@@ -96,22 +96,24 @@ function places() {
 function show() {
   const spots = places();
   const most = Math.max(1, ...days.map((day) => day.count));
-  const picture = svg("svg", { width: spots.length * WIDE, height: HIGH + 18, role: "group", "aria-label": "Days" });
+  const room = (root.querySelector(".by-day")?.clientWidth ?? root.clientWidth - (innerWidth > 860 ? 400 : 24)) - 8;
+  const wide = Math.max(NARROWEST, Math.min(WIDEST, Math.floor(room / spots.length)));
+  const picture = svg("svg", { width: spots.length * wide, height: HIGH + 18, role: "group", "aria-label": "Days" });
   let month = "";
   spots.forEach((spot, index) => {
-    const x = index * WIDE;
+    const x = index * wide;
     if (spot.gap) {
-      picture.append(svg("circle", { class: "gap", cx: x + WIDE / 2, cy: HIGH - 3, r: 1.5 }));
+      picture.append(svg("circle", { class: "gap", cx: x + wide / 2, cy: HIGH - 3, r: 1.5 }));
       return;
     }
     if (spot.count) {
       const label = `${dated(spot.name)}: ${many(spot.count)}`;
-      picture.append(bar({ x, width: WIDE, share: spot.count / most, href: address({ day: spot.name }), label, isOn: spot.name === current, high: HIGH }));
-    } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: WIDE - 6, height: 1 }));
+      picture.append(bar({ x, width: wide, share: spot.count / most, href: address({ day: spot.name }), label, isOn: spot.name === current, high: HIGH }));
+    } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: wide - 6, height: 1 }));
     if (spot.name.slice(0, 7) !== month) {
       month = spot.name.slice(0, 7);
       const text = new Date(`${spot.name}T12:00:00Z`).toLocaleDateString(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
-      if (index === 0 || spots.length - index > 4) picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, text));
+      if (index === 0 || (spots.length - index) * wide > 60) picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, text));
     }
   });
   const scroll = root.querySelector(".by-day")?.scrollLeft;

@@ -57,7 +57,7 @@ class Settings(CosSettings):
     index_max_faces: int = setting(
         "INDEX_MAX_FACES",
         integer(1000, 100_000_000),
-        "faces that the index knows, the newest; 1,000,000 take about 500 MB on disk",
+        "faces that the index knows, the newest; 1,000,000 take about 600 MB on disk",
         default=1_000_000,
     )
     thumbs_max_mb: int = setting(

@@ -17,6 +17,7 @@ from gallery.entries import ref_of
 from tests.conftest import png
 from tests.harness.bucketful import fill, put
 from tests.harness.gallery import Admin, Gallery
+from tests.harness.iam import API_KEY, Iam
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.moto import Moto
 from tests.harness.process import Service
@@ -374,6 +375,32 @@ def test_a_port_that_is_taken_is_said(cloud: Mosquitto, store: Store, tmp_path: 
     ) as gallery:
         assert gallery.wait() == 2
         assert f"HTTP_HOST and HTTP_PORT: cannot listen on 127.0.0.1:{cloud.port}" in gallery.log
+
+
+def test_iam_credentials_are_enough_though_they_cannot_presign(
+    cloud: Mosquitto, tmp_path: Path
+) -> None:
+    with Moto() as moto, Iam() as iam:
+        key = "box-1/door/2026-03-01/face_1772323200000_019ca6f5f80070008000000000000001.png"
+        metadata = {"sharpness": "12"}
+        moto.client.put_object(Bucket="faces", Key=key, Body=png(), Metadata=metadata)
+        settings = {
+            **moto.settings,
+            "COS_ACCESS_KEY_ID": "",
+            "COS_SECRET_ACCESS_KEY": "",
+            "COS_API_KEY": API_KEY,
+            "COS_AUTH_ENDPOINT": iam.url,
+            "RETENTION_DAYS": 30,
+        }
+        with Gallery(moto, tmp_path / "gallery", MQTT_PORT=cloud.port, **settings) as gallery:
+            gallery.says("the bucket deletes objects 30 days after they were stored")
+            admin = gallery.admin()
+            assert until(admin.faces) == [ref_of(key)]
+            assert admin.image(ref_of(key)) == png()
+            assert admin.facts(ref_of(key))["metadata"] == metadata
+            assert admin.delete(refs=[ref_of(key)])["state"] == "done"
+            assert [name for name in moto.stored() if not name.startswith(".facepipe/")] == []
+        assert len(iam.issued) == 1
 
 
 def test_connections_that_ask_for_nothing_are_ended_and_keep_nobody_out(

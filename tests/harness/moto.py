@@ -55,7 +55,7 @@ class Moto(Process):
             Bucket=BUCKET, LifecycleConfiguration={"Rules": list(rules)}
         )
 
-    def keys(self) -> list[str]:
+    def stored(self) -> list[str]:
         return [
             one["Key"] for one in self.client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
         ]

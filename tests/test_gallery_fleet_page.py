@@ -102,6 +102,15 @@ def test_an_open_page_is_told_of_what_changes(gallery: Gallery, services: Mqtt) 
         assert next(data for kind, data in events if kind == "status")["gone"] == ["jetson-1"]
 
 
+def test_all_that_the_page_is_made_of_comes_from_the_gallery(gallery: Gallery) -> None:
+    admin = gallery.admin()
+    parts = re.findall(r'(?:src|href)="([^"]+\.(?:js|css|svg))"', shown(admin))
+    assert len(parts) >= 6
+    assert all(part.startswith("/static/") for part in parts)
+    charts = parts[0].rsplit("/", 1)[0] + "/charts.js"
+    assert [part for part in [*parts, charts] if admin.open(part)[0] != 200] == []
+
+
 def test_samples_of_a_device_nobody_knows_are_none(gallery: Gallery) -> None:
     admin = gallery.admin()
     status, body = admin.open("/fleet/samples?device=nobody")

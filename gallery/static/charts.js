@@ -1,5 +1,7 @@
 // Small charts of a device's last day, by uPlot. A value for each five minutes; gaps stay gaps.
 
+import { zone } from "./page.js";
+
 const HEIGHT = 84;
 const FIGURES = {
   frames: ["Frames per second", (value) => plain(value)],
@@ -10,7 +12,9 @@ const FIGURES = {
 };
 
 const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone,
+});
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 const plain = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : number.format(value));
@@ -27,6 +31,7 @@ function options(width, words, over) {
   const line = colour("--good");
   return {
     width, height: HEIGHT,
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { setScale: false, x: false, y: false } },
     padding: [6, 4, 0, 0],

@@ -6,6 +6,7 @@ import { $, ask, format, parsed } from "./page.js";
 
 const AGAIN = 5000; // milliseconds between two looks at an opened device
 const NEW_SAMPLES = 300_000; // milliseconds
+const FULL = 30_000; // milliseconds after which a page that was one too many asks again
 const MOST_OPEN = 20; // panels; the first one opened closes for one more
 
 const rows = new Map(); // by device
@@ -230,18 +231,36 @@ function read(name, row) {
   };
 }
 
-const live = new EventSource("/live");
-live.addEventListener("open", refresh);
-live.addEventListener("missed", refresh);
-live.addEventListener("status", (event) => {
+function status(event) {
   const told = JSON.parse(event.data);
   if ("connected" in told) $("cut").hidden = told.connected;
   for (const row of told.devices ?? []) show(row);
   for (const name of told.gone ?? []) drop(name);
   count();
-});
+}
+
+let live = null; // while somebody sees the page: one that nobody sees asks nothing
+
+function listen() {
+  live?.close();
+  live = null;
+  if (document.hidden) return;
+  const source = new EventSource("/live");
+  const later = () => {
+    source.close();
+    setTimeout(() => live === source && listen(), FULL);
+  };
+  live = source;
+  source.addEventListener("open", refresh);
+  source.addEventListener("missed", refresh);
+  source.addEventListener("status", status);
+  source.addEventListener("full", later);
+  source.addEventListener("error", () => source.readyState === EventSource.CLOSED && later());
+}
 
 for (const row of $("rows").querySelectorAll("tr.device")) ready(row);
 $("only").hidden = false;
 count();
+document.addEventListener("visibilitychange", listen);
+listen();
 for (const panel of $("rows").querySelectorAll(".panel")) open(panel.previousElementSibling.dataset.device);

@@ -209,7 +209,7 @@ def test_who_has_taken_over_the_gallery_speaks_for_nobody_else(stack: Stack) -> 
     topics = ["faces", f"faces/from/{DEVICE}", f"faces/receipts/{DEVICE}", "faces/stored"]
     topics += [f"faces/status/{DEVICE}/detector/camera-0", "faces/status/cloud/processor/x"]
     topics += ["$CONTROL/dynamic-security/v1"]
-    with told(stack, r"Denied PUBLISH from gallery \(.*'faces'"):
+    with told(stack, r"Denied PUBLISH from gallery-thief \(.*'faces'"):
         codes = gallery.exec("python3", "-c", PUBLISH, *topics).splitlines()
     assert codes == ["Not authorized"] * len(topics)
 

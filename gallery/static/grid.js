@@ -107,6 +107,16 @@ function show(item) {
   for (const dresser of dressers) dresser(item);
 }
 
+// A picture that did not come, such as when the reader's network changed, is asked for again.
+const AGAIN = 2000; // milliseconds
+const TRIES = 5;
+root.addEventListener("error", ({ target }) => {
+  const tries = Number(target.dataset.tries ?? 0);
+  if (target.tagName !== "IMG" || tries >= TRIES) return;
+  target.dataset.tries = tries + 1;
+  setTimeout(() => (target.src = target.src), AGAIN * 2 ** tries);
+}, true);
+
 // --- chunks
 
 // Share a day's refs out among its chunks anew; all but the last are full.

@@ -62,7 +62,7 @@ function swipes(area, go) {
 
 // Which way a key leads; 0 for all other keys, and where a key means something else.
 export function stepOf(event) {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select, summary")) return 0;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select")) return 0;
   if (document.querySelector("#confirm[open]")) return 0;
   return { ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? 0;
 }

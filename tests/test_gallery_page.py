@@ -207,9 +207,9 @@ def test_faces_are_there_newest_first_by_day_with_their_thumbnails(
 def test_scrolling_goes_on_and_keeps_the_page_small(page: Page) -> None:
     first = refs(page)[0]
     loaded = "document.querySelector('.older') && [...document.querySelectorAll('.tiles')].length"
-    until(lambda: page.mouse.wheel(0, 4000) or page.evaluate(loaded) > 20, 40)
+    until(lambda: page.mouse.wheel(0, 4000) or page.evaluate(loaded) > 12, 40)
     assert page.evaluate("scrollY") > 5000
-    assert tiles(page).count() < 800
+    assert tiles(page).count() <= 600
     assert first not in refs(page)
     page.evaluate("scrollTo(0, 0)")
     expect(page.locator(f'[data-ref="{first}"] img')).to_be_visible()
@@ -680,6 +680,7 @@ def strange(tmp_path_factory: pytest.TempPathFactory, now: int) -> Iterator[Hous
         face("entrance", "door", now - hour, b"this is no picture", "nopicture001"),
         face("entrance", "door", now - 2 * hour, b"<script>alert(1)</script>" * 9, "html00000001"),
         face("entrance", "door", now - 3 * hour, body[:8] + os.urandom(20_000_000), "large0000001"),
+        # A key that nanio lists, and refuses to give out.
         Put("..%2f..%2fup/%0d%0aline\tbreak.png", body, {}, now - 4 * hour),
         Put("rejected/entrance/not_png_rejected0001", b"text", {"reason": "not_png"}, now),
     ]
@@ -718,9 +719,12 @@ def test_a_device_that_calls_itself_a_script_is_shown_as_text(
         for name in archive.namelist():
             assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._/-]*", name), name
             assert ".." not in name
-        assert len(archive.namelist()) == 8
+        told = [json.loads(line) for line in archive.read("facts.jsonl").splitlines()]
+        assert len(told) == 7
+        # The store does not give out the object with the strangest key, which is told.
+        assert [one["key"][:4] for one in told if one["file"] is None] == ["..%2"]
     context.close()
-    assert said == []
+    assert [one for one in said if " 503 " not in one] == []
 
 
 def test_what_is_no_picture_says_so_and_can_only_be_downloaded(

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from gallery.access.roles import needs_admin
@@ -15,6 +15,7 @@ from gallery.deletions import Changed, Job, Selection
 from gallery.pages import selected, zipped
 from gallery.pages.asked import Bad
 from gallery.pages.shown import PRIVATE, gallery, local, many, page, zone
+from gallery.pages.streams import Stream
 from gallery.state import State
 
 TYPED = 100  # faces from which on the number has to be typed
@@ -134,7 +135,7 @@ async def archive(request: Request) -> Response:
     name = f"faces_{now:%Y-%m-%d_%H-%M-%S}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', **PRIVATE}
     stream = _counted_in(state, chosen.until(added), place)
-    return StreamingResponse(stream, 200, headers, "application/zip")
+    return Stream(stream, 200, headers, "application/zip")
 
 
 async def _counted_in(state: State, chosen: Selection, place: datetime.tzinfo) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from common.cos.errors import StoreError
@@ -15,6 +15,7 @@ from gallery.bucket import Body
 from gallery.entries import Entry
 from gallery.pages.faces import entry_of
 from gallery.pages.shown import gallery, local, rendered, zone
+from gallery.pages.streams import Stream
 from gallery.state import State
 from gallery.thumbs import MEDIA_TYPE, NoThumb
 
@@ -73,7 +74,7 @@ async def image(request: Request) -> Response:
     kind = "image/png" if shown else "application/octet-stream"
     if len(first) >= body.size:
         return Response(first, 200, headers, kind)
-    return StreamingResponse(_rest(state, body, first, parts), 200, headers, kind)
+    return Stream(_rest(state, body, first, parts), 200, headers, kind)
 
 
 def _begun(parts: Iterator[bytes], size: int) -> bytes:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import io
+import itertools
 import json
 import tempfile
 import zipfile
@@ -24,20 +25,22 @@ from gallery.pages.shown import local
 from gallery.state import State
 
 AHEAD = 4  # objects that are read before it is their turn; others want the store, too
-TRIES = 4  # of each; then the download ends, broken, rather than with faces that lack
+TRIES = 4  # of each
+AT_MOST = 5  # objects in a row that cannot be read; then the store is at fault, and the zip ends
+OWN_FAULTS = ("denied", "refused", "missing", "not_s3")  # which no other try mends
 FACTS = "facts.jsonl"
 FACTS_IN_MEMORY = 1_000_000  # bytes; the rest waits on disk
 
 
 @dataclasses.dataclass
 class Got:
-    """An object: its bytes, or the body that they are read from if it is large; or why not."""
+    """An object: its bytes, or the body that they are read from if it is large; or the error."""
 
     entry: Entry
     facts: dict[str, str]
     first: bytes = b""
     body: Body | None = None
-    missing: bool = False
+    error: StoreError | None = None
 
 
 class _Pipe(io.RawIOBase):
@@ -70,8 +73,12 @@ async def stream(state: State, chosen: Selection, place: datetime.tzinfo) -> Asy
         zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive,
     ):
         async with contextlib.aclosing(_read_ahead(state, chosen)) as objects:
+            in_a_row = 0
             async for got in objects:
-                name = None if got.missing else _name(got, place)
+                in_a_row = 0 if got.error is None else in_a_row + 1
+                if got.error is not None and got.error.reason != "missing" and in_a_row >= AT_MOST:
+                    raise got.error
+                name = None if got.error is not None else _name(got, place)
                 lines.write(_line(got, name))
                 if name is not None:
                     async for _ in _added(state, archive, got, name, place):
@@ -141,22 +148,20 @@ async def _entries(state: State, chosen: Selection) -> AsyncIterator[Entry]:
 
 
 async def _tried(state: State, entry: Entry) -> Got:
-    """Raises StoreError after some tries."""
+    """An object, after some tries if need be."""
     backoff = Backoff(first=0.5)
-    for attempt in range(TRIES):
+    for attempt in itertools.count(1):
         try:
             got = await state.store.run(_got, state.bucket, entry)
         except StoreError as error:
             state.standing.failed(error)
-            if error.reason == "missing":
-                return Got(entry, {}, missing=True)
-            if attempt == TRIES - 1:
-                raise
+            if error.reason in OWN_FAULTS or attempt == TRIES:
+                return Got(entry, {}, error=error)
             await asyncio.sleep(backoff.next())
         else:
             state.standing.worked()
             return got
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last try returns")
 
 
 def _got(bucket: Bucket, entry: Entry) -> Got:
@@ -186,8 +191,8 @@ def _line(got: Got, name: str | None) -> bytes:
     entry = got.entry
     captured = local(entry.captured, datetime.UTC).isoformat(timespec="milliseconds")
     told: dict[str, Any] = {"file": name, "key": entry.key, "kind": entry.kind}
-    if got.missing:
-        told["missing"] = "it was not in the bucket any more"
+    if got.error is not None:
+        told["missing"] = got.error.reason
     told |= {"device": entry.device, "camera": entry.camera, "captured": captured}
     return json.dumps({**told, "size": entry.size, "metadata": got.facts}).encode() + b"\n"
 

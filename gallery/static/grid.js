@@ -140,7 +140,7 @@ function sync(day) {
   day.chunks.forEach((chunk, index) => {
     chunk.refs = day.refs.slice(index * CHUNK, (index + 1) * CHUNK);
     if (chunk.near) fill(chunk);
-    else empty(chunk);
+    else if (chunk.list.firstChild || chunk.emptied !== chunk.refs.length) empty(chunk);
   });
   day.section.querySelector(".count").textContent = many(day.count);
 }
@@ -186,10 +186,12 @@ function rearrange(list, items) {
 function empty(chunk) {
   if (chunk.list.contains(document.activeElement)) return;
   chunk.list.style.height = `${height(chunk)}px`;
+  chunk.emptied = chunk.refs.length;
   for (const child of [...chunk.list.children]) {
-    // One that has moved to another chunk stays known.
-    if (tiles.get(child.dataset.ref) === child) tiles.delete(child.dataset.ref);
+    tiles.delete(child.dataset.ref);
     child.remove();
+    const image = child.querySelector("img");
+    if (!image.complete) image.removeAttribute("src"); // what nobody looks at need not come
   }
 }
 

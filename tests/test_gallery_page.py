@@ -744,7 +744,7 @@ def test_what_is_no_picture_says_so_and_can_only_be_downloaded(
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-disposition"].startswith("attachment; ")
     page.goto(f"{strange.at}/face/{found['html00000001']}")
-    expect(page.get_by_text("not a picture that can be shown")).to_be_visible()
+    expect(page.get_by_text("it is no PNG, or cannot be read")).to_be_visible()
     large = page.request.get(f"/image/{found['large0000001']}")
     assert len(large.body()) == 20_000_008
     good = f"/image/{found['goodface0001']}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from gallery.pages import care, faces, files, fleet, images, live
+from gallery.pages import care, faces, files, fleet, images, live, single
 
 
 def routes() -> list[BaseRoute]:
     return [
         *files.routes(),
         *faces.routes(),
+        *single.routes(),
         *images.routes(),
         *live.routes(),
         *care.routes(),

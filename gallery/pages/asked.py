@@ -7,11 +7,10 @@ import datetime
 import re
 import urllib.parse
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from gallery.entries import REF, Entry
+from gallery.entries import REF
 from gallery.filters import FACE, REJECTED, Filter, Order
 
 NAME = 200  # signs of a device's or camera's name, of which most have less than 64
@@ -103,6 +102,15 @@ def cursor(text: str | None) -> str | None:
     return text or None
 
 
+def count(text: str | None, most: int) -> int:
+    """A small number; 1 if none is given. Raises Bad."""
+    if not text:
+        return 1
+    if not re.fullmatch(r"[1-9][0-9]?", text) or int(text) > most:
+        raise Bad(f"This is a number from 1 to {most}.")
+    return int(text)
+
+
 def ref(text: str) -> str:
     """Raises Bad when it is not a face's name."""
     if not REF.fullmatch(text):
@@ -119,16 +127,3 @@ def _ms(day: datetime.date, place: datetime.tzinfo, hour: int = 0) -> int:
     return (
         int(datetime.datetime(day.year, day.month, day.day, hour, tzinfo=place).timestamp()) * 1000
     )
-
-
-def fits(view: View, entry: Entry) -> bool:
-    """Whether a face is of the view's device, camera and kind, whatever the day."""
-    same = view.device in ("", entry.device) and view.camera in ("", entry.camera)
-    return same and view.kind == entry.kind
-
-
-def text(value: Any) -> str:
-    """A form's or JSON's value that must be text."""
-    if not isinstance(value, str):
-        raise Bad("This form is not complete.")
-    return value

@@ -13,6 +13,7 @@ from gallery.pages.asked import Bad, View, bounds
 from gallery.pages.shown import local
 
 FACES = 60  # in a chunk: whole rows with 2, 3, 4, 5, 6, 10 or 12 columns
+MOST = 5  # chunks at a time, for readers who scroll fast
 _NOWHERE = "This place in the list is not one that this page has given out."
 
 
@@ -36,22 +37,26 @@ class Chunk:
     next: str | None
 
 
-def chunk(index: Index, view: View, place: datetime.tzinfo, after: str | None) -> Chunk:
-    """What of a view follows the cursor `after`; from its beginning with None.
+def chunk(
+    index: Index, view: View, place: datetime.tzinfo, after: str | None, most: int = FACES
+) -> Chunk:
+    """What of a view follows the cursor `after`, `most` faces; from its beginning with None.
 
     Raises:
         Bad: the cursor is none.
     """
     try:
         if view.order == "sharpest":
-            return _sharpest(index, view.filter(place), place, after)
-        return _newest(index, view.filter(place), place, after)
+            return _sharpest(index, view.filter(place), place, after, most)
+        return _newest(index, view.filter(place), place, after, most)
     except BadCursor:
         raise Bad(_NOWHERE) from None
 
 
-def _newest(index: Index, asked: Filter, place: datetime.tzinfo, after: str | None) -> Chunk:
-    page = index.page(asked, "newest", after, FACES)
+def _newest(
+    index: Index, asked: Filter, place: datetime.tzinfo, after: str | None, most: int
+) -> Chunk:
+    page = index.page(asked, "newest", after, most)
     days = [
         _day(index, asked, day, place, list(entries))
         for day, entries in itertools.groupby(page.entries, lambda entry: _date(entry, place))
@@ -59,10 +64,12 @@ def _newest(index: Index, asked: Filter, place: datetime.tzinfo, after: str | No
     return Chunk(days, page.next)
 
 
-def _sharpest(index: Index, asked: Filter, place: datetime.tzinfo, after: str | None) -> Chunk:
+def _sharpest(
+    index: Index, asked: Filter, place: datetime.tzinfo, after: str | None, most: int
+) -> Chunk:
     """Days are newest first here, too; within each, the sharpest come first."""
     found: list[Day] = []
-    room = FACES
+    room = most
     day, inner = _split(after) if after else (_newest_day(index, asked, place), None)
     while day is not None and room:
         since, until = bounds(day, place)

@@ -13,8 +13,8 @@ from starlette.routing import Route
 from common.cos.errors import StoreError
 from gallery.bucket import Body
 from gallery.entries import Entry
-from gallery.pages.faces import entry_of
 from gallery.pages.shown import gallery, local, rendered, zone
+from gallery.pages.single import entry_of
 from gallery.pages.streams import Stream
 from gallery.state import State
 from gallery.thumbs import MEDIA_TYPE, NoThumb

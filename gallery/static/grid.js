@@ -7,7 +7,7 @@ const CHUNK = 60; // tiles; whole rows with each number of columns that the styl
 const NEAR = 1500; // pixels from the window
 const root = $("days");
 
-export const order = root.dataset.order;
+const word = root.dataset.kind === "face" ? "face" : "object";
 const days = []; // newest first: { name, section, refs, count, chunks }
 const known = new Map(); // ref -> { at, day }
 const tiles = new Map(); // ref -> its element, of the chunks that are filled
@@ -142,7 +142,7 @@ function sync(day) {
     if (chunk.near) fill(chunk);
     else if (chunk.list.firstChild || chunk.emptied !== chunk.refs.length) empty(chunk);
   });
-  day.section.querySelector(".count").textContent = many(day.count);
+  day.section.querySelector(".count").textContent = many(day.count, word);
 }
 
 async function fill(chunk) {
@@ -221,7 +221,11 @@ export async function fetched(refs) {
 // --- what follows
 
 const older = () => root.querySelector(":scope > .older");
+const FAST = 1500; // milliseconds; who reaches the end sooner after the last time gets more at once
+const MOST = 5; // chunks
 let loading = null;
+let atOnce = 1;
+let loadedAt = -Infinity;
 
 const end = new IntersectionObserver(
   (entries) => entries.some((entry) => entry.isIntersecting) && load(),
@@ -239,8 +243,10 @@ async function next() {
   const last = older();
   const after = encodeURIComponent(last.dataset.next);
   const url = root.dataset.more;
+  atOnce = performance.now() - loadedAt < FAST ? Math.min(MOST, atOnce + 1) : 1;
   try {
-    const answer = await ask(`${url}${url.includes("?") ? "&" : "?"}after=${after}`);
+    const answer = await ask(`${url}${url.includes("?") ? "&" : "?"}after=${after}&chunks=${atOnce}`);
+    loadedAt = performance.now();
     const content = parsed(await answer.text());
     end.unobserve(last);
     const following = content.querySelector(".older");
@@ -316,7 +322,7 @@ export function insert(items) {
 
 export function counted(day, by) {
   day.count += by;
-  day.section.querySelector(".count").textContent = many(day.count);
+  day.section.querySelector(".count").textContent = many(day.count, word);
 }
 
 export function remove(refs) {

@@ -5,6 +5,7 @@ import * as grid from "./grid.js";
 
 const [NARROWEST, WIDEST] = [14, 26]; // pixels of a day's bar, its gap included
 const HIGH = 56;
+const word = $("days").dataset.kind === "face" ? "face" : "object";
 const SVG = "http://www.w3.org/2000/svg";
 const root = $("timeline");
 let days = []; // oldest first: { name, count, hours: Map }
@@ -107,7 +108,7 @@ function show() {
       return;
     }
     if (spot.count) {
-      const label = `${dated(spot.name)}: ${many(spot.count)}`;
+      const label = `${dated(spot.name)}: ${many(spot.count, word)}`;
       picture.append(bar({ x, width: wide, share: spot.count / most, href: address({ day: spot.name }), label, isOn: spot.name === current, high: HIGH }));
     } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: wide - 6, height: 1 }));
     if (spot.name.slice(0, 7) !== month) {
@@ -142,13 +143,13 @@ function hours(box) {
     const count = day.hours.get(hour) ?? 0;
     const x = hour * 14;
     if (count) {
-      const label = `${dated(current)}, ${hour}:00 to ${hour}:59: ${many(count)}`;
+      const label = `${dated(current)}, ${hour}:00 to ${hour}:59: ${many(count, word)}`;
       const isOn = root.dataset.day === current && root.dataset.hour === String(hour);
       picture.append(bar({ x, width: 14, share: count / most, href: address({ day: current, hour }), label, isOn, high: HIGH }));
     } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: 8, height: 1 }));
     if (hour % 6 === 0) picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, `${hour}:00`));
   }
-  const title = Object.assign(document.createElement("p"), { className: "hint", textContent: `${dated(current)}, ${many(day.count)}` });
+  const title = Object.assign(document.createElement("p"), { className: "hint", textContent: `${dated(current)}, ${many(day.count, word)}` });
   box.replaceChildren(title, picture);
   rove(picture);
 }

@@ -46,7 +46,7 @@ async function show(ref) {
 
 // Until all is there: the thumbnail that the reader has seen in the grid.
 function skeleton(ref) {
-  const image = make("img", { className: "whole", src: `/thumb/${ref}`, alt: "" });
+  const image = make("img", { className: "under", src: `/thumb/${ref}`, alt: "" });
   const picture = make("div", { className: "picture" }, image);
   const about = make("div", { className: "about-face" }, closer());
   return make("article", { className: "face" }, picture, about);

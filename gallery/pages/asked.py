@@ -10,11 +10,12 @@ from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 
-from gallery.entries import REF
-from gallery.filters import FACE, REJECTED, Filter, Order
+from gallery.filters import FACE, REF, REJECTED, Filter, Order
 
+REF = re.compile(r"[0-9a-f]{20}")
 NAME = 200  # signs of a device's or camera's name, of which most have less than 64
 CURSOR = 400
+FIRST_YEAR, LAST_YEAR = 1900, 9000  # of a day that can be asked for
 KINDS = {FACE: "faces", REJECTED: "rejected"}
 ORDERS: dict[Order, str] = {"newest": "by time", "sharpest": "by sharpness"}
 
@@ -72,13 +73,18 @@ def view(asked: Mapping[str, str]) -> View:
     if order not in ORDERS:
         raise Bad("Faces are sorted by newest or by sharpest.")
     names = [asked.get(name, "").strip() for name in ("device", "camera")]
-    if any(len(name) > NAME for name in names):
+    if not all(is_name(name) for name in names):
         raise Bad("No device and no camera has so long a name.")
     day = _day(asked.get("day", ""))
     hour = asked.get("hour", "")
     if hour and not (day and re.fullmatch(r"[0-9]{1,2}", hour) and int(hour) < 24):
         raise Bad("An hour is a number from 0 to 23, of a day.")
     return View(names[0], names[1], kind, order, day, int(hour) if hour else None)
+
+
+def is_name(text: str) -> bool:
+    """Half a pair of surrogates is part of nobody's name, and no database takes it."""
+    return len(text) <= NAME and not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _day(text: str) -> datetime.date | None:
@@ -90,7 +96,7 @@ def _day(text: str) -> datetime.date | None:
         day = datetime.date.fromisoformat(text)
     except ValueError:
         raise Bad("A day is written as in 2026-11-24.") from None
-    if not 1900 <= day.year <= 9000:
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise Bad("No face is of such a day.")
     return day
 

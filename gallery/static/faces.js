@@ -7,6 +7,7 @@ import * as viewer from "./viewer.js";
 import * as arrivals from "./arrivals.js";
 import * as timeline from "./timeline.js";
 
+document.documentElement.classList.add("scripts");
 timeline.draw();
 arrivals.onFaces(timeline.add);
 

@@ -110,6 +110,7 @@ export function notice(about, text) {
   if (line.textContent !== text) line.textContent = text;
 }
 
-document.documentElement.classList.add("scripts");
 keepZone();
 dress(document);
+// The page of faces says so itself, when all its modules are there: until then its forms work.
+if (!$("days")) document.documentElement.classList.add("scripts");

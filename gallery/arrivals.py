@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from common.cos.errors import StoreError
 from common.keys import Named
 from common.workers import Workers
 from gallery import entries, metrics
@@ -18,6 +19,7 @@ from gallery.live import Hub
 log = logging.getLogger(__name__)
 
 EVERY = 0.2  # seconds between two writes to the index, while faces come
+AFTER_TROUBLE = 5.0  # seconds
 WAITING = 20_000  # faces that wait for it at most; a listing finds those that are passed over
 SHOWN = 60  # of each write, the newest, that pages are told
 
@@ -33,6 +35,7 @@ class Arrivals:
         read: Callable[[str], Named | None],
         deleted_before: Callable[[list[Entry]], None],
         missed: Callable[[], None],
+        failed: Callable[[StoreError], None],
         news: Callable[[], None],
     ) -> None:
         self._index = index
@@ -41,6 +44,7 @@ class Arrivals:
         self._read = read
         self._deleted_before = deleted_before
         self._missed = missed
+        self._failed = failed
         self._news = news
         self._waiting: list[Entry] = []
         self._some = asyncio.Event()
@@ -69,7 +73,13 @@ class Arrivals:
             await self._some.wait()
             self._some.clear()
             waiting, self._waiting = self._waiting, []
-            new, again = await self._workers.run(self._index.add, waiting)
+            try:
+                new, again = await self._workers.run(self._index.add, waiting)
+            except StoreError as error:
+                self._failed(error)
+                self._missed()  # a listing finds them
+                await asyncio.sleep(AFTER_TROUBLE)
+                continue
             if again:
                 self._deleted_before(again)
             if new:

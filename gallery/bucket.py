@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator
@@ -28,6 +29,16 @@ class Listed:
     stored: int
 
 
+@contextlib.contextmanager
+def counted() -> Iterator[None]:
+    """Count what fails."""
+    try:
+        yield
+    except StoreError as error:
+        metrics.FAILURES.labels(error.reason).inc()
+        raise
+
+
 class Body:
     """An object that is being read: its user metadata, and its bytes, once."""
 
@@ -40,7 +51,7 @@ class Body:
 
     def chunks(self) -> Iterator[bytes]:
         """Raises StoreError when the rest does not come."""
-        with self._endpoint.faults("GET", "read"):
+        with counted(), self._endpoint.faults("GET", "read"):
             yield from self._stream.iter_chunks(CHUNK)
 
     def read(self) -> bytes:
@@ -62,6 +73,15 @@ class Bucket:
         self._client = self._endpoint.client
         self.lifecycle = Lifecycle(self._endpoint, settings.bucket)
 
+    @contextlib.contextmanager
+    def _asked(
+        self, kind: str, what: str, right: str, not_found: str = "no_bucket"
+    ) -> Iterator[None]:
+        """One request, counted, and its faults as StoreError."""
+        metrics.REQUESTS.labels(kind).inc()
+        with counted(), self._endpoint.faults(what, right, not_found):
+            yield
+
     def check(self) -> None:
         """Show that the bucket is there and may be read."""
         self._page({"MaxKeys": 1})
@@ -70,39 +90,36 @@ class Bucket:
         """All objects under a prefix, page by page, as S3 lists them: by key, upwards."""
         more: dict[str, Any] = {"Prefix": prefix, "MaxKeys": BATCH}
         while True:
-            answer = self._page(more)
-            yield [
+            found, onward = self._page(more)
+            yield found
+            if onward is None:
+                return
+            more["ContinuationToken"] = onward
+
+    def _page(self, request: dict[str, Any]) -> tuple[list[Listed], str | None]:
+        with self._asked("list", "listing", "list"):
+            answer: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, **request)
+            if "KeyCount" not in answer and "Name" not in answer:
+                raise LookupError("no listing")
+            found = [
                 Listed(one["Key"], int(one["Size"]), round(one["LastModified"].timestamp() * 1000))
                 for one in answer.get("Contents", ())
             ]
-            if not answer.get("IsTruncated"):
-                return
-            more["ContinuationToken"] = answer["NextContinuationToken"]
-
-    def _page(self, request: dict[str, Any]) -> dict[str, Any]:
-        metrics.REQUESTS.labels("list").inc()
-        with self._endpoint.faults("listing", "list"):
-            answer: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, **request)
-        if "KeyCount" not in answer and "Name" not in answer:
-            raise StoreError("not_s3", "COS_ENDPOINT answers, but not as S3 does")
-        return answer
+            return found, answer["NextContinuationToken"] if answer.get("IsTruncated") else None
 
     def get(self, key: str) -> Body:
         """Begin to read an object; close it if it is not read to its end."""
-        metrics.REQUESTS.labels("get").inc()
-        with self._endpoint.faults("GET", "read", not_found="missing"):
+        with self._asked("get", "GET", "read", not_found="missing"):
             return Body(self._client.get_object(Bucket=self.name, Key=key), self._endpoint)
 
     def head(self, key: str) -> dict[str, str]:
         """An object's user metadata."""
-        metrics.REQUESTS.labels("head").inc()
-        with self._endpoint.faults("HEAD", "read", not_found="missing"):
+        with self._asked("head", "HEAD", "read", not_found="missing"):
             answer = self._client.head_object(Bucket=self.name, Key=key)
         return dict(answer.get("Metadata") or {})
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
-        metrics.REQUESTS.labels("put").inc()
-        with self._endpoint.faults("PUT", "write to"):
+        with self._asked("put", "PUT", "write to"):
             self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
     def delete(self, keys: list[str]) -> dict[str, str]:
@@ -116,11 +133,10 @@ class Bucket:
         return failed
 
     def _delete_batch(self, keys: list[str]) -> dict[str, str]:
-        metrics.REQUESTS.labels("delete").inc()
         request = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        with self._endpoint.faults("DELETE", "delete from"):
+        with self._asked("delete", "DELETE", "delete from"):
             answer = self._client.delete_objects(Bucket=self.name, Delete=request)
-        refused = {one["Key"]: str(one.get("Code", "")) for one in answer.get("Errors", ())}
+            refused = {one["Key"]: str(one.get("Code", "")) for one in answer.get("Errors", ())}
         return {
             key: "denied" if code == "AccessDenied" else "server"
             for key, code in refused.items()
@@ -128,9 +144,8 @@ class Bucket:
         }
 
     def _delete_one(self, key: str) -> dict[str, str]:
-        metrics.REQUESTS.labels("delete").inc()
         try:
-            with self._endpoint.faults("DELETE", "delete from", not_found="missing"):
+            with self._asked("delete", "DELETE", "delete from", not_found="missing"):
                 self._client.delete_object(Bucket=self.name, Key=key)
         except StoreError as error:
             if error.reason in ("refused", "not_s3"):  # of this key, which few stores take at all

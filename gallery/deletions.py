@@ -1,4 +1,4 @@
-"""Deleting: a selection, what it comes to, and the job that does it."""
+"""Deleting: what a selection comes to, and doing it, until it is done."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from common.backoff import Backoff
 from common.cos.errors import StoreError
 from common.workers import Workers
-from gallery import filters, metrics, records
+from gallery import filters, jobs, metrics, records
 from gallery.bucket import BATCH, Bucket
 from gallery.entries import Entry
 from gallery.filters import Filter
 from gallery.index import Index
+from gallery.jobs import Job, Selection
 from gallery.live import Hub
 from gallery.standing import Standing
 from gallery.thumbs import Thumbs
 
 log = logging.getLogger(__name__)
 
-TRIES = 6  # of one batch, with pauses that grow
-REMEMBERED = 50  # jobs
+T = TypeVar("T")
+
+HOPELESS = ("denied", "refused", "no_bucket")  # reasons for which another try would be in vain
+REMEMBERED = 50  # jobs that are over
+WAITING = 200  # jobs that are not
+AGAIN_EVERY = 300.0  # seconds between two tries to delete what has come once more
 
 
 class Changed(Exception):
@@ -35,36 +40,6 @@ class Changed(Exception):
     def __init__(self, count: int) -> None:
         super().__init__(f"it comes to {count} now")
         self.count = count
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Some entries by their refs, or all that a filter asks for: not both."""
-
-    refs: tuple[str, ...] = ()
-    filter: Filter | None = None
-
-    def until(self, added: int) -> Selection:
-        """Without what has been added since (unix milliseconds)."""
-        if self.filter is None:
-            return self
-        return Selection(filter=dataclasses.replace(self.filter, added=added))
-
-
-@dataclasses.dataclass
-class Job:
-    """state: running, done or failed; `failed`: objects that are still there, by reason."""
-
-    id: str
-    by: str
-    what: str
-    total: int
-    done: int = 0
-    state: str = "running"
-    failed: dict[str, int] = dataclasses.field(default_factory=dict)
-
-    def facts(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 class Deletions:
@@ -87,17 +62,18 @@ class Deletions:
         self._hub = hub
         self._standing = standing
         self._asked: asyncio.Queue[tuple[Job, Selection]] = asyncio.Queue()
+        self._listed = asyncio.Event()
         self._again: list[Entry] = []
         self._some_again = asyncio.Event()
 
     async def count(self, selection: Selection) -> tuple[int, int]:
-        """How many entries, rejected ones included, and the time (unix ms) that this is true of."""
+        """How many objects, rejected ones included, and the time (unix ms) that this is true of."""
         now = time.time_ns() // 1_000_000
         return await self._workers.run(self._count, selection.until(now)), now
 
     def _count(self, selection: Selection) -> int:
         if selection.filter is None:
-            return sum(self._index.entry(ref) is not None for ref in set(selection.refs))
+            return sum(len(lot) for lot in self.entries(selection))
         return sum(self._index.count(one) for one in _both(selection.filter))
 
     async def start(
@@ -107,25 +83,34 @@ class Deletions:
 
         Raises:
             Changed: they are others now, such as when some are gone.
+            StoreError: it could not be written down, or too many wait.
         """
         selection = selection.until(added)
         count = await self._workers.run(self._count, selection)
         if count != expected:
             raise Changed(count)
+        if sum(job.state == "running" for job in self.jobs.values()) >= WAITING:
+            raise StoreError("slow_down", "too many deletions wait already")
         job = Job(secrets.token_hex(8), by, what, count)
-        self.jobs[job.id] = job
-        while len(self.jobs) > REMEMBERED:
-            self.jobs.popitem(last=False)
-        self._asked.put_nowait((job, selection))
+        await self._workers.run(jobs.write, self._bucket, job, selection)
+        self._take(job, selection)
         return job
 
+    def _take(self, job: Job, selection: Selection) -> None:
+        self.jobs[job.id] = job
+        over = [one.id for one in self.jobs.values() if one.state != "running"]
+        for id in over[: max(0, len(over) - REMEMBERED)]:
+            del self.jobs[id]
+        self._asked.put_nowait((job, selection))
+
     def entries(self, selection: Selection) -> Iterator[list[Entry]]:
-        """What is selected, in lots. In a worker."""
+        """What is selected, in lots; of faces chosen one by one, all copies. In a worker."""
         if selection.filter is None:
             refs = list(dict.fromkeys(selection.refs))
             for start in range(0, len(refs), BATCH):
-                found = (self._index.entry(ref) for ref in refs[start : start + BATCH])
-                yield [entry for entry in found if entry is not None]
+                found = [self._index.entry(ref) for ref in refs[start : start + BATCH]]
+                lot = [entry for entry in found if entry is not None]
+                yield lot + [one for one in self._index.copies(lot) if one.ref not in refs]
             return
         for one in _both(selection.filter):
             after: str | None = None
@@ -136,57 +121,95 @@ class Deletions:
                 if after is None:
                     break
 
+    def listed(self) -> None:
+        """The index has been in step with the bucket: what was begun before can go on."""
+        self._listed.set()
+
     async def keep_working(self) -> None:
-        """Do the jobs, one after the other."""
+        """Do the jobs, one after the other; first those that an earlier run has left."""
+        await self._listed.wait()
+        await self._take_up()
         while True:
             job, selection = await self._asked.get()
+            try:
+                await self._do(job, selection)
+                await self._until_done(jobs.finished, self._bucket, job)
+            except StoreError as error:
+                log.error("deleting for %s has ended early: %s (%s)", job.by, error, error.reason)
+                job.failed[error.reason] = max(1, job.total - job.done)
+            job.state = "failed" if job.failed else "done"
+            log.info("%s deleted %d objects: %s", job.by, job.done, job.what)
+            self._hub.publish("job", job.facts())
+
+    async def _take_up(self) -> None:
+        try:
+            left = await self._until_done(jobs.unfinished, self._bucket)
+        except StoreError as error:
+            log.error("whether a deletion was left unfinished is not known: %s", error)
+            return
+        for job, selection in left:
+            if job.id not in self.jobs:
+                log.info("going on with a deletion of %s's: %s", job.by, job.what)
+                self._take(job, selection)
+
+    async def _do(self, job: Job, selection: Selection) -> None:
+        """All of it, again and again, until nothing of it is left.
+
+        Raises:
+            StoreError: another try would be in vain.
+        """
+        backoff = Backoff(first=0.5, cap=30.0)
+        while True:
             lots = self.entries(selection)
             try:
                 while (lot := await self._workers.run(next, lots, None)) is not None:
                     await self._delete(job, lot)
             except StoreError as error:
-                log.error("deleting for %s has ended early: %s (%s)", job.by, error, error.reason)
-                job.failed[error.reason] = job.total - job.done
-            job.state = "failed" if job.failed else "done"
-            log.info("%s deleted %d objects: %s", job.by, job.done, job.what)
-            self._hub.publish("job", job.facts())
+                self._standing.failed(error)
+                if error.reason in HOPELESS:
+                    raise
+                await asyncio.sleep(backoff.next())
+            else:
+                return
 
     async def _delete(self, job: Job, lot: list[Entry]) -> None:
         if not lot:
             return
-        copies = await self._workers.run(self._index.of_ids, [entry.id for entry in lot])
-        refs = {entry.ref for entry in lot}
-        gone = lot + [entry for entry in copies if entry.ref not in refs]
-        await self._tried(records.write, self._bucket, self._index, job.id, job.by, job.what, gone)
-        failed = await self._tried(self._bucket.delete, [entry.key for entry in gone])
+        gone = lot + await self._workers.run(self._index.copies, lot)
+        unrecorded = await self._workers.run(self._index.unrecorded, gone)
+        if unrecorded:
+            told = job.id, job.by, job.what
+            await self._workers.run(records.write, self._bucket, self._index, *told, unrecorded)
+        failed = await self._workers.run(self._bucket.delete, [entry.key for entry in gone])
+        self._standing.worked()
         for reason in failed.values():
             job.failed[reason] = job.failed.get(reason, 0) + 1
         deleted = [entry for entry in gone if entry.key not in failed]
         await self.forget([entry.ref for entry in deleted])
         metrics.DELETED.labels("user").inc(len(deleted))
+        refs = {entry.ref for entry in lot}
         job.done += sum(entry.ref in refs for entry in deleted)
         self._hub.publish("job", job.facts())
 
-    async def _tried(self, call: Any, *args: Any) -> Any:
-        """Raises StoreError after some tries, or at once where another would be in vain."""
-        backoff = Backoff(first=0.5)
-        for attempt in range(TRIES):
+    async def _until_done(self, call: Callable[..., T], *args: object) -> T:
+        """Raises StoreError at once where another try would be in vain."""
+        backoff = Backoff(first=0.5, cap=30.0)
+        while True:
             try:
                 result = await self._workers.run(call, *args)
             except StoreError as error:
                 self._standing.failed(error)
-                if attempt == TRIES - 1 or error.reason in ("denied", "refused", "no_bucket"):
+                if error.reason in HOPELESS:
                     raise
                 await asyncio.sleep(backoff.next())
             else:
                 self._standing.worked()
                 return result
-        raise AssertionError("the last try returns or raises")
 
     async def forget(self, refs: list[str]) -> None:
-        """Of what is gone from the bucket, nothing stays here."""
-        await self._workers.run(self._index.remove, refs)
+        """Of what is gone from the bucket, nothing stays here: the pictures go first."""
         await self._workers.run(self._thumbs.forget, refs)
+        await self._workers.run(self._index.remove, refs)
         self._tell_gone(refs)
 
     def vanished(self, refs: list[str]) -> None:
@@ -204,19 +227,30 @@ class Deletions:
         self._some_again.set()
 
     async def keep_clean(self) -> None:
-        """Delete what has come once more. What fails is found again by the next listing."""
+        """Delete what has come once more."""
         while True:
             await self._some_again.wait()
             self._some_again.clear()
             entries, self._again = self._again, []
-            try:
-                failed = await self._tried(self._bucket.delete, [one.key for one in entries])
-            except StoreError as error:
-                log.warning("%d objects that were deleted are here once more, and stay for now: %s",
-                            len(entries), error)  # fmt: skip
-                continue
-            metrics.DELETED.labels("again").inc(len(entries) - len(failed))
-            log.info("deleted %d objects that had been sent once more", len(entries) - len(failed))
+            left = await self._cleaned(entries)
+            if left:
+                self._again += left
+                await asyncio.sleep(AGAIN_EVERY)
+                self._some_again.set()
+
+    async def _cleaned(self, entries: list[Entry]) -> list[Entry]:
+        """Delete them; those that stay."""
+        try:
+            keys = [entry.key for entry in entries]
+            failed = await self._until_done(self._bucket.delete, keys)
+        except StoreError as error:
+            text = "%d objects that were deleted have come again, and cannot be deleted: %s"
+            log.warning(text, len(entries), error)
+            return entries
+        count = len(entries) - len(failed)
+        metrics.DELETED.labels("again").inc(count)
+        log.info("deleted %d objects that had been sent once more; %d stay", count, len(failed))
+        return [entry for entry in entries if entry.key in failed]
 
 
 def _both(asked: Filter) -> list[Filter]:

@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +13,6 @@ from common.keys import OWN, REJECTED, Named
 from gallery import filters
 from gallery.bucket import Listed
 
-REF = re.compile(r"[0-9a-f]{20}")
 LATEST = 253_402_300_799_999  # unix milliseconds of the last year that a date has
 
 
@@ -22,7 +20,8 @@ LATEST = 253_402_300_799_999  # unix milliseconds of the last year that a date h
 class Entry:
     """`captured` and `stored`: unix milliseconds; `size`: bytes; `kind`: face or rejected.
 
-    `id`: the face's own; its key if that names none. `sharpness`, `quality`, `score`: None where
+    `id`: the face's own, with its device: copies of a face share it; empty if the key tells none.
+    `sharpness`, `quality`, `score`: None where
     nobody has said them yet, or the object has none; `known`: its metadata has been read.
     """
 
@@ -52,7 +51,7 @@ def listed(one: Listed, read: Callable[[str], Named | None]) -> Entry | None:
     key = one.key
     if key.startswith(OWN) or key.endswith("/") or not _is_text(key):
         return None
-    named = read(key) or Named("unknown", "unknown", key, None)
+    named = read(key) or Named("unknown", "unknown", "", None)
     captured = named.captured if named.captured is not None else one.stored
     return Entry(
         ref=ref_of(key),
@@ -60,7 +59,7 @@ def listed(one: Listed, read: Callable[[str], Named | None]) -> Entry | None:
         kind=filters.REJECTED if key.startswith(REJECTED) else filters.FACE,
         device=named.device,
         camera=named.camera,
-        id=named.id,
+        id=named.id and f"{named.device}/{named.id}",
         captured=min(captured, LATEST),
         stored=one.stored,
         size=one.size,
@@ -98,7 +97,7 @@ def learned(entry: Entry, facts: Mapping[str, Any]) -> Entry:
 def number(value: Any) -> float | None:
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return found if math.isfinite(found) else None
 

@@ -77,9 +77,12 @@ class Facts:
         try:
             facts = self._bucket.head(entry.key)
         except StoreError as error:
-            if error.reason != "missing":
+            if error.reason == "missing":
+                self._index.remove([entry.ref])  # gone since it was listed
+            elif error.reason in ("refused", "not_s3"):  # of this one: the rest of the day goes on
+                self._index.learn(entry, {})
+            else:
                 raise
-            self._index.remove([entry.ref])  # gone since it was listed
         else:
             self._index.learn(entry, facts)
 
@@ -92,8 +95,11 @@ class Facts:
         while True:
             await self._news.wait()
             self._news.clear()
-            page = await self._local.run(self._index.page, Filter(), "newest", None, NEWEST)
-            for entry in page.entries:
-                with contextlib.suppress(NoThumb):  # counted, and told to who asks for it
-                    await self._thumbs.get(entry)
+            try:
+                page = await self._local.run(self._index.page, Filter(), "newest", None, NEWEST)
+                for entry in page.entries:
+                    with contextlib.suppress(NoThumb):  # counted, and told to who asks for it
+                        await self._thumbs.get(entry)
+            except StoreError as error:
+                self._standing.failed(error)
             await asyncio.sleep(REST)

@@ -6,9 +6,11 @@ import base64
 import binascii
 import dataclasses
 import json
+import re
 from typing import Any, Literal
 
 FACE, REJECTED = "face", "rejected"
+REF = re.compile(r"[0-9a-f]{20}")
 Order = Literal["newest", "sharpest"]
 
 # Columns by which a page is ordered, downwards; unique, so that a place in them is one place.
@@ -25,7 +27,7 @@ class BadCursor(ValueError):
 @dataclasses.dataclass(frozen=True)
 class Filter:
     """Which entries: `since` and `until` are times of capture, unix milliseconds, [since, until);
-    `added`: only what the index has known since then or before, unix milliseconds."""
+    `added`, `stored`: only what the index has known, or the store has had, since then or before."""
 
     kind: str = FACE
     device: str | None = None
@@ -33,6 +35,7 @@ class Filter:
     since: int | None = None
     until: int | None = None
     added: int | None = None
+    stored: int | None = None
 
     def where(self) -> tuple[str, list[Any]]:
         """A condition on the table, and its values."""
@@ -45,6 +48,7 @@ class Filter:
                 ("captured >= ?", self.since),
                 ("captured < ?", self.until),
                 ("added <= ?", self.added),
+                ("stored <= ?", self.stored),
             )
             if value is not None
         ]
@@ -89,6 +93,7 @@ def place_of(text: str, order: Order) -> tuple[Any, ...]:
     except (binascii.Error, ValueError, TypeError):
         raise BadCursor("this is no place in the list") from None
     sound = all(type(n) in (int, float) and abs(n) < 1 << 62 for n in numbers)
-    if said != order or len(at) != len(_ORDERS[order]) or not sound or not isinstance(ref, str):
+    sound = sound and isinstance(ref, str) and REF.fullmatch(ref) is not None
+    if said != order or len(at) != len(_ORDERS[order]) or not sound:
         raise BadCursor("this is no place in this list")
     return tuple(at)

@@ -6,19 +6,19 @@ truth: sync.py and arrivals.py keep this in step with it.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from gallery import metrics, tables
+from gallery.database import Database
 from gallery.entries import Entry, learned
 from gallery.filters import Filter, Order, beyond, cursor, ordered, place, place_of
 from gallery.records import Record
 
+TRIMMED_TO = 0.99  # of the bound, when it is met: not with every face that comes
 _COLUMNS = ", ".join(field.name for field in dataclasses.fields(Entry))
 _MARKS = ", ".join("?" for _ in dataclasses.fields(Entry))
 
@@ -49,16 +49,16 @@ class Deletion:
 
 
 class Index:
-    """May be called from any thread; each has a connection of its own, and one writes at a time."""
+    """May be called from any thread; each has a connection of its own, and one writes at a time.
+
+    Every method raises IndexTrouble where the disk, or the file on it, does not do its part.
+    """
 
     def __init__(self, path: Path, max_faces: int) -> None:
-        self._path = path
         self._max = max_faces
-        self._own = threading.local()
-        self._writing = threading.Lock()
-        tables.prepare(path)
-        self._count = int(self._one("SELECT count(*) FROM faces"))
-        metrics.INDEXED.set(self._count)
+        self._db = Database(path)
+        self.is_full = False  # there are more faces in the bucket than it may know
+        metrics.INDEXED.set_function(lambda: self._db.count)
 
     # Questions.
 
@@ -107,7 +107,7 @@ class Index:
         return self._entries(query, [*values, limit])
 
     def devices(self) -> list[Device]:
-        rows = self._rows(
+        rows = self._db.rows(
             "SELECT device, camera, count(*) FROM faces WHERE kind = 'face' GROUP BY 1, 2"
         )
         cameras: dict[str, list[str]] = {}
@@ -124,21 +124,20 @@ class Index:
         """
         where, values = asked.where()
         query = "SELECT captured / 900000, count(*) FROM faces WHERE "
-        rows = self._rows(f"{query}{where} GROUP BY 1 ORDER BY 1", values)
+        rows = self._db.rows(f"{query}{where} GROUP BY 1 ORDER BY 1", values)
         return [(quarter * 900_000, count) for quarter, count in rows]
 
-    def expired(self, before: int, limit: int) -> list[Entry]:
-        """What was stored before a time (unix ms), the oldest first."""
-        return self._entries("WHERE stored < ? ORDER BY stored LIMIT ?", [before, limit])
+    def expired(self, before: int, after: Entry | None, limit: int) -> list[Entry]:
+        """What was stored before a time (unix ms), the oldest first; those that follow `after`."""
+        at = (after.stored, after.ref) if after else (-1, "")
+        rest = "WHERE stored < ? AND (stored, ref) > (?, ?) ORDER BY stored, ref LIMIT ?"
+        return self._entries(rest, [before, *at, limit])
 
-    def some(self, asked: Filter, limit: int) -> list[Entry]:
-        """Any of them, for whoever takes them away one lot after the other."""
-        where, values = asked.where()
-        return self._entries(f"WHERE {where} LIMIT ?", [*values, limit])
-
-    def of_ids(self, ids: list[str]) -> list[Entry]:
-        """All entries of these faces, rejected copies included."""
-        return self._entries(f"WHERE id IN ({', '.join('?' * len(ids))})", ids)
+    def copies(self, entries: list[Entry]) -> list[Entry]:
+        """What else there is of these faces, such as what was rejected of one."""
+        ids, refs = {entry.id for entry in entries if entry.id}, {entry.ref for entry in entries}
+        found = self._entries(f"WHERE id IN ({', '.join('?' * len(ids))})", ids)
+        return [entry for entry in found if entry.ref not in refs]
 
     # Changes.
 
@@ -147,61 +146,68 @@ class Index:
         taken up: they have to go again."""
         entries = list(entries)
         now = _now()
-        with self._changing() as db:
+        with self._db.changing() as db:
             gone = self._gone(db, entries)
             new = [one for one in entries if one.id not in gone and _added(db, one, now)]
-            self._count += len(new)
+            self._db.count += len(new)
             self._trim(db)
         return new, [entry for entry in entries if entry.id in gone]
 
     def learn(self, entry: Entry, facts: dict[str, str]) -> Entry:
         """Keep what an object's metadata say."""
         better = learned(entry, facts)
-        with self._changing() as db:
+        with self._db.changing() as db:
             db.execute(tables.LEARN, dataclasses.asdict(better))
         return better
 
     def remove(self, refs: list[str]) -> None:
-        with self._changing() as db:
+        with self._db.changing() as db:
             for ref in refs:
-                self._count -= db.execute("DELETE FROM faces WHERE ref = ?", [ref]).rowcount
+                self._db.count -= db.execute("DELETE FROM faces WHERE ref = ?", [ref]).rowcount
 
-    def buried(self, limit: int) -> list[Entry]:
-        """What should be gone and is still here."""
-        return self._entries("WHERE id IN (SELECT id FROM gone) LIMIT ?", [limit])
+    def buried(self, after: Entry | None, limit: int) -> list[Entry]:
+        """What should be gone and is still here; those that follow `after`."""
+        rest = "WHERE id IN (SELECT id FROM gone) AND ref > ? ORDER BY ref LIMIT ?"
+        return self._entries(rest, [after.ref if after else "", limit])
+
+    def unrecorded(self, entries: list[Entry]) -> list[Entry]:
+        """Those that no record has taken up."""
+        with self._db.reading() as db:
+            gone = self._gone(db, entries)
+        return [entry for entry in entries if entry.id not in gone]
 
     def logs(self) -> set[str]:
         """Keys of the records of deletion that are taken up."""
-        return {key for (key,) in self._rows("SELECT key FROM logs")}
+        return {key for (key,) in self._db.rows("SELECT key FROM logs")}
 
     def bury(self, key: str, record: Record) -> None:
         """Take up a record: from now on its faces are gone, whoever sends them again."""
-        row = [key, record.job, record.at, record.by, record.what, len(record.ids)]
-        with self._changing() as db:
-            ids = ((id, record.at) for id in record.ids)
+        row = [key, record.job, record.at, record.by, record.what, record.count]
+        with self._db.changing() as db:
+            ids = ((id, record.at) for id in record.ids if id)
             db.executemany("INSERT OR IGNORE INTO gone VALUES (?, ?)", ids)
             db.execute("INSERT OR IGNORE INTO logs VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def deletions(self, limit: int) -> list[Deletion]:
         """The newest first."""
-        return [Deletion(*row) for row in self._rows(tables.DELETIONS, [limit])]
+        return [Deletion(*row) for row in self._db.rows(tables.DELETIONS, [limit])]
 
     def begin_pass(self) -> int:
         """A listing of everything begins; its time (unix ms)."""
-        with self._changing() as db:
+        with self._db.changing() as db:
             db.execute("DELETE FROM seen")
         return _now()
 
     def seen(self, refs: Iterable[str]) -> None:
-        with self._changing() as db:
+        with self._db.changing() as db:
             db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", ((ref,) for ref in refs))
 
     def end_pass(self, began: int) -> list[str]:
         """Forget what the listing did not have, and was known before it; the refs."""
-        with self._changing() as db:
+        with self._db.changing() as db:
             rows = db.execute(tables.VANISHED, [began]).fetchall()
             db.execute("DELETE FROM seen")
-            self._count -= len(rows)
+            self._db.count -= len(rows)
         return [ref for (ref,) in rows]
 
     # How.
@@ -214,40 +220,16 @@ class Index:
         return gone
 
     def _trim(self, db: tables.Connection) -> None:
-        over = self._count - self._max
-        if over > 0:
-            self._count -= db.execute(tables.TRIM, [over]).rowcount
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[tables.Connection]:
-        with self._writing:
-            db = self._db
-            db.execute("BEGIN IMMEDIATE")
-            before = self._count
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                self._count = before
-                raise
-            db.execute("COMMIT")
-            metrics.INDEXED.set(self._count)
-
-    @property
-    def _db(self) -> tables.Connection:
-        if not hasattr(self._own, "db"):
-            self._own.db = tables.connect(self._path)
-        db: tables.Connection = self._own.db
-        return db
-
-    def _rows(self, query: str, values: Iterable[Any] = ()) -> list[Any]:
-        return self._db.execute(query, list(values)).fetchall()
+        if self._db.count > self._max:
+            self.is_full = True
+            over = self._db.count - round(TRIMMED_TO * self._max)
+            self._db.count -= db.execute(tables.TRIM, [over]).rowcount
 
     def _one(self, query: str, values: Iterable[Any] = ()) -> Any:
-        return self._rows(query, values)[0][0]
+        return self._db.rows(query, values)[0][0]
 
     def _entries(self, rest: str, values: Iterable[Any]) -> list[Entry]:
-        rows = self._rows(f"SELECT {_COLUMNS} FROM faces {rest}", values)
+        rows = self._db.rows(f"SELECT {_COLUMNS} FROM faces {rest}", values)
         return [_entry(row) for row in rows]
 
 

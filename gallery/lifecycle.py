@@ -17,6 +17,7 @@ from gallery import metrics
 
 RULE = "facepipe-retention"  # the ID of our rule
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+_ROOT = "LifecycleConfiguration"
 ET.register_namespace("", _NAMESPACE)
 
 
@@ -40,6 +41,8 @@ class Lifecycle:
         """
         with self._one:
             rules = self._read()
+            if rules is None:
+                return not days
             if _days(rules) == (days or None):
                 return True
             try:
@@ -49,9 +52,11 @@ class Lifecycle:
                     return False
                 raise
             # Some stores take this for another request, and say yes.
-            return _days(self._read()) == (days or None)
+            written = self._read()
+            return written is not None and _days(written) == (days or None)
 
-    def _read(self) -> ET.Element:
+    def _read(self) -> ET.Element | None:
+        """The configuration; None from a store that has none."""
         metrics.REQUESTS.labels("lifecycle").inc()
         self._xml = b""
         try:
@@ -61,11 +66,12 @@ class Lifecycle:
         except StoreError as error:
             if error.reason != "missing":  # NoSuchLifecycleConfiguration
                 raise
-            return _none()
+            return ET.Element(f"{{{_NAMESPACE}}}{_ROOT}")
         except ET.ParseError as error:
             raise StoreError("not_s3", f"the lifecycle is no XML: {error}") from None
-        # A store without lifecycles may have answered something else, such as a listing.
-        return rules if rules.tag == _tag("LifecycleConfiguration") else _none()
+        # A store without lifecycles may answer something else, such as a listing. To write to that
+        # one would be to overwrite what could not be read.
+        return rules if _local(rules) == _ROOT else None
 
     def _write(self, rules: ET.Element) -> None:
         metrics.REQUESTS.labels("lifecycle").inc()
@@ -88,15 +94,16 @@ class Lifecycle:
 
 
 def _with(rules: ET.Element, days: int) -> ET.Element:
-    """The rules with ours, the last one; without it for 0 days."""
+    """The rules with ours, the last one, in their own namespace; without it for 0 days."""
     for rule in _ours(rules):
         rules.remove(rule)
     if days:
-        rule = ET.SubElement(rules, _tag("Rule"))
-        ET.SubElement(rule, _tag("ID")).text = RULE
-        ET.SubElement(rule, _tag("Status")).text = "Enabled"
-        ET.SubElement(ET.SubElement(rule, _tag("Filter")), _tag("Prefix")).text = ""
-        ET.SubElement(ET.SubElement(rule, _tag("Expiration")), _tag("Days")).text = str(days)
+        space = rules.tag.removesuffix(_ROOT)
+        rule = ET.SubElement(rules, f"{space}Rule")
+        ET.SubElement(rule, f"{space}ID").text = RULE
+        ET.SubElement(rule, f"{space}Status").text = "Enabled"
+        ET.SubElement(ET.SubElement(rule, f"{space}Filter"), f"{space}Prefix").text = ""
+        ET.SubElement(ET.SubElement(rule, f"{space}Expiration"), f"{space}Days").text = str(days)
     return rules
 
 
@@ -105,21 +112,25 @@ def _days(rules: ET.Element) -> int | None:
     ours = _ours(rules)
     if not ours:
         return None
-    days = ours[0].findtext(f"{_tag('Expiration')}/{_tag('Days')}", "")
-    prefix = ours[0].findtext(f"{_tag('Filter')}/{_tag('Prefix')}") or ours[0].findtext(
-        _tag("Prefix")
-    )
-    sound = ours[0].findtext(_tag("Status")) == "Enabled" and not prefix and days.isdecimal()
+    days = _text(ours[0], "Expiration", "Days")
+    prefix = _text(ours[0], "Filter", "Prefix") or _text(ours[0], "Prefix")
+    sound = _text(ours[0], "Status") == "Enabled" and not prefix and days.isdecimal()
     return int(days) if sound and len(ours) == 1 else -1
 
 
 def _ours(rules: ET.Element) -> list[ET.Element]:
-    return [rule for rule in rules if rule.findtext(_tag("ID")) == RULE]
+    return [rule for rule in rules if _text(rule, "ID") == RULE]
 
 
-def _none() -> ET.Element:
-    return ET.Element(_tag("LifecycleConfiguration"))
+def _text(element: ET.Element, *path: str) -> str:
+    """The text at a path of names; some stores answer without a namespace."""
+    for name in path:
+        found = next((child for child in element if _local(child) == name), None)
+        if found is None:
+            return ""
+        element = found
+    return element.text or ""
 
 
-def _tag(name: str) -> str:
-    return f"{{{_NAMESPACE}}}{name}"
+def _local(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]

@@ -12,6 +12,7 @@ from typing import Any
 from gallery import metrics
 
 MAX_PAGES = 100  # open at a time
+MAX_PAGES_EACH = 30  # of one user
 WAITING = 50  # events that wait for one page, at most
 
 
@@ -30,7 +31,8 @@ class Event:
 class Subscription:
     """One page's events; a slow page misses the oldest, and is told so."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str = "") -> None:
+        self.user = user
         self._events: collections.deque[Event] = collections.deque()
         self._some = asyncio.Event()
         self._missed = False
@@ -66,11 +68,12 @@ class Hub:
         return bool(self._pages)
 
     @contextlib.contextmanager
-    def subscribe(self) -> Iterator[Subscription]:
-        """Raises TooManyPages."""
-        if len(self._pages) >= MAX_PAGES:
+    def subscribe(self, user: str = "") -> Iterator[Subscription]:
+        """Raises TooManyPages: all together, or of this user."""
+        mine = sum(page.user == user for page in self._pages)
+        if len(self._pages) >= MAX_PAGES or mine >= MAX_PAGES_EACH:
             raise TooManyPages
-        page = Subscription()
+        page = Subscription(user)
         self._pages.add(page)
         try:
             yield page

@@ -31,13 +31,17 @@ MAX_BYTES = 16_000_000  # of a record
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """Some objects deleted together: `at` in unix milliseconds, `what` in words."""
+    """Some objects deleted together: `at` in unix milliseconds, `what` in words.
+
+    `ids`: of the faces that stay away from now on; what has no id of its own is deleted once.
+    """
 
     job: str
     at: int
     by: str
     what: str
     ids: list[str]
+    count: int
 
 
 def write(bucket: Bucket, index: Index, job: str, by: str, what: str, gone: list[Entry]) -> None:
@@ -47,7 +51,8 @@ def write(bucket: Bucket, index: Index, job: str, by: str, what: str, gone: list
         StoreError: it could not be written, and nothing may be deleted.
     """
     at = time.time()
-    record = Record(job, round(at * 1000), by, what, [entry.id for entry in gone])
+    ids = sorted({entry.id for entry in gone if entry.id})
+    record = Record(job, round(at * 1000), by, what, ids, len(gone))
     keys = [entry.key for entry in gone]
     told = {**dataclasses.asdict(record), "at": utc(at), "keys": keys}
     key = f"{PREFIX}{utc(at).replace(':', '')}-{secrets.token_hex(4)}.json"
@@ -64,7 +69,9 @@ def take_up(bucket: Bucket, index: Index) -> None:
     known = index.logs()
     for page in bucket.pages(PREFIX):
         for listed in page:
-            if listed.key not in known and listed.size <= MAX_BYTES:
+            if listed.size > MAX_BYTES:
+                log.warning("%s is too large for a record, and is passed over", listed.key)
+            elif listed.key not in known:
                 _take_up(bucket, index, listed)
 
 
@@ -91,7 +98,9 @@ def _read(content: bytes) -> Record:
         raise ValueError("it has no time")
     words = (str(told.get(name, ""))[:500] for name in ("job", "by", "what"))
     job, by, what = words
-    return Record(job, at, by, what, [id for id in told["ids"] if isinstance(id, str)])
+    ids = [id for id in told["ids"] if isinstance(id, str)]
+    count = told.get("count")
+    return Record(job, at, by, what, ids, count if type(count) is int else len(ids))
 
 
 def keep(bucket: Bucket, older_than: int) -> None:
@@ -100,10 +109,17 @@ def keep(bucket: Bucket, older_than: int) -> None:
     A lifecycle rule for all of the bucket would delete them with the faces.
 
     Raises:
-        StoreError: with the reason.
+        StoreError: with the reason of the last one that could not be; the others have been.
     """
+    failure: StoreError | None = None
     for page in bucket.pages(PREFIX):
         for listed in page:
-            if listed.stored < older_than:
+            if listed.stored >= older_than or listed.size > MAX_BYTES:
+                continue
+            try:
                 with contextlib.closing(bucket.get(listed.key)) as body:
                     bucket.put(listed.key, body.read(), "application/json")
+            except StoreError as error:
+                failure = error
+    if failure is not None:
+        raise failure

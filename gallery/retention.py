@@ -14,10 +14,12 @@ import time
 
 from common.cos.errors import StoreError
 from common.health import Health
+from common.keys import OWN
 from common.workers import Workers
 from gallery import metrics, records
-from gallery.bucket import BATCH, Bucket
+from gallery.bucket import BATCH, Bucket, Listed
 from gallery.deletions import Deletions
+from gallery.entries import Entry
 from gallery.index import Index
 from gallery.standing import Standing
 
@@ -68,12 +70,23 @@ class Retention:
             try:
                 there = await self._workers.run(self._bucket.lifecycle.keep, self.kept.days)
                 self._settled("" if there else "unsupported", "the store has no lifecycle rules")
-                if self.kept.days:
-                    half = time.time_ns() // 1_000_000 - self.kept.days * DAY // 2
-                    await self._workers.run(records.keep, self._bucket, half)
             except StoreError as error:
                 self._settled(error.reason, str(error))
+            await self._keep_records()
             await asyncio.sleep(RULE_EVERY)
+
+    async def _keep_records(self) -> None:
+        """The rule is for all that is in the bucket, records of deletions too."""
+        if not self.kept.days:
+            return
+        half = time.time_ns() // 1_000_000 - self.kept.days * DAY // 2
+        try:
+            await self._workers.run(records.keep, self._bucket, half)
+        except StoreError as error:
+            log.warning("a record of a deletion could not be written anew: %s", error)
+            self._health.check("records", error.reason)
+        else:
+            self._health.check("records", None)
 
     def _settled(self, reason: str, text: str) -> None:
         kept = self.kept
@@ -105,32 +118,43 @@ class Retention:
     async def keep_sweeping(self) -> None:
         while True:
             self._news.clear()
-            try:
-                await self._sweep()
-            except StoreError as error:
-                self._standing.failed(error)
+            for sweep in (self._sweep_buried, self._sweep_expired):
+                try:
+                    await sweep()
+                except StoreError as error:
+                    self._standing.failed(error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), SWEEP_EVERY)
 
-    async def _sweep(self) -> None:
-        buried = await self._workers.run(self._index.buried, BATCH)
-        if buried:  # whose deletion had failed
-            await self._delete([one.key for one in buried], [one.ref for one in buried], "again")
-        total = 0
-        while self.limit is not None:
-            before = time.time_ns() // 1_000_000 - self.limit
-            entries = await self._workers.run(self._index.expired, before, BATCH)
-            keys, refs = [one.key for one in entries], [one.ref for one in entries]
-            deleted = await self._delete(keys, refs, "retention") if entries else 0
-            total += deleted
-            if deleted < BATCH:
-                break
+    def is_over(self, listed: Listed) -> bool:
+        """Whether the time of an object is over that a listing has; the index may not know it."""
+        limit, own = self.limit, listed.key.startswith(OWN)
+        return limit is not None and not own and listed.stored < time.time_ns() // 10**6 - limit
+
+    async def _sweep_buried(self) -> None:
+        """What was deleted, and is still here."""
+        after = None
+        while entries := await self._workers.run(self._index.buried, after, BATCH):
+            await self._delete(entries, "again")
+            after = entries[-1]
+
+    async def _sweep_expired(self) -> None:
+        limit, after, total = self.limit, None, 0
+        if limit is None:
+            return
+        before = time.time_ns() // 1_000_000 - limit
+        while entries := await self._workers.run(self._index.expired, before, after, BATCH):
+            total += await self._delete(entries, "retention")
+            after = entries[-1]
         if total:
             log.info("deleted %d objects whose time was over", total)
 
-    async def _delete(self, keys: list[str], refs: list[str], by: str) -> int:
-        failed = await self._workers.run(self._bucket.delete, keys)
-        deleted = [ref for key, ref in zip(keys, refs, strict=True) if key not in failed]
+    async def _delete(self, entries: list[Entry], by: str) -> int:
+        failed = await self._workers.run(self._bucket.delete, [entry.key for entry in entries])
+        deleted = [entry.ref for entry in entries if entry.key not in failed]
         await self._deletions.forget(deleted)
         metrics.DELETED.labels(by).inc(len(deleted))
+        if failed:
+            reason = next(iter(failed.values()))
+            log.warning("%d objects could not be deleted (%s)", len(failed), reason)
         return len(deleted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 
 from paho.mqtt.client import MQTTMessage
 
@@ -48,7 +49,7 @@ def _made(settings: Settings, service: Service) -> State:
         thumbs_folder = settings.folder / "thumbs"
         thumbs = Thumbs(thumbs_folder, settings.thumbs_max_mb * 1_000_000, bucket, index, store)
         fleet = Fleet(settings.folder, settings.mqtt_topic, hub, _own_topic(settings))
-    except OSError as error:
+    except (OSError, StoreError, sqlite3.Error) as error:
         raise SettingsError([f"GALLERY_DATA={settings.data} cannot be used: {error}"]) from None
     facts = Facts(index, bucket, thumbs, store, local, standing)
     deletions = Deletions(index, bucket, thumbs, store, hub, standing)
@@ -58,7 +59,10 @@ def _made(settings: Settings, service: Service) -> State:
     sync = Sync(index, bucket, store, hub, standing, read, settings.sync_hours * 3600)
     sync.deleted_before = deletions.again
     sync.vanished = deletions.vanished
-    sync.listed += [facts.news, retention.news]
+    sync.is_over = retention.is_over
+    sync.listed += [facts.news, retention.news, deletions.listed]
+    sync.pruned = thumbs.prune
+    standing.on_index_trouble.append(sync.at_once)
     return State(
         settings=settings,
         health=service.health,
@@ -105,6 +109,7 @@ def _heard(state: State, link: Link) -> Arrivals:
         keys.reader(settings.key_template),
         deleted_before=state.deletions.again,
         missed=state.sync.soon,
+        failed=state.standing.failed,
         news=state.facts.news,
     )
     stored = f"{settings.mqtt_topic}/stored"
@@ -121,8 +126,7 @@ def _heard(state: State, link: Link) -> Arrivals:
     link.subscribe_to(f"{settings.mqtt_topic}/status/#")
     link.on_up.append(state.fleet.connected)
     link.on_down.append(state.fleet.disconnected)
-    # What was stored meanwhile was announced to nobody.
-    link.on_down.append(lambda _reason: state.sync.soon())
+    link.on_up.append(state.sync.connected)
     return arrivals
 
 

@@ -65,7 +65,7 @@ class Settings(CosSettings):
     )
     sync_hours: float = setting(
         "SYNC_HOURS",
-        number(0.01, 1000),
+        number(0.001, 1000),
         "hours between two listings of the whole bucket: one request per 1,000 objects",
         default=6.0,
     )

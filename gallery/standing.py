@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from common.backoff import Backoff
@@ -11,8 +12,8 @@ from common.cos.errors import StoreError
 from common.health import Health
 from common.logs import Trouble
 from common.workers import Workers
-from gallery import metrics
 from gallery.bucket import Bucket
+from gallery.database import IndexTrouble
 from gallery.live import Hub
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,17 @@ class Standing:
         self._hub = hub
         self._health = health
         self._trouble = Trouble(log, f"bucket {bucket.name}")
+        self._index_trouble = Trouble(log, "index")
+        self.index_text = ""  # what is wrong with the index, in a sentence
+        self.on_index_trouble: list[Callable[[], None]] = []
         self._bad = asyncio.Event()
 
     def failed(self, error: StoreError) -> None:
         """A request has failed; what is said of a single object is no word on the store."""
-        metrics.FAILURES.labels(error.reason).inc()
         if error.reason in ("missing", "refused"):
+            return
+        if isinstance(error, IndexTrouble):
+            self._index_failed(error)
             return
         self._trouble.begin(error.reason, str(error))
         self._health.check("bucket", error.reason)
@@ -43,6 +49,21 @@ class Standing:
         self._bad.set()
         if changed:
             self._hub.publish("store", self.facts())
+
+    def _index_failed(self, error: IndexTrouble) -> None:
+        """The index is not the bucket, and heals by itself: a listing fills what is built anew."""
+        self._index_trouble.begin(error.reason, str(error))
+        self._health.check("index", error.reason)
+        self.index_text = str(error)
+        for call in self.on_index_trouble:
+            call()
+
+    def index_worked(self) -> None:
+        """All of the bucket is in the index."""
+        if self._index_trouble.reason is not None:
+            self._index_trouble.end("works again")
+            self._health.check("index", None)
+            self.index_text = ""
 
     def worked(self) -> None:
         """A request has been answered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
@@ -13,7 +14,7 @@ from common.backoff import Backoff
 from common.cos.errors import StoreError
 from common.keys import Named
 from common.workers import Workers
-from gallery import entries, records
+from gallery import entries, metrics, records
 from gallery.bucket import Bucket, Listed
 from gallery.entries import Entry
 from gallery.index import Index
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 SOONEST = (
     600.0  # seconds between two listings, whatever asks for them; a sixth of the usual at most
 )
+HEAR_WITHIN = 3.0  # seconds that the first listing waits for the broker
 TELL_EVERY = 1.0  # seconds between two words on how far it is
 
 
@@ -58,6 +60,8 @@ class Sync:
         self.deleted_before: Callable[[list[Entry]], None] = lambda _: None
         self.vanished: Callable[[list[str]], None] = lambda _: None
         self.listed: list[Callable[[], None]] = []
+        self.pruned: Callable[[], None] = lambda: None  # in a worker
+        self.is_over: Callable[[Listed], bool] = lambda _: False
         self._index = index
         self._bucket = bucket
         self._workers = workers
@@ -66,15 +70,34 @@ class Sync:
         self._read = read
         self._every = every
         self._asked = asyncio.Event()
+        self._at_once = False
+        self._hearing = asyncio.Event()
+        self._begun = False
 
     def soon(self) -> None:
+        """All of the bucket is to be listed again, as soon as it may be."""
         self._asked.set()
+
+    def at_once(self) -> None:
+        """The same without regard to how long ago the last one was: the index is built anew."""
+        self._at_once = True
+        self._asked.set()
+
+    def connected(self) -> None:
+        """From now on announcements come: what was stored before has to be looked for."""
+        self._hearing.set()
+        if self._begun:
+            self.soon()
 
     async def keep_up(self) -> None:
         backoff = Backoff(first=1.0)
+        with contextlib.suppress(TimeoutError):  # listed after that, what is stored meanwhile shows
+            await asyncio.wait_for(self._hearing.wait(), HEAR_WITHIN)
+        self._begun = True
         while True:
             began = time.monotonic()
             self._asked.clear()
+            self._at_once = False
             try:
                 await self._list()
             except StoreError as error:
@@ -92,7 +115,11 @@ class Sync:
         except TimeoutError:
             return
         soonest = began + min(SOONEST, self._every / 6)
-        await asyncio.sleep(max(0.0, soonest - time.monotonic()))
+        while not self._at_once and time.monotonic() < soonest:
+            self._asked.clear()
+            with contextlib.suppress(TimeoutError):
+                left = soonest - time.monotonic()
+                await asyncio.wait_for(self._asked.wait(), max(0.0, left))
 
     async def _list(self) -> None:
         progress = self.progress
@@ -102,17 +129,22 @@ class Sync:
         started = await self._workers.run(self._index.begin_pass)
         pages = self._bucket.pages()
         while (taken := await self._workers.run(self._take_page, pages)) is not None:
-            count, again = taken
+            count, again, over = taken
             progress.found += count
             if again:
                 self.deleted_before(again)
+            if over:
+                await self._workers.run(self._bucket.delete, over)
+                metrics.DELETED.labels("retention").inc(len(over))
             self._standing.worked()
             if time.monotonic() - told >= TELL_EVERY:
                 told = time.monotonic()
                 self._tell()
         vanished = await self._workers.run(self._index.end_pass, started)
+        await self._workers.run(self.pruned)
         if vanished:
             self.vanished(vanished)
+        self._standing.index_worked()
         for call in self.listed:
             call()
         progress.listing, progress.complete = False, True
@@ -120,16 +152,20 @@ class Sync:
         seconds = time.monotonic() - began
         log.info("listed %d objects in %.1f s; %d had gone", progress.found, seconds, len(vanished))
 
-    def _take_page(self, pages: Iterator[list[Listed]]) -> tuple[int, list[Entry]] | None:
-        """In a worker: the next page of the listing into the index; None at the end."""
+    def _take_page(
+        self, pages: Iterator[list[Listed]]
+    ) -> tuple[int, list[Entry], list[str]] | None:
+        """In a worker: the next page of the listing into the index, but for what was deleted
+        before, and the keys of what is over; None at the end."""
         page = next(pages, None)
         if page is None:
             return None
-        found = [entries.listed(one, self._read) for one in page]
+        over = [one.key for one in page if self.is_over(one)]
+        found = [entries.listed(one, self._read) for one in page if not self.is_over(one)]
         taken = [entry for entry in found if entry is not None]
         _, again = self._index.add(taken)
         self._index.seen(entry.ref for entry in taken)
-        return len(taken), again
+        return len(taken), again, over
 
     def _tell(self) -> None:
         self._hub.publish("sync", self.progress.facts())

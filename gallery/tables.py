@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import sqlite3
 from pathlib import Path
 
@@ -25,7 +26,8 @@ CREATE TABLE faces (
 CREATE INDEX by_time ON faces (kind, captured, ref);
 CREATE INDEX by_device ON faces (kind, device, camera, captured, ref);
 CREATE INDEX by_device_time ON faces (kind, device, captured, ref);
-CREATE INDEX by_storing ON faces (stored);
+CREATE INDEX by_age ON faces (captured);
+CREATE INDEX by_storing ON faces (stored, ref);
 CREATE INDEX by_id ON faces (id);
 CREATE TABLE seen (ref TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE gone (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
@@ -78,15 +80,17 @@ def prepare(path: Path) -> None:
         sqlite3.OperationalError: the folder cannot be written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Large sorts want a place; a container has no other that is large.
+    os.environ.setdefault("SQLITE_TMPDIR", str(path.parent))
     try:
         if path.exists() and _shape(path) != SHAPE:
             log.info("%s is of another version: the index is built anew", path)
-            _discard(path)
+            discard(path)
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
+        if not damaged(error):
             raise
         log.warning("%s is damaged (%s): the index is built anew", path, error)
-        _discard(path)
+        discard(path)
     if not path.exists():
         with contextlib.closing(connect(path)) as db:
             db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SHAPE}; COMMIT;")
@@ -94,10 +98,19 @@ def prepare(path: Path) -> None:
 
 def _shape(path: Path) -> int:
     with contextlib.closing(connect(path)) as db:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
         return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _discard(path: Path) -> None:
+def damaged(error: sqlite3.Error) -> bool:
+    """Whether the file is not what it should be, as against a disk that is full or a lock."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
+    )
+
+
+def discard(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

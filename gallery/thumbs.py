@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
 import threading
-import warnings
 from pathlib import Path
-
-from PIL import Image, UnidentifiedImageError
 
 from common.cos.errors import StoreError
 from common.logs import Seldom
@@ -20,23 +16,24 @@ from gallery import metrics
 from gallery.bucket import Bucket
 from gallery.entries import Entry
 from gallery.index import Index
+from gallery.pictures import NoPicture, thumbnail
 
 log = logging.getLogger(__name__)
 
-SIDE = 240  # pixels of the longer side
 MEDIA_TYPE = "image/webp"
-MAX_BYTES = 8_000_000  # of an object that a thumbnail is made of
-MAX_PIXELS = 16_800_000  # what the processor takes as a face
-LARGE = 2_000_000  # pixels from which pictures are decoded one at a time, for the memory they take
+MAX_BYTES = 4_000_000  # of an object that a thumbnail is made of: twice what the processor takes
+LARGE = 300_000  # bytes from which objects are read one at a time, for the memory they take
 KEEP = 0.9  # of the bound is left when the bound is met
 
 
 class NoThumb(Exception):
-    """There is no thumbnail; `reason`: not_image, too_large, missing, or one of the store's."""
+    """There is no thumbnail; `reason`: not_image, too_large, or one of the store's, whose `trouble`
+    it is then."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, trouble: StoreError | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.trouble = trouble
 
 
 class Thumbs:
@@ -51,10 +48,14 @@ class Thumbs:
         self._index = index
         self._workers = workers
         self._making: dict[str, asyncio.Future[bytes]] = {}
-        self._large = threading.Lock()
+        # One thread for all pictures: each thread's memory allocator would keep what one took.
+        self._painter = Workers("pictures")
+        self._large = asyncio.Semaphore(1)
         self._room = threading.Lock()
         self._seldom = Seldom(log)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in folder.glob("??/*.new"):  # by a kill amid a write
+            left.unlink()
         self._bytes = sum(size for _, size, _ in self._files())
         metrics.THUMB_BYTES.set(self._bytes)
 
@@ -63,37 +64,53 @@ class Thumbs:
 
         Raises:
             NoThumb: with the reason.
+            StoreError: the index is in trouble.
         """
         making = self._making.get(entry.ref)
         if making is None:
-            making = self._workers.run(self._found_or_made, entry)
+            making = asyncio.ensure_future(self._found_or_made(entry))
             self._making[entry.ref] = making
-            making.add_done_callback(lambda _: self._making.pop(entry.ref, None))
+            making.add_done_callback(lambda done: self._settled(entry.ref, done))
         return await asyncio.shield(making)
+
+    def _settled(self, ref: str, done: asyncio.Future[bytes]) -> None:
+        del self._making[ref]
+        if not done.cancelled():
+            done.exception()  # which may interest nobody any more
 
     def forget(self, refs: list[str]) -> None:
         """Of what was deleted. Called in a worker."""
         for ref in refs:
             self._remove(self._path(ref))
 
-    def _found_or_made(self, entry: Entry) -> bytes:
-        path = self._path(entry.ref)
+    async def _found_or_made(self, entry: Entry) -> bytes:
+        found = await self._workers.run(self._found, entry.ref)
+        if found is not None:
+            return found
+        try:
+            async with self._large if entry.size > LARGE else contextlib.nullcontext():
+                original = await self._workers.run(self._read, entry)
+                made = await self._painter.run(thumbnail, original)
+        except NoPicture as error:
+            metrics.NO_THUMBS.labels(error.reason).inc()
+            raise NoThumb(error.reason) from None
+        except NoThumb as error:
+            metrics.NO_THUMBS.labels(error.reason).inc()
+            raise
+        metrics.THUMBS.inc()
+        await self._workers.run(self._keep, entry.ref, made)
+        return made
+
+    def _found(self, ref: str) -> bytes | None:
+        path = self._path(ref)
         try:
             found = path.read_bytes()
             os.utime(path)  # what is looked at stays
         except OSError:  # there is none, or none that can be read
-            found = self._made(entry)
-            self._keep(path, found)
+            return None
         return found
 
-    def _made(self, entry: Entry) -> bytes:
-        try:
-            return self._reduced(entry)
-        except NoThumb as error:
-            metrics.NO_THUMBS.labels(error.reason).inc()
-            raise
-
-    def _reduced(self, entry: Entry) -> bytes:
+    def _read(self, entry: Entry) -> bytes:
         if entry.size > MAX_BYTES:
             raise NoThumb("too_large")
         try:
@@ -103,32 +120,19 @@ class Thumbs:
                     raise NoThumb("too_large")
                 original = body.read()
         except StoreError as error:
-            raise NoThumb(error.reason) from None
+            raise NoThumb(error.reason, error) from None
         if not entry.known:
             self._index.learn(entry, body.facts)  # a listing has no metadata, and here they are
-        thumb = self._decoded(original)
-        metrics.THUMBS.inc()
-        return thumb
+        return original
 
-    def _decoded(self, original: bytes) -> bytes:
-        try:
-            with (
-                warnings.catch_warnings(),
-                Image.open(io.BytesIO(original), formats=["PNG"]) as png,
-            ):
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                pixels = png.width * png.height
-                if pixels > MAX_PIXELS:
-                    raise NoThumb("too_large")
-                with self._large if pixels > LARGE else contextlib.nullcontext():
-                    return _webp(png)
-        except Image.DecompressionBombError:
-            raise NoThumb("too_large") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
-            # What Pillow raises for files that are no sound PNG.
-            raise NoThumb("not_image") from None
+    def prune(self) -> None:
+        """Take away those of what the index does not know (any more). Called in a worker."""
+        for path, _, _ in self._files():
+            if self._index.entry(path.stem) is None:
+                self._remove(path)
 
-    def _keep(self, path: Path, thumb: bytes) -> None:
+    def _keep(self, ref: str, thumb: bytes) -> None:
+        path = self._path(ref)
         new = path.with_name(f"{path.name}.{threading.get_ident()}.new")
         try:
             path.parent.mkdir(exist_ok=True, mode=0o700)
@@ -144,6 +148,8 @@ class Thumbs:
             if self._bytes > self._max:
                 self._make_room()
             metrics.THUMB_BYTES.set(self._bytes)
+        if self._index.entry(ref) is None:  # deleted meanwhile
+            self._remove(path)
 
     def _make_room(self) -> None:
         """Take away those that nobody has looked at for longest."""
@@ -174,11 +180,3 @@ class Thumbs:
 
     def _path(self, ref: str) -> Path:
         return self._folder / ref[:2] / f"{ref}.webp"
-
-
-def _webp(png: Image.Image) -> bytes:
-    plain = png.convert("RGB")
-    plain.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    out = io.BytesIO()
-    plain.save(out, "WEBP", quality=80, method=2)
-    return out.getvalue()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import signal
 import socket
+import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gallery.entries import ref_of
 from tests.conftest import png
 from tests.harness.bucketful import fill, put
+from tests.harness.disk import mounted
 from tests.harness.gallery import Admin, Gallery
 from tests.harness.iam import API_KEY, Iam
 from tests.harness.mosquitto import Mosquitto
@@ -91,6 +97,7 @@ def test_what_was_stored_while_its_broker_was_away_is_found(
         admin = gallery.admin()
         cloud.kill()
         [key] = fill(store, 1)
+        cloud.start()
         assert until(admin.faces, 30) == [ref_of(key)]
 
 
@@ -280,6 +287,73 @@ def test_the_rule_is_set_at_the_start_and_taken_away_when_it_is_no_longer_wanted
                 gallery.says("listed")
 
 
+def test_many_large_pictures_at_once_take_the_memory_of_one(
+    cloud: Mosquitto, store: Store, tmp_path: Path
+) -> None:
+    """12 million pixels with four channels take 48 MB; eight at once would take 400."""
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 90).convert("RGBA").resize((3400, 3400)).save(out, "PNG")
+    for number in range(8):
+        put(store, f"large-{number}.png", out.getvalue())
+    settings = {"MQTT_PORT": cloud.port, "MALLOC_MMAP_THRESHOLD_": 262144}  # as in the container
+    with Gallery(store, tmp_path / "gallery", **settings) as gallery:
+        gallery.says("listed 8 objects")
+        admin = gallery.admin()
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda ref: admin.open(f"/thumb/{ref}"), admin.faces()))
+        assert [status for status, _ in answers] == [200] * 8
+        assert len({body for _, body in answers}) == 1
+        assert answers[0][1].startswith(b"RIFF")
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{gallery.pid}/status").read_text())
+        assert peak
+        assert int(peak[1]) < 150_000
+
+
+def test_a_deletion_that_was_interrupted_goes_on_with_the_next_start(
+    gallery: Gallery, store: Store, tmp_path: Path, cloud: Mosquitto
+) -> None:
+    fill(store, 3500)
+    gallery.start_again()
+    admin = gallery.admin()
+    count = admin.count(filter={})
+    asked = {"selection": {"filter": {}}, "expected": 3500, "added": count["added"]}
+    status, _ = admin.post("/delete", **asked)
+    assert status == 202
+    until(lambda: gallery.metric(DELETED, by="user") > 0, what="it has begun")
+    gallery.signal(signal.SIGKILL)
+    gallery.wait()
+    left = len(store.objects())
+    assert 0 < left < 3500
+    for file in (tmp_path / "gallery").glob("index.db*"):
+        file.unlink()  # what is confirmed is done even if nothing else is known any more
+    with Gallery(store, tmp_path / "gallery", MQTT_PORT=cloud.port) as again:
+        again.says("going on with a deletion of anna's")
+        until(lambda: again.metric(DELETED, by="user") >= left, 60, "the rest is deleted")
+        until(lambda: not list(store.bucket.glob(".facepipe/pending/*.json")))
+    assert store.objects() == {}
+
+
+def test_what_is_over_goes_though_the_index_has_no_room_for_it(
+    cloud: Mosquitto, store: Store, tmp_path: Path
+) -> None:
+    fill(store, 2500)
+    settings = {"MQTT_PORT": cloud.port, "RETENTION_HOURS": 1, "INDEX_MAX_FACES": 1000}
+    with Gallery(store, tmp_path / "gallery", **settings) as gallery:
+        until(lambda: gallery.metric(DELETED, by="retention") == 2500, 30, "all is deleted")
+        assert store.objects() == {}
+
+
+def test_a_bucket_with_more_than_the_index_may_know_is_said_to_be(
+    cloud: Mosquitto, store: Store, tmp_path: Path
+) -> None:
+    fill(store, 1500)
+    settings = {"MQTT_PORT": cloud.port, "INDEX_MAX_FACES": 1000}
+    with Gallery(store, tmp_path / "gallery", **settings) as gallery:
+        gallery.says("listed 1500 objects")
+        page = gallery.admin().open("/")[1]
+        assert b"Only the newest 1,000 faces are shown (INDEX_MAX_FACES)" in page
+
+
 # When something is away, or wrong.
 
 
@@ -311,6 +385,93 @@ def test_while_the_store_is_away_what_is_known_is_shown_and_it_is_said(
     store.start()
     until(lambda: gallery.health()["reasons"] == {}, 30, "it is well again by itself")
     assert admin.open(f"/image/{ref_of(keys[0])}")[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"<html>please sign in</html>", b""])
+def test_a_store_that_answers_like_none_is_trouble_and_no_fault(
+    cloud: Mosquitto, store: Store, tmp_path: Path, body: bytes
+) -> None:
+    """As the page of a proxy does during an outage."""
+    keys = fill(store, 3)
+    with Gallery(store, tmp_path / "gallery", MQTT_PORT=cloud.port, SYNC_HOURS=0.002) as gallery:
+        gallery.says("listed 3 objects")
+        admin = gallery.admin()
+        store.kill()
+        with portal(store.port, body):
+            assert admin.open(f"/image/{ref_of(keys[0])}")[0] in (200, 503)
+            until(lambda: gallery.health()["reasons"].get("bucket"), 30, "it is in trouble")
+            assert len(admin.faces()) == 3
+        store.start()
+        until(lambda: gallery.health()["reasons"] == {}, 60, "it is well again")
+    assert "Traceback" not in gallery.log
+
+
+@contextlib.contextmanager
+def portal(port: int, body: bytes) -> Iterator[None]:
+    """Answers everything with 200 and a page of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815 - names of the standard library
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def test_a_full_disk_is_trouble_and_the_faces_are_there_when_there_is_room_again(
+    cloud: Mosquitto, store: Store, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with mounted(data, 4):
+        settings = {"MQTT_PORT": cloud.port, "SYNC_HOURS": 0.002}
+        with Gallery(store, data, **settings) as gallery:
+            gallery.says("listed 0 objects")
+            filler = data / "filler"
+            with contextlib.suppress(OSError), filler.open("wb") as file:
+                while True:
+                    file.write(b"x" * 4096)
+                    file.flush()
+            fill(store, 2000)
+            until(lambda: gallery.health()["reasons"].get("index") == "disk", 60, "it says so")
+            assert b"Not all is shown" in gallery.admin().open("/")[1]
+            filler.unlink()
+            until(lambda: gallery.health()["reasons"] == {}, 60, "it is well again")
+            assert gallery.metric("facepipe_gallery_faces_indexed") == 2000
+            assert "Traceback" not in gallery.log
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/?order=sharpest&after=9999-12-31~", None),
+        ("/?order=sharpest&after=0001-01-01~", None),
+        ("/more?after=WyJuZXdlc3QiLDEsIlx1ZDgwMCJd", None),
+        ("/count", {"selection": {"filter": {"device": "\ud800"}}}),
+        ("/delete", {"selection": {"filter": {}}, "expected": float("inf"), "added": 1}),
+        ("/delete", {"selection": {"refs": ["../../etc"]}}),
+        ("/count", {"selection": {"filter": {"device": ["a"]}}}),
+    ],
+)
+def test_bad_input_is_answered_with_a_sentence(
+    gallery: Gallery, admin: Admin, path: str, body: dict[str, object] | None
+) -> None:
+    if body is None:
+        status, _ = admin.open(path)
+    else:
+        status, answer = admin.post(path, **body)
+        assert answer["error"]
+    assert status == 400
+    assert "Traceback" not in gallery.log
 
 
 def wrong_secret(settings: dict[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from common.settings import read
 from gallery.bucket import Bucket
+from gallery.lifecycle import _days, _with
 from gallery.settings import Settings
 from tests.harness.moto import Moto
 from tests.harness.store import Store
@@ -102,3 +104,21 @@ def test_a_store_that_says_yes_and_has_no_rules_is_found_out(store: Store, tmp_p
     lifecycle = bucket(store.settings, tmp_path).lifecycle
     assert not lifecycle.keep(30)
     assert lifecycle.keep(0)
+
+
+def test_what_cannot_be_read_is_not_written_over(store: Store, tmp_path: Path) -> None:
+    """It answers a question for its lifecycle with a listing, as some do."""
+    assert not bucket(store.settings, tmp_path).lifecycle.keep(30)
+    assert "PUT" not in store.log
+
+
+def test_rules_without_a_namespace_stay_too() -> None:
+    theirs = (
+        b"<LifecycleConfiguration><Rule><ID>theirs</ID><Odd>1</Odd></Rule></LifecycleConfiguration>"
+    )
+    rules = ET.fromstring(theirs)
+    assert _days(rules) is None
+    written = ET.tostring(_with(rules, 30))
+    assert b"<Rule><ID>theirs</ID><Odd>1</Odd></Rule><Rule><ID>facepipe-retention</ID>" in written
+    assert _days(ET.fromstring(written)) == 30
+    assert ET.tostring(_with(ET.fromstring(written), 0)) == theirs

@@ -19,8 +19,9 @@ from gallery import entries
 from gallery.bucket import Bucket, Listed
 from gallery.entries import Entry
 from gallery.index import Index
+from gallery.pictures import SIDE
 from gallery.settings import Settings
-from gallery.thumbs import SIDE, NoThumb, Thumbs
+from gallery.thumbs import NoThumb, Thumbs
 from tests.conftest import png
 from tests.harness.bucketful import put
 from tests.harness.store import Store
@@ -76,19 +77,15 @@ def made(store: Store, tmp_path: Path) -> Made:
     return Made(store, tmp_path / "gallery")
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG that says that it is so large, and is small."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = zlib.compress(b"\0" * 100_000, 9)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    )
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 100_000, 9))
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
 
 
 def made_up(store: Store, folder: Path) -> Entry:
@@ -150,7 +147,9 @@ def test_the_original_stays_as_it_is(made: Made) -> None:
         (bomb(65_535, 65_535), "too_large"),
         (bomb(4_200, 4_200), "too_large"),
         (bomb(300, 300)[:-30], "not_image"),
-        (b"\x89PNG" + b"x" * 8_000_000, "too_large"),
+        (b"\x89PNG\r\n\x1a\n", "not_image"),
+        (b"\x89PNG\r\n\x1a\n" + b"\xff" * 40, "not_image"),
+        (b"\x89PNG" + b"x" * 4_000_000, "too_large"),
     ],
 )
 def test_of_what_is_no_picture_there_is_none_and_the_reason_is_told(
@@ -158,6 +157,43 @@ def test_of_what_is_no_picture_there_is_none_and_the_reason_is_told(
 ) -> None:
     assert made.why_not(made.put("a.png", content)) == reason
     assert made.files == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        chunk(b"iCCP", b""),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 1_000_000)) * 60,
+        chunk(b"tIME", b"\xff" * 7),
+        chunk(b"sRGB", b"") + chunk(b"gAMA", b"1"),
+    ],
+)
+def test_what_a_picture_carries_beside_its_pixels_is_not_even_read(made: Made, more: bytes) -> None:
+    plain = png(40, 40)
+    end = plain.index(b"IEND") - 4
+    expected = made.get(made.put("plain.png", plain))
+    for number, at in enumerate((33, end)):
+        sent = plain[:at] + more + plain[at:]
+        assert made.get(made.put(f"{number}.png", sent)) == expected
+
+
+def test_a_thumbnail_that_is_made_while_its_face_is_deleted_does_not_stay(made: Made) -> None:
+    entry = made.put("a.png", png(10, 10))
+    made.index.remove([entry.ref])
+    made.get(entry)
+    assert made.files == []
+
+
+def test_what_the_index_does_not_know_is_taken_away_and_what_a_kill_has_left(made: Made) -> None:
+    kept, gone = made.put("a.png", png(10, 10)), made.put("b.png", png(20, 20))
+    made.get(kept, gone)
+    left = made.files[0].with_name("x.webp.1.new")
+    left.write_bytes(b"half")
+    made.index.remove([gone.ref])
+    made.thumbs = made.anew()
+    made.thumbs.prune()
+    assert [file.stem for file in made.files] == [kept.ref]
+    assert not left.exists()
 
 
 def test_of_an_object_that_is_gone_there_is_none(made: Made) -> None:

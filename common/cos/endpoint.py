@@ -17,6 +17,7 @@ from ibm_botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from ibm_botocore.parsers import ResponseParserError
 
 from common.cos.errors import StoreError
 from common.cos.iam import Tokens
@@ -109,6 +110,10 @@ class Endpoint:
             raise StoreError("refused", f"the SDK does not take this request: {error}") from None
         except BotoCoreError as error:
             raise StoreError("unreachable", f"the request broke: {error}") from None
+        except (ResponseParserError, LookupError, TypeError, ValueError) as error:
+            # Such as a page of a proxy's in place of a listing, or an answer that lacks a part.
+            text = f"what answers at {endpoint} does not answer as S3 does ({type(error).__name__})"
+            raise StoreError("not_s3", text) from None
 
     def _answered(self, error: ClientError, what: str, right: str, not_found: str) -> StoreError:
         answer = error.response.get("Error", {})

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from gallery.filters import FACE, REF, REJECTED, Filter, Order
 
-REF = re.compile(r"[0-9a-f]{20}")
 NAME = 200  # signs of a device's or camera's name, of which most have less than 64
 CURSOR = 400
 FIRST_YEAR, LAST_YEAR = 1900, 9000  # of a day that can be asked for

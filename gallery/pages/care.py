@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import weakref
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -11,12 +12,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from gallery.access.roles import needs_admin
-from gallery.deletions import Changed, Job, Selection
+from gallery.deletions import Changed
+from gallery.jobs import Job, Selection
 from gallery.pages import selected, zipped
 from gallery.pages.asked import Bad
 from gallery.pages.shown import PRIVATE, gallery, local, many, page, zone
 from gallery.pages.streams import Stream
-from gallery.state import State
 
 TYPED = 100  # faces from which on the number has to be typed
 LOG = 500  # deletions in the list
@@ -26,7 +27,9 @@ REASONS = {
     "unreachable": "the bucket could not be reached",
     "timeout": "the bucket did not answer in time",
 }
-_zips: set[object] = set()
+MAX_ZIPS_EACH = 2  # of one user
+# A download that has ended, however it did, is nobody's any more, and so is not in here.
+_zips: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
 async def count(request: Request) -> Response:
@@ -128,25 +131,17 @@ async def archive(request: Request) -> Response:
     number, added = await state.deletions.count(chosen)
     if not number:
         raise HTTPException(404, "None of these faces are here any more.")
-    if len(_zips) >= MAX_ZIPS:
+    user = request.scope["state"]["user"].name
+    mine = sum(one == user for one in _zips.values())
+    if len(_zips) >= MAX_ZIPS or mine >= MAX_ZIPS_EACH:
         raise HTTPException(503, "Others are being downloaded: try again in a while.")
     place = zone(request)
     now = datetime.datetime.now(place)
     name = f"faces_{now:%Y-%m-%d_%H-%M-%S}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', **PRIVATE}
-    stream = _counted_in(state, chosen.until(added), place)
+    stream = zipped.stream(state, chosen.until(added), place)
+    _zips[stream] = user
     return Stream(stream, 200, headers, "application/zip")
-
-
-async def _counted_in(state: State, chosen: Selection, place: datetime.tzinfo) -> Any:
-    """A zip's bytes, counted as one that is under way."""
-    ticket = object()
-    _zips.add(ticket)
-    try:
-        async for part in zipped.stream(state, chosen, place):
-            yield part
-    finally:
-        _zips.discard(ticket)
 
 
 def routes() -> list[Route]:

@@ -9,7 +9,7 @@ import itertools
 from gallery.entries import Entry
 from gallery.filters import BadCursor, Filter
 from gallery.index import Index
-from gallery.pages.asked import Bad, View, bounds
+from gallery.pages.asked import FIRST_YEAR, LAST_YEAR, Bad, View, bounds
 from gallery.pages.shown import local
 
 FACES = 60  # in a chunk: whole rows with 2, 3, 4, 5, 6, 10 or 12 columns
@@ -90,9 +90,12 @@ def _sharpest(
 def _split(after: str) -> tuple[datetime.date, str | None]:
     text, _, inner = after.partition("~")
     try:
-        return datetime.date.fromisoformat(text), inner or None
+        day = datetime.date.fromisoformat(text)
     except ValueError:
         raise Bad(_NOWHERE) from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise Bad(_NOWHERE)
+    return day, inner or None
 
 
 def _within(asked: Filter, since: int | None, until: int, whole: bool = False) -> Filter:

@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from common.cos.errors import StoreError
 from gallery.access.refusals import is_page_load
-from gallery.pages.shown import PRIVATE, page
+from gallery.pages.shown import PRIVATE, gallery, page
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,12 @@ async def _refused(request: Request, error: Any) -> Response:
     return answer(request, error.status_code, "" if own else error.detail, error.headers)
 
 
+async def _away(request: Request, error: Any) -> Response:
+    """The store or the index has not done its part, and will again."""
+    gallery(request).standing.failed(error)
+    return answer(request, 503, f"This cannot be done now ({error.reason}): {error}.")
+
+
 async def _broken(request: Request, error: Any) -> Response:
     log.error("a fault at %s", request.url.path, exc_info=error)
     return answer(request, 500)
@@ -61,4 +68,4 @@ async def _broken(request: Request, error: Any) -> Response:
 
 def handlers() -> dict[Any, Any]:
     """For Starlette(exception_handlers=...)."""
-    return {HTTPException: _refused, Exception: _broken}
+    return {HTTPException: _refused, StoreError: _away, Exception: _broken}

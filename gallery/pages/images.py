@@ -41,6 +41,8 @@ async def thumb(request: Request) -> Response:
     try:
         made = await gallery(request).thumbs.get(entry)
     except NoThumb as error:
+        if error.trouble is not None:
+            gallery(request).standing.failed(error.trouble)
         lines = WORDS.get(error.reason, AWAY)
         text = rendered(request, "nothumb.svg", {"lines": lines})
         return Response(text, 200, NOT_KEPT, "image/svg+xml")

@@ -21,14 +21,15 @@ AGAIN = 3000  # milliseconds after which a browser whose connection ended comes 
 
 async def live(request: Request) -> Response:
     headers = {"Cache-Control": "no-store"}
-    return StreamingResponse(_stream(gallery(request)), 200, headers, "text/event-stream")
+    user = request.scope["state"]["user"].name
+    return StreamingResponse(_stream(gallery(request), user), 200, headers, "text/event-stream")
 
 
-async def _stream(state: State) -> AsyncIterator[str]:
+async def _stream(state: State, user: str) -> AsyncIterator[str]:
     """Until the reader leaves; then Starlette cancels it, and the subscription ends."""
     yield f"retry: {AGAIN}\n\n"
     try:
-        with state.hub.subscribe() as events:
+        with state.hub.subscribe(user) as events:
             yield _line(Event("sync", state.sync.progress.facts()))
             yield _line(Event("store", _store(state.standing)))
             while True:

@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.requests import Request
 
-from gallery.deletions import Selection
 from gallery.entries import Entry
 from gallery.filters import FACE, Filter
 from gallery.index import Index
+from gallery.jobs import Selection
 from gallery.pages import asked
 from gallery.pages.asked import Bad
 from gallery.pages.shown import many
@@ -37,7 +37,7 @@ class Asked:
             return None
         try:
             return int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise Bad("This is not a number.") from None
 
 
@@ -79,7 +79,7 @@ def selection(told: Any) -> Selection:
 
 def _filter(told: dict[str, Any]) -> Filter:
     names = [told.get(name) or None for name in ("device", "camera")]
-    if any(not isinstance(name, str | None) or len(name or "") > asked.NAME for name in names):
+    if not all(name is None or (isinstance(name, str) and asked.is_name(name)) for name in names):
         raise Bad("No device and no camera has such a name.")
     times = [told.get(name) for name in _TIMES]
     if any(time is not None and (type(time) is not int or abs(time) > LATEST) for time in times):

@@ -122,6 +122,17 @@ def _standing(request: Request) -> dict[str, Any]:
     state = gallery(request)
     progress, kept = state.sync.progress, state.retention.kept
     notices = []
+    if state.standing.index_text:
+        notices.append(
+            {"about": "index", "text": f"Not all is shown: {state.standing.index_text}."}
+        )
+    elif state.index.is_full:
+        most = state.settings.index_max_faces
+        text = (
+            f"Only the newest {most:,} faces are shown (INDEX_MAX_FACES);"
+            " older ones are in the bucket, and are not reached by deletions here."
+        )
+        notices.append({"about": "index", "text": text})
     if state.standing.reason is not None:
         notices.append({"about": "store", "text": trouble(state.standing)})
     if progress.listing and not progress.complete:

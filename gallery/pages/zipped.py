@@ -18,8 +18,8 @@ from typing import Any
 from common.backoff import Backoff
 from common.cos.errors import StoreError
 from gallery.bucket import Body, Bucket
-from gallery.deletions import Selection
 from gallery.entries import Entry
+from gallery.jobs import Selection
 from gallery.pages.images import PNG, WHOLE, plain
 from gallery.pages.shown import local
 from gallery.state import State
@@ -69,7 +69,7 @@ async def stream(state: State, chosen: Selection, place: datetime.tzinfo) -> Asy
     """
     pipe = _Pipe()
     with (
-        tempfile.SpooledTemporaryFile(FACTS_IN_MEMORY) as lines,
+        tempfile.SpooledTemporaryFile(FACTS_IN_MEMORY, dir=state.settings.data) as lines,
         zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive,
     ):
         async with contextlib.aclosing(_read_ahead(state, chosen)) as objects:

@@ -1,0 +1,84 @@
+"""From a PNG of anybody's to a small picture, within a bound of memory."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+
+from PIL import Image
+
+SIDE = 240  # pixels of the longer side of a thumbnail
+MAX_PIXELS = 12_000_000  # of a picture that is reduced: 48 MB while it is
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What a picture is made of. All else a PNG may carry (profiles, texts, which may unpack to
+# megabytes) is left out before anything reads it: PNG specification (third edition), 11.2, 11.3.1.
+_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+
+class NoPicture(Exception):
+    """`reason`: not_image, too_large."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def thumbnail(original: bytes) -> bytes:
+    """A PNG as WebP of SIDE pixels at most.
+
+    Raises:
+        NoPicture: it is no sound PNG, or has more than MAX_PIXELS.
+    """
+    plain, pixels = _plain(original)
+    if pixels > MAX_PIXELS:
+        raise NoPicture("too_large")
+    try:
+        return _reduced(plain)
+    except Exception as error:
+        # Whatever Pillow stumbles over in what strangers have made, it is that picture's fault.
+        raise NoPicture("not_image") from error
+
+
+def _plain(original: bytes) -> tuple[bytes, int]:
+    """The PNG without what a picture does not need, and its pixels."""
+    if not original.startswith(_SIGNATURE):
+        raise NoPicture("not_image")
+    parts, at = [_SIGNATURE], len(_SIGNATURE)
+    while at + 12 <= len(original):
+        length, kind = struct.unpack_from(">I4s", original, at)
+        if kind in _NEEDED:
+            parts.append(original[at : at + 12 + length])
+        at += 12 + length
+    header = parts[1] if len(parts) > 1 else b""
+    if len(header) != 25 or header[4:8] != b"IHDR" or zlib.crc32(header[4:21]) != _crc(header):
+        raise NoPicture("not_image")
+    width, height = struct.unpack_from(">II", header, 8)
+    return b"".join(parts), width * height
+
+
+def _crc(chunk: bytes) -> int:
+    return int.from_bytes(chunk[-4:], "big")
+
+
+def _reduced(png: bytes) -> bytes:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image.load()
+        small = _coarse(image, max(1, min(image.size) // (2 * SIDE)))
+        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        out = io.BytesIO()
+        small.save(out, "WEBP", quality=80, method=2)
+        return out.getvalue()
+
+
+def _coarse(image: Image.Image, factor: int) -> Image.Image:
+    """Reduced by a whole factor, strip by strip: there is no second copy of a large picture."""
+    width, height = image.size
+    coarse = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    step = 64 * factor
+    for top in range(0, height, step):
+        strip = image.crop((0, top, width, min(height, top + step))).convert("RGB")
+        coarse.paste(strip.reduce(factor), (0, top // factor))
+    return coarse

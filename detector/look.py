@@ -53,7 +53,7 @@ class Look:
         searched = clock.perf_counter()
         ended = self._tracks.update(found, frame.time)
         for track in self._tracks.live:
-            if track.fresh:
+            if track.fresh or (track.confirmed and track.seen == frame.time):
                 self._consider(track, image, frame)
         taken = [shot for track in ended for shot in self._choice.ended(track)]
         taken += self._choice.due(self._tracks.live, frame.time)

@@ -7,7 +7,7 @@ from detector.engine import UNMOVED, Box, Engine, Image, apart, overlap
 from detector.tracks import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
-ALONE = 0.3  # while nobody is in view
+ALONE = 0.4  # while nobody is in view, or only what has not shown yet that it is a face
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
 CHECK = 0.5  # seconds after which a face that does not move is looked at again
 
@@ -35,7 +35,7 @@ class Search:
         self._previous = now
         found = apart(self._follow(image, tracks, time, change))
         self._last = time
-        patience = EVERY if tracks else ALONE
+        patience = EVERY if any(track.confirmed for track in tracks) else ALONE
         if 0 <= time - self._searched < patience:
             return found
         since = motion.Change(self._reference, now, width)

@@ -16,7 +16,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from detector.engine import UNMOVED, Image, overlap
+from detector.engine import UNMOVED, Box, Image, overlap
 from detector.shots import Shot
 from detector.tracks import Track
 
@@ -105,13 +105,20 @@ class Choice:
 
 
 def _unchanged(before: Shot, now: Shot) -> bool:
-    """Whether neither the face nor its place has changed."""
+    """Whether neither the face nor its place has changed: where both shots show the frame, since
+    the box around a face that has not moved differs from one sight to the next."""
     if overlap(before.face, now.face) < UNMOVED:
         return False
-    difference = cv2.absdiff(_thumbnail(before), _thumbnail(now))
+    (x, y, w, h), (left, top, width, height) = before.box, now.box
+    left, top = max(x, left), max(y, top)
+    right, bottom = min(x + w, now.box[0] + width), min(y + h, now.box[1] + height)
+    place = left, top, right - left, bottom - top
+    difference = cv2.absdiff(_thumbnail(before, place), _thumbnail(now, place))
     return float(np.mean(difference)) < ALIKE
 
 
-def _thumbnail(shot: Shot) -> Image:
-    grey = cv2.cvtColor(shot.image, cv2.COLOR_BGR2GRAY)
+def _thumbnail(shot: Shot, place: Box) -> Image:
+    """A place of the frame, which the shot shows."""
+    x, y = place[0] - shot.box[0], place[1] - shot.box[1]
+    grey = cv2.cvtColor(shot.image[y : y + place[3], x : x + place[2]], cv2.COLOR_BGR2GRAY)
     return cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.uint8)

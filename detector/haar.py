@@ -26,6 +26,9 @@ WINDOW = 24  # pixels to which the smallest face is reduced; the cascades see no
 STEP = 1.2  # between the sizes of a search in a moving picture; the next one follows soon
 NEAR_SIDE, NEAR_ROOM, NEAR_STEP = 40, 0.4, 1.12  # pixels of the face; of its size; between sizes
 NEAR_HITS = 3
+# Light and shade are evened out around a face that is followed: CLAHE (Zuiderveld, "Contrast
+# Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994), its limit and its tiles.
+EVEN = 2.0, (4, 4)
 JUDGED_SIDE, JUDGED_STEP = 48, 1.05
 EYE_SIDE = 112
 # Hits of the eyes' cascade that leave no doubt: in a picture that stands alone, and where weak
@@ -47,6 +50,7 @@ class Haar:
     def __init__(self, cascade: str, scale_factor: float, min_neighbors: int) -> None:
         self._first = cv2.CascadeClassifier(cascade)
         self._second = cv2.CascadeClassifier(str(SECOND))
+        self._even = cv2.createCLAHE(*EVEN)
         self._eyes = cv2.CascadeClassifier(str(EYES))
         self._scale_factor = scale_factor
         self._alone = 3.2 * min_neighbors
@@ -68,7 +72,7 @@ class Haar:
 
     def near(self, image: Image, box: Box) -> list[Box]:
         part, left, top, scale = _around(image, box, NEAR_ROOM, NEAR_SIDE)
-        grey = _spread(_grey(part))
+        grey = np.asarray(self._even.apply(_grey(part)), np.uint8)
         found, hits = _hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
         return [
             within((left + x / scale, top + y / scale, w / scale, h / scale), image)

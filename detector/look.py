@@ -38,6 +38,7 @@ class Look:
             settings.min_face,
             settings.detect_width,
             hold=settings.capture != "every",
+            live=settings.source.live or settings.camera_loop,
         )
         self._tracks = Tracks(self._engine.once, self._engine.often)
         self._choice = Choice(settings.capture, settings.best_after)
@@ -53,7 +54,9 @@ class Look:
         searched = clock.perf_counter()
         ended = self._tracks.update(found, frame.time)
         for track in self._tracks.live:
-            if track.fresh:
+            # Where nothing moves a frame may still be sharper: less noise, or a better picture of
+            # a compressed stream. Only a face that is none would be judged for nothing.
+            if track.fresh or (track.confirmed and track.seen == frame.time):
                 self._consider(track, image, frame)
         taken = [shot for track in ended for shot in self._choice.ended(track)]
         taken += self._choice.due(self._tracks.live, frame.time)

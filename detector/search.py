@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import time as clock
+
 from detector import motion
 from detector.engine import UNMOVED, Box, Engine, Image, apart, overlap
 from detector.tracks import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
-ALONE = 0.3  # while nobody is in view
+ALONE = 0.4  # while nobody is in view, or only what has not shown yet that it is a face
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
+SHARE = 0.5  # of a live camera's time that searches of all that moves may take: faces are followed
 CHECK = 0.5  # seconds after which a face that does not move is looked at again
 
 
 class Search:
     """Finds the faces of a frame in a time that a camera leaves."""
 
-    def __init__(self, engine: Engine, min_face: float, width: int, hold: bool = True) -> None:
+    def __init__(
+        self, engine: Engine, min_face: float, width: int, *, hold: bool, live: bool
+    ) -> None:
+        """
+        hold: a face where nothing moves is taken for found.
+        live: frames do not wait, so that a slow machine must search less often.
+        """
         self._engine = engine
         self._min_face = min_face
         self._width = width
-        self._hold = hold  # a face where nothing moves is taken for found
+        self._hold = hold
+        self._live = live
+        self._took = 0.0  # seconds of the last search of all that moves
         self._previous: Image | None = None
         self._reference: Image | None = None  # the scene at the last search
         self._last = float("nan")
@@ -35,8 +46,7 @@ class Search:
         self._previous = now
         found = apart(self._follow(image, tracks, time, change))
         self._last = time
-        patience = EVERY if tracks else ALONE
-        if 0 <= time - self._searched < patience:
+        if 0 <= time - self._searched < self._patience(tracks):
             return found
         since = motion.Change(self._reference, now, width)
         part: Box | None = None
@@ -47,8 +57,14 @@ class Search:
             part = since.bounds()
         if part is not None:
             self._searched, self._reference = time, now
+            began = clock.perf_counter()
             found += self._everywhere(image, part, found)
+            self._took = clock.perf_counter() - began
         return found
+
+    def _patience(self, tracks: list[Track]) -> float:
+        least = EVERY if any(track.confirmed for track in tracks) else ALONE
+        return max(least, self._took / SHARE) if self._live else least
 
     def _follow(
         self, image: Image, tracks: list[Track], time: float, change: motion.Change
@@ -63,8 +79,13 @@ class Search:
                 continue
             self._checked[track.number] = time
             boxes = self._engine.near(image, box)
-            # Where nothing moves, a box that has shifted a little is the search's doing.
-            same = still and any(overlap(track.box, other) > UNMOVED for other in boxes)
+            # Where nothing moves, a box that has shifted a little is the search's doing. Of a face
+            # that is not confirmed yet it is another sight, or somebody asleep would never be.
+            same = (
+                still
+                and track.confirmed
+                and any(overlap(track.box, other) > UNMOVED for other in boxes)
+            )
             found += [track.box] if same else boxes
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator
 
 import cv2
@@ -53,7 +54,7 @@ class Watch:
                 health.rest("vision")
                 metrics.FRAMES.inc()
                 metrics.DETECT_SECONDS.observe(sum(seen.spent.values()))
-                self._pace.add(seen.spent, camera.skipped)
+                self._pace.add(seen.spent | self._sending.spent(), camera.skipped)
                 await self._sending.send(seen.shots)
                 while not camera.live and not self._delivery.has_room():
                     await asyncio.sleep(0.05)
@@ -90,6 +91,7 @@ class _Sending:
         self._encode = Encode(settings)
         self._worker = Workers("encoder")
         self._shots: asyncio.Queue[Shot] = asyncio.Queue(SHOTS_AHEAD)
+        self._encoding = 0.0  # seconds since `spent` was asked for
         service.spawn(self._keep_encoding(), "encoder")
 
     async def send(self, shots: list[Shot]) -> None:
@@ -99,9 +101,17 @@ class _Sending:
     async def done(self) -> None:
         await self._shots.join()
 
+    def spent(self) -> dict[str, float]:
+        """Seconds of encoding since it was asked for last."""
+        seconds, self._encoding = self._encoding, 0.0
+        return {"encode": seconds}
+
     async def _keep_encoding(self) -> None:
         while True:
-            face = await self._worker.run(self._encode, await self._shots.get())
+            shot = await self._shots.get()
+            began = time.perf_counter()
+            face = await self._worker.run(self._encode, shot)
+            self._encoding += time.perf_counter() - began
             if face is not None:
                 self._delivery.offer(face)
                 self._preview.sent(face.png, face.facts)

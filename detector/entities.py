@@ -14,7 +14,7 @@ from common import __version__, status
 from common.face import CONTENT_TYPE
 from detector.settings import Settings
 
-NODE = "facepipe"  # the level by which access lists know our topics
+NODE = "facepipe"
 
 # A status message, and neither the last will nor the empty one of a service that is gone.
 _ONLINE = "value_json is defined and value_json.state == 'online'"
@@ -39,7 +39,9 @@ class Topics:
             settings.camera_name,
         )
         return cls(
-            f"{prefix}/device/{NODE}/{device}_{camera}/config",
+            # With a level more, as is allowed, Home Assistant 2025.1 finds nothing to remove when
+            # this is emptied.
+            f"{prefix}/device/{_id(settings)}/config",
             f"{prefix}/{NODE}/{device}/{camera}/face",
             status.topic(settings.mqtt_topic, device, "detector", camera),
             f"{prefix}/status",
@@ -48,8 +50,7 @@ class Topics:
 
 def config(settings: Settings, topics: Topics) -> bytes:
     """The discovery message."""
-    # Names have no underscore in them, so that no two cameras come to the same identifier.
-    own = f"{NODE}_{settings.device}_{settings.camera_name}"
+    own = _id(settings)
     components = {
         name: {"unique_id": f"{own}_{name}", **component}
         for name, component in _components(settings, topics).items()
@@ -66,6 +67,11 @@ def config(settings: Settings, topics: Topics) -> bytes:
         "components": components,
     }
     return json.dumps(message, separators=(",", ":")).encode()
+
+
+def _id(settings: Settings) -> str:
+    """Names have no underscore in them, so that no two cameras come to the same."""
+    return f"{NODE}_{settings.device}_{settings.camera_name}"
 
 
 def _components(settings: Settings, topics: Topics) -> dict[str, dict[str, Any]]:
@@ -91,7 +97,7 @@ def _components(settings: Settings, topics: Topics) -> dict[str, dict[str, Any]]
             **sensor,
             "name": "Last face at",
             "device_class": "timestamp",
-            "value_template": _value("value_json.last_face"),
+            "value_template": _value("value_json.last_face | default(none)"),
         },
         "captured": {
             **sensor,

@@ -22,7 +22,7 @@ from tests.harness.mosquitto import Mosquitto
 from tests.harness.process import ROOT, Service
 from tests.harness.wait import until
 
-CONFIG = "homeassistant/device/facepipe/box-1_camera-0/config"
+CONFIG = "homeassistant/device/facepipe_box-1_camera-0/config"
 FACE = "homeassistant/facepipe/box-1/camera-0/face"
 STATUS = "faces/status/box-1/detector/camera-0"
 COUNTERS = ("captured", "delivered", "waiting", "rejected", "dropped", "frames")

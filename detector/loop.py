@@ -12,7 +12,7 @@ from common import status
 from common.link import Link
 from common.metrics import total
 from common.service import FINISH_WITHIN, Service
-from detector import metrics
+from detector import homeassistant, metrics
 from detector.books import Books
 from detector.camera import Camera, Frame
 from detector.delivery import Delivery, Once, drained
@@ -82,6 +82,7 @@ async def run(settings: Settings, service: Service) -> int:
     name = f"detector-{settings.device}-{settings.camera_name}"
     link = Link(settings.broker("edge"), name, service.health, settings.mqtt_qos)
     delivery = await _delivery(settings, link, books, service)
+    home = homeassistant.begin(settings, link, service)
     metrics.FACES.of = books
     camera = Camera(settings, service)
     frames = await _opened(camera, settings, service)
@@ -92,6 +93,7 @@ async def run(settings: Settings, service: Service) -> int:
             "frames_skipped": camera.skipped,
             **books.facts(),
             **delivery.facts(),
+            **home.facts(),
             "camera_ended": camera.ended,
         }
 
@@ -99,7 +101,7 @@ async def run(settings: Settings, service: Service) -> int:
     own_status = status.Status(link, topic, service.health, facts)
     service.spawn(link.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
-    watch = Watch(settings, delivery, preview, service)
+    watch = Watch(settings, delivery, preview, service, home.show)
     watching = asyncio.ensure_future(watch.frames(camera, frames))
     await service.until_stopped(watching)
     await asyncio.wait([watching])
@@ -111,6 +113,7 @@ async def run(settings: Settings, service: Service) -> int:
         if settings.camera_end == "idle":
             await service.until_stopped()
     await delivery.finish(time.monotonic() + FINISH_WITHIN)
+    home.leave()
     own_status.clear()
     await link.leave()
     log.info("%s", books)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.service import ServiceSettings, http_port
-from common.settings import boolean, choice, file, host, integer, name, number, setting, text
+from common.settings import boolean, choice, file, host, integer, name, number, setting, text, topic
 from detector import source, yunet
 from detector.haar import CASCADES, readable
 from detector.preview.access import Access
-from detector.values import Region, cascade, quarter_turns, regions, size
+from detector.values import Region, cascade, overlapping, quarter_turns, regions, size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,6 +193,15 @@ class Settings(ServiceSettings):
         default="",
     )
     http_key: str = setting("HTTP_KEY", file, "its key (PEM file)", default="")
+    homeassistant: bool = setting(
+        "HOMEASSISTANT", boolean, "1: show this camera to Home Assistant", default=False
+    )
+    homeassistant_prefix: str = setting(
+        "HOMEASSISTANT_PREFIX", topic, "its discovery prefix", default="homeassistant"
+    )
+    homeassistant_keep: int = setting(
+        "HOMEASSISTANT_KEEP_SECONDS", integer(1, 3600), "seconds that it keeps a face", default=300
+    )
 
     @property
     def access(self) -> Access:
@@ -245,3 +254,6 @@ class Settings(ServiceSettings):
             yield from self.access.problems()
             if self.metrics_port and self.metrics_port == self.http_port:
                 yield "METRICS_PORT must be another port than HTTP_PORT"
+        if self.homeassistant and overlapping(self.homeassistant_prefix, self.mqtt_topic):
+            # What is under MQTT_TOPIC may be relayed to the cloud.
+            yield "HOMEASSISTANT_PREFIX and MQTT_TOPIC must not lie within each other"

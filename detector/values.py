@@ -42,3 +42,9 @@ def cascade(value: str) -> str:
         known = ", ".join(sorted(p.stem for p in CASCADES.glob("haarcascade_*face*.xml")))
         raise ValueError(f"must be an XML file, or one of OpenCV's: {known}")
     return path
+
+
+def overlapping(one: str, other: str) -> bool:
+    """Whether one of two topics is, or is above, the other."""
+    short, long = sorted((one, other), key=len)
+    return f"{long}/".startswith(f"{short}/")

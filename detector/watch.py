@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import cv2
 
+from common.face import Face
 from common.service import Service
 from common.workers import Workers
 from detector import cpus, metrics
@@ -30,7 +31,12 @@ class Watch:
     """Use: `frames` until they end or are cancelled, then `finish`."""
 
     def __init__(
-        self, settings: Settings, delivery: Delivery, preview: Preview, service: Service
+        self,
+        settings: Settings,
+        delivery: Delivery,
+        preview: Preview,
+        service: Service,
+        show: Callable[[Face], None],
     ) -> None:
         self._delivery = delivery
         self._preview = preview
@@ -39,7 +45,7 @@ class Watch:
         self._vision = Workers("vision")
         self._look = Look(settings)
         self._pace = Pace()
-        self._sending = _Sending(settings, delivery, preview, service)
+        self._sending = _Sending(settings, delivery, preview, service, show)
 
     async def frames(self, camera: Camera, frames: Frames) -> None:
         """Until a file ends, or for ever."""
@@ -84,10 +90,16 @@ class _Sending:
     """Encodes shots and hands them over, beside the search in the next frame."""
 
     def __init__(
-        self, settings: Settings, delivery: Delivery, preview: Preview, service: Service
+        self,
+        settings: Settings,
+        delivery: Delivery,
+        preview: Preview,
+        service: Service,
+        show: Callable[[Face], None],
     ) -> None:
         self._delivery = delivery
         self._preview = preview
+        self._show = show
         self._encode = Encode(settings)
         self._worker = Workers("encoder")
         self._shots: asyncio.Queue[Shot] = asyncio.Queue(SHOTS_AHEAD)
@@ -115,4 +127,5 @@ class _Sending:
             if face is not None:
                 self._delivery.offer(face)
                 self._preview.sent(face.png, face.facts)
+                self._show(face)
             self._shots.task_done()

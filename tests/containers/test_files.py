@@ -17,7 +17,11 @@ from tests.harness.process import ROOT
 SIDES = ("jetson", "cloud")
 # The compose files that read a side's .env.
 FILES = {
-    "jetson": ("docker-compose.jetson.yml", "docker-compose.preview.yml"),
+    "jetson": (
+        "docker-compose.jetson.yml",
+        "docker-compose.preview.yml",
+        "docker-compose.homeassistant.yml",
+    ),
     "cloud": ("docker-compose.cloud.yml",),
 }
 # The least that a person fills in, by side; and what Compose is told when it is not there.
@@ -27,6 +31,7 @@ NEEDED = {
         "CLOUD_HOST": "vsi.example.com",
         "CLOUD_BUNDLE": "./jetson-1.pem",
         "PREVIEW_PASSWORD_FILE": "./preview-password",
+        "HOMEASSISTANT_BIND": "192.0.2.7",
     },
     "cloud": {
         "PUBLIC_HOST": "vsi.example.com",

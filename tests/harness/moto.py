@@ -59,4 +59,3 @@ class Moto(Process):
         return [
             one["Key"] for one in self.client.list_objects_v2(Bucket=BUCKET).get("Contents", ())
         ]
-

@@ -31,11 +31,13 @@ def stack(config: Json) -> Json:
         for name, secret in config.get("secrets", {}).items()
         if secret["file"] != "/dev/null"
     }
+    volumes = dict(config["volumes"])
     services = {
-        name: _service(name, service, secrets) for name, service in config["services"].items()
+        name: _service(name, service, secrets, volumes)
+        for name, service in config["services"].items()
     }
-    parts = {part: config[part] for part in ("volumes", "networks") if part in config}
-    return {"version": FORM, "services": services, "secrets": secrets, **parts}
+    parts = {"secrets": secrets, "volumes": volumes, "networks": config["networks"]}
+    return {"version": FORM, "services": services, **parts}
 
 
 def _versioned(name: str, secret: Json) -> Json:
@@ -44,7 +46,7 @@ def _versioned(name: str, secret: Json) -> Json:
     return {"file": secret["file"], "name": f"{name}-{digest}"}
 
 
-def _service(name: str, service: Json, secrets: Json) -> Json:
+def _service(name: str, service: Json, secrets: Json, volumes: Json) -> Json:
     dropped = (*NOT_THERE, *LOST, "mem_limit", "pids_limit", "tmpfs")
     made = {key: value for key, value in service.items() if key not in dropped}
     made = {key: value for key, value in made.items() if value is not None}
@@ -52,7 +54,8 @@ def _service(name: str, service: Json, secrets: Json) -> Json:
         key: value for key, value in service.get("environment", {}).items() if value is not None
     }
     made["secrets"] = [one for one in service.get("secrets", ()) if one["source"] in secrets]
-    made["volumes"] = [*service.get("volumes", ()), *map(_memory, service.get("tmpfs", ()))]
+    memory = [_memory(name, text, volumes) for text in service.get("tmpfs", ())]
+    made["volumes"] = [*service.get("volumes", ()), *memory]
     made["ports"] = [_port(one) for one in service.get("ports", ()) if _published(name, one)]
     deploy = made.setdefault("deploy", {})
     deploy["resources"] = {
@@ -61,15 +64,18 @@ def _service(name: str, service: Json, secrets: Json) -> Json:
     return made
 
 
-def _memory(text: str) -> Json:
-    """`/tmp:size=16m,mode=1777` in the longer form, which leaves the mode at that."""
+def _memory(service: str, text: str, volumes: Json) -> Json:
+    """`/tmp:size=16m,mode=1777` as Swarm has it: of the mode that the path has in the image, and
+    root's. With another owner it is a volume, which may be in memory, too.
+    """
     path, _, options = text.partition(":")
-    sizes = [one.removeprefix("size=") for one in options.split(",") if one.startswith("size=")]
-    return {"type": "tmpfs", "target": path, "tmpfs": {"size": _bytes(sizes[0])}}
-
-
-def _bytes(size: str) -> int:
-    return int(size.removesuffix("m")) * 1024 * 1024
+    words = dict(option.split("=") for option in options.split(","))
+    if "uid" not in words:
+        size = int(words["size"].removesuffix("m")) * 1024 * 1024
+        return {"type": "tmpfs", "target": path, "tmpfs": {"size": size}}
+    name = service + path.replace("/", "-")
+    volumes[name] = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": options}}
+    return {"type": "volume", "source": name, "target": path}
 
 
 def _published(name: str, port: Json) -> bool:
@@ -82,8 +88,8 @@ def _published(name: str, port: Json) -> bool:
 
 
 def _port(port: Json) -> Json:
-    found = {key: port[key] for key in ("target", "protocol", "mode") if key in port}
-    return {**found, "published": int(port["published"])}
+    found: Json = {key: port[key] for key in ("target", "protocol", "mode") if key in port}
+    return found | {"published": int(port["published"])}
 
 
 if __name__ == "__main__":

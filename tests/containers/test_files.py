@@ -17,9 +17,15 @@ from tests.harness.process import ROOT
 SIDES = ("jetson", "cloud")
 # The compose files that read a side's .env.
 FILES = {
-    "jetson": ("docker-compose.jetson.yml", "docker-compose.preview.yml"),
-    "cloud": ("docker-compose.cloud.yml",),
+    "jetson": (
+        "docker-compose.jetson.yml",
+        "docker-compose.preview.yml",
+        "docker-compose.monitoring.yml",
+    ),
+    "cloud": ("docker-compose.cloud.yml", "docker-compose.monitoring.yml"),
 }
+# For Swarm, which Compose warns of.
+MORE = {"jetson": (), "cloud": ("deploy/swarm/compose.yml",)}
 # The least that a person fills in, by side; and what Compose is told when it is not there.
 NEEDED = {
     "jetson": {
@@ -27,11 +33,13 @@ NEEDED = {
         "CLOUD_HOST": "vsi.example.com",
         "CLOUD_BUNDLE": "./jetson-1.pem",
         "PREVIEW_PASSWORD_FILE": "./preview-password",
+        "GRAFANA_PASSWORD_FILE": "./grafana-password",
     },
     "cloud": {
         "PUBLIC_HOST": "vsi.example.com",
         "COS_ENDPOINT": "https://s3.example.com",
         "COS_BUCKET": "faces",
+        "GRAFANA_PASSWORD_FILE": "./grafana-password",
     },
 }
 
@@ -53,7 +61,7 @@ def config(side: str, folder: Path, missing: str = "", code: int = 0) -> str:
 
 
 def _text(side: str) -> str:
-    return "".join((ROOT / name).read_text() for name in FILES[side])
+    return "".join((ROOT / name).read_text() for name in (*FILES[side], *MORE[side]))
 
 
 @pytest.mark.parametrize("side", SIDES)

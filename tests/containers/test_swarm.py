@@ -13,9 +13,15 @@ from tests.harness.wait import until
 
 
 @pytest.fixture(scope="module")
-def swarm(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(
+    images: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Swarm]:
+    """If a test fails, the logs are shown."""
+    before = request.session.testsfailed
     with Swarm(tmp_path_factory.mktemp("swarm")) as running:
         yield running
+        if request.session.testsfailed > before:
+            running.show()
 
 
 def test_nothing_is_lost_when_processors_are_killed_and_replaced(swarm: Swarm) -> None:

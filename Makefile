@@ -13,7 +13,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
-.PHONY: help setup demo test test-faults test-containers test-arm64 images check format \
+.PHONY: help setup demo test test-faults test-containers test-swarm test-arm64 images check format \
 	bench docs lock clean
 
 help:  ## list the targets
@@ -54,6 +54,11 @@ images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 test-containers: .venv/.containers  ## run both compose files for real, in a Docker Engine
 	@tests/needs containers
 	$(BIN)/python -m pytest tests/containers -v -o timeout=1200 \
+		--ignore tests/containers/test_swarm.py -o addopts="-ra --strict-markers --strict-config"
+
+test-swarm: .venv/.containers  ## run processors on Docker Swarm, kill one and replace all under load
+	@tests/needs containers
+	$(BIN)/python -m pytest tests/containers/test_swarm.py -v -o timeout=1800 \
 		-o addopts="-ra --strict-markers --strict-config"
 
 test-arm64: setup  ## build the detector for arm64, under emulation, and show it the clip

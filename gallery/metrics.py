@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 REQUESTS = Counter(
     "facepipe_gallery_store_requests_total",
@@ -51,3 +56,81 @@ STATUSES_REFUSED = Counter(
     " too_many).",
     ["reason"],
 )
+
+
+class Device(NamedTuple):
+    """What /metrics says of one; None is what is not known of it."""
+
+    name: str
+    up: bool
+    well: bool
+    waiting: float | None
+    captured: float | None
+    rejected: float | None
+    dropped: float
+    round_trip: float | None
+    certificate_ends: float | None
+
+
+class FleetMetrics(Collector):
+    """Eight series for each device, no more; `look` is asked at each scrape, by its thread."""
+
+    def __init__(self) -> None:
+        self.look: Callable[[], Iterable[Device]] = tuple
+        REGISTRY.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        devices = list(self.look())
+        for name, text, value in _OF_DEVICE:
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name, text, labels=["device"])
+            for device in devices:
+                number = value(device)
+                if number is not None:
+                    family.add_metric([device.name], number)
+            yield family
+
+
+_OF_DEVICE: tuple[tuple[str, str, Callable[[Device], float | None]], ...] = (
+    (
+        "facepipe_fleet_device_up",
+        "1 while the device is heard, else 0, by its retained status messages.",
+        lambda device: float(device.up),
+    ),
+    (
+        "facepipe_fleet_device_well",
+        "1 while all of its services are heard and have no complaint, else 0.",
+        lambda device: float(device.well),
+    ),
+    (
+        "facepipe_fleet_faces_waiting",
+        "Faces that the device holds, as it said last.",
+        lambda device: device.waiting,
+    ),
+    (
+        "facepipe_fleet_faces_captured_total",
+        "Faces that its detectors captured, over their restarts.",
+        lambda device: device.captured,
+    ),
+    (
+        "facepipe_fleet_faces_rejected_total",
+        "Faces of them whose receipts say that they are not wanted.",
+        lambda device: device.rejected,
+    ),
+    (
+        "facepipe_fleet_faces_dropped_total",
+        "Faces that its services gave up; a copy that the forwarder gave up is sent again.",
+        lambda device: device.dropped,
+    ),
+    (
+        "facepipe_fleet_round_trip_seconds",
+        "Time from publication to receipt, of the slowest of its detectors.",
+        lambda device: device.round_trip,
+    ),
+    (
+        "facepipe_fleet_certificate_expiration_timestamp_seconds",
+        "Unix time at which the first of its certificates ends.",
+        lambda device: device.certificate_ends,
+    ),
+)
+FLEET = FleetMetrics()

@@ -15,7 +15,7 @@ from common.link import Ack, Link
 from common.service import Service
 from common.settings import SettingsError
 from common.workers import Workers
-from gallery import app, server
+from gallery import app, metrics, server
 from gallery.arrivals import Arrivals
 from gallery.bucket import Bucket
 from gallery.deletions import Deletions
@@ -137,6 +137,7 @@ async def run(settings: Settings, service: Service) -> int:
     link = Link(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
     arrivals = _heard(state, link)
     own_status = status.Status(link, _own_topic(settings), service.health)
+    metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
     sock = server.listening(settings)
     pages = server.made(app.made(state), settings)
     host, port = sock.getsockname()[:2]

@@ -7,21 +7,26 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, Protocol
 
 from common.logs import Trouble
 from common.workers import Workers
 from gallery.fleet import words
+from gallery.fleet.figures import figures
 from gallery.fleet.instance import Instance
 from gallery.fleet.samples import EVERY, Samples, Series
 from gallery.fleet.statuses import Statuses
 from gallery.fleet.summary import Summary, order, summed
+from gallery.metrics import Device
 
 log = logging.getLogger(__name__)
 
 TELL_EVERY = 1.0  # seconds between two words to the pages
 LOOK_EVERY = 5.0  # seconds between two looks for who has gone silent
+ANSWERED_WITHIN = 3.0  # seconds, well below what a scrape may take
 ROWS_MAX = 250  # devices told of at a time
 
 
@@ -83,6 +88,27 @@ class Fleet:
     def device(self, name: str) -> Summary | None:
         instances = self._statuses.of(name)
         return summed(name, instances, time.time()) if instances else None
+
+    def counted(self, loop: asyncio.AbstractEventLoop) -> Callable[[], Iterable[Device]]:
+        """What asks for all devices' figures from another thread; for /metrics."""
+
+        async def all_figures() -> list[Device]:
+            wall = time.time()
+            return [
+                figures(summary, self._statuses.of(summary.name), wall)
+                for summary in self.devices()
+            ]
+
+        def ask() -> Iterable[Device]:
+            if loop.is_closed():
+                return ()
+            asked = asyncio.run_coroutine_threadsafe(all_figures(), loop)
+            try:
+                return asked.result(ANSWERED_WITHIN)
+            except (TimeoutError, CancelledError):
+                return ()  # better without these than without the metrics of what holds us up
+
+        return ask
 
     def services(self, device: str) -> list[Instance]:
         """Its services, by name."""

@@ -21,9 +21,12 @@ FILES = {
         "docker-compose.jetson.yml",
         "docker-compose.preview.yml",
         "docker-compose.homeassistant.yml",
+        "docker-compose.monitoring.yml",
     ),
-    "cloud": ("docker-compose.cloud.yml",),
+    "cloud": ("docker-compose.cloud.yml", "docker-compose.monitoring.yml"),
 }
+# For Swarm, which Compose warns of.
+MORE = {"jetson": (), "cloud": ("deploy/swarm/compose.yml",)}
 # The least that a person fills in, by side; and what Compose is told when it is not there.
 NEEDED = {
     "jetson": {
@@ -32,11 +35,13 @@ NEEDED = {
         "CLOUD_BUNDLE": "./jetson-1.pem",
         "PREVIEW_PASSWORD_FILE": "./preview-password",
         "HOMEASSISTANT_BIND": "192.0.2.7",
+        "GRAFANA_PASSWORD_FILE": "./grafana-password",
     },
     "cloud": {
         "PUBLIC_HOST": "vsi.example.com",
         "COS_ENDPOINT": "https://s3.example.com",
         "COS_BUCKET": "faces",
+        "GRAFANA_PASSWORD_FILE": "./grafana-password",
     },
 }
 
@@ -58,7 +63,7 @@ def config(side: str, folder: Path, missing: str = "", code: int = 0) -> str:
 
 
 def _text(side: str) -> str:
-    return "".join((ROOT / name).read_text() for name in FILES[side])
+    return "".join((ROOT / name).read_text() for name in (*FILES[side], *MORE[side]))
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from types import TracebackType
 from typing import Any
@@ -18,12 +19,21 @@ from tests.harness.wait import until
 class Mqtt:
     """Use in `with`; what it subscribed to gathers in `messages`."""
 
-    def __init__(self, port: int, *topics: str, username: str = "", password: str = "") -> None:
+    def __init__(
+        self,
+        port: int,
+        *topics: str,
+        username: str = "",
+        password: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.messages: list[MQTTMessage] = []
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
         if username:
             self._client.username_pw_set(username, password)
+        if tls is not None:
+            self._client.tls_set_context(tls)
         self._client.on_message = lambda _c, _u, message: self.messages.append(message)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.connect("127.0.0.1", port, clean_start=True)

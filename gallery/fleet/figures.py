@@ -1,0 +1,31 @@
+"""A device in a handful of numbers, for /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from common.certificates import DAY
+from gallery.fleet.instance import Instance
+from gallery.fleet.summary import Summary
+from gallery.metrics import Device
+
+
+def figures(summary: Summary, instances: Iterable[Instance], wall: float) -> Device:
+    """Counts are those of its detectors, over their restarts; what is given up, of all."""
+    told = [
+        one.message
+        for one in instances
+        if one.name.service == "detector" and one.message is not None
+    ]
+    days = summary.certificate_days
+    return Device(
+        name=summary.name,
+        up=summary.state != "silent",
+        well=summary.state == "online",
+        waiting=summary.waiting,
+        captured=sum(one.faces or 0.0 for one in told) if told else None,
+        rejected=sum(sum(one.rejected.values()) for one in told) if told else None,
+        dropped=sum(summary.dropped.values()),
+        round_trip=summary.round_trip,
+        certificate_ends=None if days is None else round(wall + days * DAY),
+    )

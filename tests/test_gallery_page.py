@@ -67,6 +67,7 @@ class House:
             context = browser.new_context(**READER)
             sign_in(context.new_page(), self.at, name)
             expect(context.pages[0].locator("h1")).to_contain_text("Faces")
+            expect(context.pages[0].locator("html[data-zone='Europe/Berlin']")).to_be_attached()
             self.states[name] = context.storage_state()
             context.close()
         state: Any = self.states[name]

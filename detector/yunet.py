@@ -21,7 +21,7 @@ STRIDE = 32  # pixels
 NMS = 0.3  # overlap above which two boxes are one face
 CANDIDATES = 5000  # before that; fewer lose faces of crowds
 SMALLEST = 20  # pixels to which the smallest face is reduced
-LARGEST = 1280  # pixels of width to which a picture that stands alone is reduced
+LARGEST = 1920  # pixels of width to which a picture that stands alone is reduced: less loses faces
 NEAR_SIDE = 56  # pixels to which a face that is followed is brought
 NEAR_ROOM = 0.6  # of the face's size, searched on each side
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gallery import metrics
-from gallery.access.refusals import refusal
+from gallery.access.refusals import REASONS, is_page_load, refusal
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -23,6 +24,8 @@ def needs_admin(page: Page) -> Page:
         if user is not None and user.is_admin:
             return await page(request)
         metrics.REFUSED.labels("read_only").inc()
+        if is_page_load(request.headers):
+            raise HTTPException(*REASONS["read_only"])
         return refusal("read_only", request.headers)
 
     return guarded

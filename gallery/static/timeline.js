@@ -5,6 +5,7 @@ import * as grid from "./grid.js";
 
 const [NARROWEST, WIDEST] = [14, 26]; // pixels of a day's bar, its gap included
 const HIGH = 56;
+const LABEL = 60; // pixels of a month's name
 const word = $("days").dataset.kind === "face" ? "face" : "object";
 const SVG = "http://www.w3.org/2000/svg";
 const root = $("timeline");
@@ -100,6 +101,7 @@ function show() {
   const room = (root.querySelector(".by-day")?.clientWidth ?? root.clientWidth - (innerWidth > 860 ? 400 : 24)) - 8;
   const wide = Math.max(NARROWEST, Math.min(WIDEST, Math.floor(room / spots.length)));
   const picture = svg("svg", { width: spots.length * wide, height: HIGH + 18, role: "group", "aria-label": "Days" });
+  const months = [];
   let month = "";
   spots.forEach((spot, index) => {
     const x = index * wide;
@@ -113,9 +115,13 @@ function show() {
     } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: wide - 6, height: 1 }));
     if (spot.name.slice(0, 7) !== month) {
       month = spot.name.slice(0, 7);
-      const text = new Date(`${spot.name}T12:00:00Z`).toLocaleDateString(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
-      if (index === 0 || (spots.length - index) * wide > 60) picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, text));
+      months.push({ x, date: new Date(`${spot.name}T12:00:00Z`) });
     }
+  });
+  months.forEach(({ x, date }, index) => {
+    if ((months[index + 1]?.x ?? spots.length * wide) - x < LABEL) return; // the next one's place
+    const text = date.toLocaleDateString(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
+    picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, text));
   });
   const scroll = root.querySelector(".by-day")?.scrollLeft;
   const byDay = Object.assign(document.createElement("div"), { className: "by-day" });

@@ -227,8 +227,6 @@ def test_a_looped_file_plays_at_its_own_rate_and_who_is_late_misses_frames(
     slow = {"SCALE_FACTOR": 1.01, "MIN_FACE": 0.01}
     with Mqtt(edge.port, "faces") as mqtt, looped(edge, path, **slow) as service:
         until(lambda: service.metric("facepipe_detector_frames_skipped_total") > 60)
-        searched = service.metric("facepipe_detector_frames_total")
-        assert searched < service.metric("facepipe_detector_frames_skipped_total")
         until(lambda: plays_again(indexes(mqtt.messages)))
         assert service.stop() == 0
     assert max(indexes(mqtt.messages)) < 30

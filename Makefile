@@ -94,6 +94,7 @@ bench: setup  ## measure; see docs/performance.md
 	$(BIN)/python -m bench.outage --faces 3000
 	$(BIN)/python -m bench.keepup
 	$(BIN)/python -m bench.png
+	$(BIN)/python -m bench.gallery --faces 20000
 
 docs: setup  ## write the tables of settings and metrics into docs/
 	$(BIN)/python -m docs.tables

@@ -591,7 +591,9 @@ def test_without_script_it_can_be_browsed_and_deleted(browser: Browser, house: H
     context.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/?order=sharpest", "/face", "/fleet", "/deletions", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?order=sharpest", "/face", "/fleet", "/deletions", "/nowhere"]
+)
 def test_axe_finds_no_serious_fault(page: Page, house: House, path: str) -> None:
     if path == "/face":
         path = f"/face/{refs(page)[0]}"

@@ -45,7 +45,6 @@ class Body:
     def __init__(self, answer: dict[str, Any], endpoint: Endpoint) -> None:
         self.facts: dict[str, str] = dict(answer.get("Metadata") or {})
         self.size = int(answer["ContentLength"])
-        self.content_type = str(answer.get("ContentType") or "")
         self._stream = answer["Body"]
         self._endpoint = endpoint
 

@@ -20,7 +20,6 @@ from gallery.records import Record
 
 TRIMMED_TO = 0.99  # of the bound, when it is met: not with every face that comes
 _COLUMNS = ", ".join(field.name for field in dataclasses.fields(Entry))
-_MARKS = ", ".join("?" for _ in dataclasses.fields(Entry))
 
 
 @dataclasses.dataclass(frozen=True)

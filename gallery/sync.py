@@ -134,8 +134,8 @@ class Sync:
             if again:
                 self.deleted_before(again)
             if over:
-                await self._workers.run(self._bucket.delete, over)
-                metrics.DELETED.labels("retention").inc(len(over))
+                failed = await self._workers.run(self._bucket.delete, over)
+                metrics.DELETED.labels("retention").inc(len(over) - len(failed))
             self._standing.worked()
             if time.monotonic() - told >= TELL_EVERY:
                 told = time.monotonic()
@@ -160,9 +160,12 @@ class Sync:
         page = next(pages, None)
         if page is None:
             return None
-        over = [one.key for one in page if self.is_over(one)]
-        found = [entries.listed(one, self._read) for one in page if not self.is_over(one)]
-        taken = [entry for entry in found if entry is not None]
+        over, taken = [], []
+        for one in page:
+            if self.is_over(one):
+                over.append(one.key)
+            elif (entry := entries.listed(one, self._read)) is not None:
+                taken.append(entry)
         _, again = self._index.add(taken)
         self._index.seen(entry.ref for entry in taken)
         return len(taken), again, over

@@ -67,10 +67,6 @@ class Made:
     def files(self) -> list[Path]:
         return sorted(self.folder.rglob("*.webp"))
 
-    @property
-    def gets(self) -> int:
-        return self.store.log.count("GET /faces/")
-
 
 @pytest.fixture
 def made(store: Store, tmp_path: Path) -> Made:

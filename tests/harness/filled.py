@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import json
-import os
 import random
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from common import keys
+from tests.harness import bucketful
 from tests.harness.clips import Image, frames
 from tests.harness.store import Store
 
@@ -119,24 +117,4 @@ def fill(store: Store, objects: Iterable[Put]) -> None:
         original = pool / digest
         if not original.exists():
             original.write_bytes(put.body)
-        path = store.bucket / put.key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(original, path)
-        _describe(store.bucket / ".nanio-meta" / f"{put.key}.json", put, digest)
-
-
-def _describe(path: Path, put: Put, digest: str) -> None:
-    stored = datetime.datetime.fromtimestamp(put.stored / 1000, datetime.UTC)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    told = {
-        "etag": f'"{digest}"',
-        "size": len(put.body),
-        "last_modified": stored.isoformat(timespec="microseconds"),
-        "content_type": put.content_type,
-        "user_metadata": {f"x-amz-meta-{name}": value for name, value in put.facts.items()},
-        "storage_class": "STANDARD",
-        "content_encoding": None,
-        "content_disposition": None,
-        "cache_control": None,
-    }
-    path.write_text(json.dumps(told))
+        bucketful.put(store, put.key, original, put.facts, put.stored / 1000, put.content_type)

@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 from bench import wire
-from bench.ready import picture
+from bench.pictures import picture
 from bench.report import percentile
 from common import clock
 from common.broker import Broker

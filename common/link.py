@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -17,10 +16,12 @@ from common import certificates, metrics
 from common.backoff import Backoff
 from common.broker import Broker
 from common.certificates import Certificates
-from common.connection import Connection, Done, ignored
+from common.connection import Connection
 from common.failures import ConnectionFailed
 from common.health import Health
 from common.logs import Trouble
+from common.message import Message, packed
+from common.wire import Buffer, Done, ignored
 from common.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Link:
         self.qos = qos
         self.topics: list[tuple[str, SubscribeOptions]] = []
         self.will: tuple[str, bytes] | None = None
-        self.on_message: Callable[[MQTTMessage, Ack], None] = lambda *_: None
+        self.on_message: Callable[[Message, Ack], None] = lambda *_: None
         self.on_up: list[Callable[[], None]] = []
         self.on_down: list[Callable[[str], None]] = []
         self.manual_ack = False  # with QoS 1: a message is acknowledged when `ack` is called
@@ -194,7 +195,7 @@ class Link:
         for call in self.on_down:
             call(reason)
 
-    def _deliver(self, connection: Connection, message: MQTTMessage) -> None:
+    def _deliver(self, connection: Connection, message: Message) -> None:
         try:
             # Without the message itself, which is large: who acknowledges late may have let it go.
             self.on_message(message, partial(connection.ack, message.mid, message.qos))
@@ -220,18 +221,22 @@ class Link:
     def publish(
         self,
         topic: str,
-        payload: bytes,
+        payload: Buffer,
         *,
         qos: int | None = None,
         retain: bool = False,
-        properties: Properties | None = None,
+        properties: Properties | bytes | None = None,
         done: Done = ignored,
     ) -> bool:
-        """Hand one message to the connection; False when there is none (nothing is kept)."""
+        """Hand one message to the connection; False when there is none (nothing is kept).
+
+        `properties` are paho's, or the bytes of all of them (without their length).
+        """
         if self._connection is None:
             return False
         qos = self.qos if qos is None else qos
-        self._connection.publish(topic, payload, done, qos, retain, properties)
+        raw = properties if isinstance(properties, bytes) else packed(properties)
+        self._connection.publish(topic, payload, done, qos, retain, raw)
         return True
 
     def stop_taking(self) -> None:

@@ -16,30 +16,16 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from functools import partial
 
-from paho.mqtt.properties import Properties, VariableByteIntegers
+from paho.mqtt.properties import Properties
 
-from common.connection import Done, ignored
 from common.link import Link
+from common.message import packed
+from common.shapes import EXPIRY
+from common.wire import Buffer, Done, ignored
 
 HANDED_OVER = 256 * 1024  # bytes given to the connection at a time, one message at least
 MAX_TRIES = 3  # connections that one message may see end under it before it is given up
 OVERHEAD = 1024  # bytes that a waiting message costs beyond those of the message itself, about
-_EXPIRY = 2  # the identifier of Message Expiry Interval: MQTT 5, section 2.2.2.2
-
-
-class Packed(Properties):
-    """PUBLISH properties as the bytes that are sent: 8 kB less than paho's own, per face.
-
-    paho asks the properties of a message that it sends for nothing but `pack()`.
-    """
-
-    body: bytes
-
-    def __init__(self, body: bytes) -> None:
-        object.__setattr__(self, "body", body)  # the class above takes known names only
-
-    def pack(self) -> bytes:
-        return bytes(VariableByteIntegers.encode(len(self.body))) + self.body
 
 
 @dataclasses.dataclass(slots=True)
@@ -47,8 +33,8 @@ class Parcel:
     """One message on its way. `key` makes a later parcel with the same key take its place."""
 
     topic: str
-    payload: bytes
-    properties: dataclasses.InitVar[Properties | None] = None
+    payload: Buffer
+    properties: dataclasses.InitVar[Properties | bytes | None] = None
     retain: bool = False
     key: Hashable = None
     expires_at: float | None = None  # time.monotonic(), in place of a Message Expiry Interval
@@ -57,18 +43,16 @@ class Parcel:
     packed: bytes = dataclasses.field(init=False, default=b"")  # the properties but for the expiry
     size: int = dataclasses.field(init=False, default=0)
 
-    def __post_init__(self, properties: Properties | None) -> None:
-        if properties is not None:
-            whole = properties.pack()
-            self.packed = whole[VariableByteIntegers.decode(whole)[1] :]
+    def __post_init__(self, properties: Properties | bytes | None) -> None:
+        self.packed = properties if isinstance(properties, bytes) else packed(properties)
         self.size = len(self.payload) + len(self.packed) + OVERHEAD
 
-    def sendable(self) -> Packed:
+    def sendable(self) -> bytes:
         """The properties, with the Message Expiry Interval less the time spent here (3.3.2.3.3)."""
         if self.expires_at is None:
-            return Packed(self.packed)
+            return self.packed
         left = max(1, round(self.expires_at - time.monotonic()))
-        return Packed(struct.pack("!BL", _EXPIRY, left) + self.packed)
+        return struct.pack("!BL", EXPIRY, left) + self.packed
 
     def again(self, settled: Done) -> Parcel:
         """A copy, to be sent once more."""
@@ -85,6 +69,7 @@ class Outgoing:
         self._max_bytes = max_bytes
         self._waiting: OrderedDict[Hashable, Parcel] = OrderedDict()
         self._handed: OrderedDict[int, Parcel] = OrderedDict()
+        self._handed_keys: dict[Hashable, Parcel] = {}  # the newest of each key
         self._handed_bytes = 0
         self._serial = itertools.count()
         self.bytes = 0  # waiting and handed over
@@ -96,10 +81,8 @@ class Outgoing:
 
     def put(self, parcel: Parcel) -> bool:
         """Take a parcel; False when it took the place of an elder copy, or that is being sent."""
-        if parcel.key is not None and any(
-            parcel.key == twin.key and parcel.payload == twin.payload
-            for twin in self._handed.values()
-        ):
+        twin = self._handed_keys.get(parcel.key)
+        if twin is not None and twin.payload == parcel.payload:
             parcel.settled("replaced")  # its twin is on the way
             return False
         key = ("n", next(self._serial)) if parcel.key is None else parcel.key
@@ -126,6 +109,8 @@ class Outgoing:
             number = next(self._serial)
             self._handed[number] = parcel
             self._handed_bytes += parcel.size
+            if parcel.key is not None:
+                self._handed_keys[parcel.key] = parcel
             self._link.publish(
                 parcel.topic,
                 parcel.payload,
@@ -149,6 +134,8 @@ class Outgoing:
         if parcel is None:
             return  # it was cleared, and left all the same
         self._handed_bytes -= parcel.size
+        if self._handed_keys.get(parcel.key) is parcel:
+            del self._handed_keys[parcel.key]
         self._settle(parcel, reason)
         self._pump()
 
@@ -159,6 +146,7 @@ class Outgoing:
         up, and after some tries it is given up.
         """
         taken, self._handed, self._handed_bytes = self._handed, OrderedDict(), 0
+        self._handed_keys.clear()
         for index, (number, parcel) in enumerate(reversed(taken.items())):
             key = ("n", number) if parcel.key is None else parcel.key
             if key in self._waiting:
@@ -181,5 +169,6 @@ class Outgoing:
         for parcel in [*self._handed.values(), *self._waiting.values()]:
             self._settle(parcel, reason)
         self._handed.clear()
+        self._handed_keys.clear()
         self._handed_bytes = 0
         self._waiting.clear()

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from common.face import CONTENT_TYPE, Face
 from common.link import Ack, Link
 from common.logs import Seldom
+from common.message import Message
 from common.outgoing import Outgoing, Parcel
 from common.service import Service
 from detector.entities import Topics, config
@@ -106,7 +106,7 @@ class HomeAssistant:
         self._wanted = True
         self._news.set()
 
-    def _heard(self, message: MQTTMessage, ack: Ack) -> None:
+    def _heard(self, message: Message, ack: Ack) -> None:
         if message.topic != self._topics.birth:
             self._others(message, ack)
             return

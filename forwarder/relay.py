@@ -7,11 +7,10 @@ import time
 from functools import partial
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
-
 from common import status
 from common.health import Health
 from common.link import Ack, Link
+from common.message import Message
 from common.outgoing import Outgoing, Parcel
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
@@ -53,7 +52,7 @@ class Relay:
         metrics.BUFFERED.set_function(lambda: len(self.faces))
         metrics.BUFFERED_BYTES.set_function(lambda: self.faces.bytes)
 
-    def _from_edge(self, message: MQTTMessage, ack: Ack) -> None:
+    def _from_edge(self, message: Message, ack: Ack) -> None:
         if message.topic == self.own_status.topic:
             # It goes to the cloud broker only: what we talk to is one and the same. (An elder one
             # may have stayed with the edge broker from a time of wrong settings.)
@@ -65,7 +64,7 @@ class Relay:
         else:
             self._status(message, ack)
 
-    def _face(self, message: MQTTMessage, ack: Ack) -> None:
+    def _face(self, message: Message, ack: Ack) -> None:
         copy_of = getattr(message.properties, "CorrelationData", None)
         parcel = _parcel(message, self._settings.cloud_topic, "face", ack)
         parcel.key = copy_of
@@ -73,7 +72,7 @@ class Relay:
         if not self.circle.is_set():
             self.faces.put(parcel)
 
-    def _status(self, message: MQTTMessage, ack: Ack) -> None:
+    def _status(self, message: Message, ack: Ack) -> None:
         metrics.RECEIVED.labels("status").inc()
         parcel = _parcel(message, message.topic, "status", ack)
         parcel.key = message.topic
@@ -91,7 +90,7 @@ class Relay:
         for parcel in self._statuses.values():
             self._status_up.put(parcel.again(again))
 
-    def _from_cloud(self, message: MQTTMessage, ack: Ack) -> None:
+    def _from_cloud(self, message: Message, ack: Ack) -> None:
         metrics.RECEIVED.labels("receipt").inc()
         self._receipts.put(_parcel(message, message.topic, "receipt", ack))
 
@@ -107,18 +106,12 @@ class Relay:
             part.clear("shutdown")
 
 
-def _parcel(message: MQTTMessage, topic: str, kind: str, ack: Ack) -> Parcel:
+def _parcel(message: Message, topic: str, kind: str, ack: Ack) -> Parcel:
     expiry = getattr(message.properties, "MessageExpiryInterval", None)
-    properties = message.properties
-    # What belongs to one hop only is not forwarded: MQTT 5, sections 3.3.2.3.4 and 3.3.2.3.8; and
-    # the expiry is written anew when it is sent.
-    for hop in ("TopicAlias", "SubscriptionIdentifier", "MessageExpiryInterval"):
-        if properties is not None and hasattr(properties, hop):
-            delattr(properties, hop)
     return Parcel(
         topic,
-        bytes(message.payload),
-        properties,
+        message.content,
+        message.forwarded(),
         expires_at=None if expiry is None else time.monotonic() + expiry,
         settled=partial(_settled, kind, ack),
     )

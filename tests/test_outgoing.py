@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from common import message
 from common.link import Link
 from common.outgoing import HANDED_OVER, MAX_TRIES, OVERHEAD, Outgoing, Parcel
 
@@ -200,7 +201,7 @@ def test_what_has_expired_is_not_sent(kit: Kit) -> None:
     kit.wire.connect()
     _, properties, _ = kit.wire.handed[0]
     sent = Properties(PacketTypes.PUBLISH)
-    sent.unpack(properties.pack())
+    sent.unpack(message.number(len(properties)) + properties)
     assert sent.MessageExpiryInterval in (99, 100)
     kit.wire.send_all()
     assert kit.outcomes == [(b"old", "expired"), (b"young", None)]

@@ -1,0 +1,43 @@
+"""One write for all that one read has brought about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()
+
+
+class Turn:
+    """Within `with`, what was asked for is called at its end; else when the loop comes round."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._call_soon = loop.call_soon
+        self._due: deque[Callable[[], None]] = deque()
+        self._within = False
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> Turn:
+        """The one of this loop: what comes by one connection may go by another."""
+        turn = _turns.get(loop)
+        if turn is None:
+            turn = _turns[loop] = cls(loop)
+        return turn
+
+    def call(self, due: Callable[[], None]) -> None:
+        if not self._within and not self._due:
+            self._call_soon(self._run)
+        self._due.append(due)
+
+    def _run(self) -> None:
+        while self._due:
+            self._due.popleft()()
+
+    def __enter__(self) -> None:
+        self._within = True
+
+    def __exit__(self, *_: object) -> None:
+        self._within = False
+        self._run()

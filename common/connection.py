@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -31,7 +32,7 @@ from common.failures import ConnectionFailed
 from common.message import Message, head
 from common.shapes import Malformed
 from common.turns import Turn
-from common.wire import Buffer, Done, Packet, Wire
+from common.wire import Buffer, Done, Wire
 from common.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,14 @@ log = logging.getLogger(__name__)
 DEAD_AFTER = 20.0  # seconds without one byte taken or given while something waits
 READS_PER_TURN = 8  # so that a flood leaves the loop room for others
 
-PUBLISH, PUBACK = 0x30, 0x40  # MQTT 5, section 2.1.2
+PUBLISH = 0x30  # MQTT 5, section 2.1.2
+PUBACK = b"\x40\x02"  # with Success, a Packet Identifier follows: section 3.4
+
+Ack = Callable[[], None]
+
+
+def nothing() -> None:
+    """The `Ack` of a message that wants none."""
 
 
 class Connection:
@@ -49,7 +57,7 @@ class Connection:
         self,
         broker: Broker,
         client_id: str,
-        on_message: Callable[[Connection, Message], None],
+        on_message: Callable[[Message, Ack], None],
         will: tuple[str, bytes] | None = None,
         manual_ack: bool = False,
     ) -> None:
@@ -124,8 +132,11 @@ class Connection:
         """Take and handle what has come; whether there may be more."""
         try:
             more = wire.read()
-            for packet in wire.packets():
-                self._handle(wire, packet)
+            for first, body in wire.packets():
+                if first & 0xF0 == PUBLISH:
+                    self._arrived(Message(first, body))
+                else:
+                    self._handle(wire, first, body)
                 if self._wire is None:
                     return False
         except Malformed as error:
@@ -136,17 +147,24 @@ class Connection:
             self._lost()
         return bool(more)
 
-    def _handle(self, wire: Wire, packet: Packet) -> None:
-        kind = packet[0] & 0xF0
-        if kind == PUBLISH and self._answered.done():
-            message = Message(*packet)
-            self._on_message(self, message)
-            if message.qos and not self._manual_ack:
-                self.ack(message.mid, message.qos)
-        elif kind == PUBACK:
-            self._exchange.acknowledged(packet[1])
+    def _arrived(self, message: Message) -> None:
+        if not message.mid:
+            self._on_message(message, nothing)
+        elif self._manual_ack:
+            self._on_message(message, partial(self._acknowledge, message.mid))
+        else:
+            self._on_message(message, nothing)
+            self._acknowledge(message.mid)
+
+    def _acknowledge(self, mid: int) -> None:
+        if self._wire is not None:
+            self._wire.put(PUBACK + mid.to_bytes(2, "big"))
+
+    def _handle(self, wire: Wire, first: int, body: bytes | bytearray) -> None:
+        if first == PUBACK[0]:
+            self._exchange.acknowledged(body)
         elif self._client.socket() is not None:  # else paho has said goodbye, and listens no more
-            wire.hand_to_paho(packet)
+            wire.hand_to_paho(first, body)
             self._guarded(self._client.loop_read)
 
     def _queued(self) -> None:
@@ -268,7 +286,7 @@ class Connection:
             self._exchange.send(topic, payload, retain, properties, done)
         else:
             first = head(topic, len(payload), 0, retain, 0, properties)
-            self._wire.put((first, payload), done)
+            self._wire.put(first, payload, done)
 
     async def subscribe(self, topics: list[tuple[str, SubscribeOptions]]) -> list[ReasonCode]:
         """Subscribe, and return the broker's answer per topic (granted QoS, or a failure)."""
@@ -280,10 +298,6 @@ class Connection:
 
     def unsubscribe(self, topics: list[str]) -> None:
         self._client.unsubscribe(topics)
-
-    def ack(self, mid: int, qos: int) -> None:
-        if qos and self._wire is not None:
-            self._wire.put((b"\x40\x02" + mid.to_bytes(2, "big"),))
 
     async def disconnect(self, timeout: float) -> None:
         """Say goodbye after what is queued; the broker then does not publish the will."""

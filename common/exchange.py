@@ -45,7 +45,7 @@ class Exchange:
             mid = self._free()
             self._open[mid] = held.done, held.retain
             first = head(held.topic, len(held.payload), 1, held.retain, mid, held.properties)
-            self._wire.put((first, held.payload))
+            self._wire.put(first, held.payload)
 
     def _free(self) -> int:
         while True:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from paho.mqtt.properties import Properties
@@ -16,7 +15,7 @@ from common import certificates, metrics
 from common.backoff import Backoff
 from common.broker import Broker
 from common.certificates import Certificates
-from common.connection import Connection
+from common.connection import Ack, Connection
 from common.failures import ConnectionFailed
 from common.health import Health
 from common.logs import Trouble
@@ -32,8 +31,6 @@ SHORT, FLAPS = 20.0, 3  # seconds of a short connection; so many in a row are a 
 RENEW_WITHIN = 5.0  # seconds to send what is queued, before new TLS files are taken up
 
 SEND_RETAINED, NEVER_SEND_RETAINED = 0, 2  # Retain Handling: MQTT 5, section 3.8.3.1
-
-Ack = Callable[[], None]
 
 
 class Link:
@@ -195,13 +192,12 @@ class Link:
         for call in self.on_down:
             call(reason)
 
-    def _deliver(self, connection: Connection, message: Message) -> None:
+    def _deliver(self, message: Message, ack: Ack) -> None:
         try:
-            # Without the message itself, which is large: who acknowledges late may have let it go.
-            self.on_message(message, partial(connection.ack, message.mid, message.qos))
+            self.on_message(message, ack)
         except Exception:
             # A fault of ours in one message must not cost the others; it is seen and counted.
-            log.exception("a message of %d bytes could not be handled", len(message.payload))
+            log.exception("a message of %d bytes could not be handled", len(message.content))
             metrics.ERRORS.labels("message").inc()
 
     @property

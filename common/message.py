@@ -7,12 +7,14 @@ passes most of a message on as it is: it needs neither objects made of it nor by
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 from paho.mqtt.properties import Properties
 
 from common.shapes import (
     BINARY,
+    CORRELATION,
     EXPIRY,
     KINDS,
     PAIR,
@@ -29,10 +31,12 @@ from common.shapes import (
 
 _IDENTIFIERS = {name: identifier for identifier, (name, _) in KINDS.items()}
 _TOPICS = 1000  # whose text is remembered
+_FIRST = [bytes((0x30 | flags,)) for flags in range(4)]  # QoS 0 and 1, retained or not
 
 _topics: dict[bytes, str] = {}
 
 
+@lru_cache(4096)  # faces of one camera are of some lengths again and again
 def number(value: int) -> bytes:
     """A Variable Byte Integer: MQTT 5, section 1.5.5."""
     if value < 128:
@@ -45,14 +49,19 @@ def number(value: int) -> bytes:
     return bytes(made)
 
 
+@lru_cache(1024)
+def _named(topic: str) -> bytes:
+    name = topic.encode()
+    return struct.pack("!H", len(name)) + name
+
+
 def head(topic: str, size: int, qos: int, retain: bool, mid: int, properties: bytes) -> bytes:
     """A PUBLISH but for its payload of `size` bytes: MQTT 5, section 3.3."""
-    name = topic.encode()
-    mark = struct.pack("!H", mid) if qos else b""
+    name = _named(topic)
+    mark = mid.to_bytes(2, "big") if qos else b""
     length = number(len(properties))
-    rest = number(2 + len(name) + len(mark) + len(length) + len(properties) + size)
-    first = struct.pack("!B", 0x30 | qos << 1 | retain)
-    return b"".join((first, rest, struct.pack("!H", len(name)), name, mark, length, properties))
+    rest = number(len(name) + len(mark) + len(length) + len(properties) + size)
+    return b"".join((_FIRST[qos << 1 | retain], rest, name, mark, length, properties))
 
 
 def packed(properties: Properties | None) -> bytes:
@@ -145,12 +154,33 @@ class Message:
     def properties(self) -> Reader:
         return Reader(self._raw, self._spans)
 
+    @property
+    def expiry(self) -> int | None:
+        """The Message Expiry Interval, in seconds."""
+        raw = self._only(EXPIRY)
+        return None if raw is None else int.from_bytes(raw, "big")
+
+    @property
+    def correlation(self) -> bytes | None:
+        """The Correlation Data."""
+        raw = self._only(CORRELATION)
+        return None if raw is None else raw[2:]
+
+    def _only(self, identifier: int) -> bytes | None:
+        where = self._spans.get(identifier)
+        if where is None:
+            return None
+        at, end = where[0]
+        return self._raw[at:end]
+
     def forwarded(self) -> bytes:
         """The properties as bytes, for the next hop.
 
         Without those that belong to one hop only (MQTT 5, section 3.3.2.3.8), and without the
         Message Expiry Interval, which is to be written anew.
         """
+        if EXPIRY not in self._spans and SUBSCRIPTION not in self._spans:
+            return self._raw
         where = [*self._spans.get(EXPIRY, ()), *self._spans.get(SUBSCRIPTION, ())]
         raw = self._raw
         for at, end in sorted(where, reverse=True):

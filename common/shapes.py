@@ -22,7 +22,7 @@ KINDS: Final = {
     35: ("TopicAlias", TWO),
     38: ("UserProperty", PAIR),
 }
-FORMAT, EXPIRY, SUBSCRIPTION, ALIAS, USER = 1, 2, 11, 35, 38
+FORMAT, EXPIRY, CORRELATION, SUBSCRIPTION, ALIAS, USER = 1, 2, 9, 11, 35, 38
 _FIXED = {BYTE: 1, TWO: 2, FOUR: 4}
 _PER_LENGTH, _LENGTHS = 16, 256  # shapes that are remembered
 

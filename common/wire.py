@@ -46,11 +46,9 @@ class Wire:
         self._first = 0  # its first byte
         self._got = 0  # bytes of it
         self._for_paho = b""
-        self._out: deque[Buffer] = deque()
-        self._marks: deque[tuple[int, Done]] = deque()
-        self._queued = 0  # bytes, ever
+        self._out: deque[tuple[Buffer, Done | None]] = deque()
         self._given = 0  # bytes, ever: what the kernel has taken
-        self._asked = -sockets.UNSENT_IN_KERNEL  # how many were given when its room was seen
+        self._ask_at = 0  # of these, when it is to be asked for room
 
     # What paho calls.
 
@@ -61,7 +59,7 @@ class Wire:
         return part
 
     def send(self, data: bytes | bytearray) -> int:
-        self.put((data,))
+        self.put(data)
         return len(data)
 
     def close(self) -> None:
@@ -155,21 +153,21 @@ class Wire:
         """Whether a packet has come in part."""
         return self._large is not None or bool(self._filled)
 
-    def hand_to_paho(self, packet: Packet) -> None:
+    def hand_to_paho(self, first: int, body: bytes | bytearray) -> None:
         """Let paho find this packet when it reads next."""
-        first, body = packet
         self._for_paho += bytes((first,)) + number(len(body)) + body
 
     # What goes.
 
-    def put(self, parts: tuple[Buffer, ...], given: Done | None = None) -> None:
+    def put(self, head: Buffer, payload: Buffer = b"", given: Done | None = None) -> None:
         """Queue a packet; `given` is called, with None, once the kernel has all of it."""
-        if len(parts) > 1 and len(parts[-1]) <= JOINED:
-            parts = (b"".join(parts),)
-        self._out.extend(parts)
-        self._queued += sum(map(len, parts))
-        if given is not None:
-            self._marks.append((self._queued, given))
+        if not payload:
+            self._out.append((head, given))
+        elif len(payload) <= JOINED:
+            self._out.append((b"".join((head, payload)), given))
+        else:
+            self._out.append((head, None))
+            self._out.append((payload, given))
         self.on_queued()
 
     @property
@@ -182,34 +180,31 @@ class Wire:
         Raises:
             OSError: the connection is lost.
         """
-        while self._out and self._has_room():
+        out = self._out
+        while out and self._has_room():
             try:
                 if isinstance(self.sock, ssl.SSLSocket):
-                    sent = self.sock.send(self._out[0])
+                    sent = self.sock.send(out[0][0])
                 else:
-                    sent = self.sock.sendmsg(itertools.islice(self._out, BATCH))
+                    sent = self.sock.sendmsg([part for part, _ in itertools.islice(out, BATCH)])
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
-            self._took(sent)
+            self._given += sent
+            while sent:
+                part, given = out[0]
+                if len(part) > sent:
+                    out[0] = memoryview(part)[sent:], given
+                    break
+                sent -= len(part)
+                out.popleft()
+                if given is not None:
+                    given(None)
 
     def _has_room(self) -> bool:
         """Whether the kernel has sent most of what it has; asked now and then only."""
-        if self._given - self._asked < sockets.UNSENT_IN_KERNEL:
+        if self._given < self._ask_at:
             return True
         if not sockets.has_room(self.sock):
             return False
-        self._asked = self._given
+        self._ask_at = self._given + sockets.UNSENT_IN_KERNEL
         return True
-
-    def _took(self, sent: int) -> None:
-        self._given += sent
-        out, marks = self._out, self._marks
-        while sent:
-            first = out[0]
-            if len(first) > sent:
-                out[0] = memoryview(first)[sent:]
-                break
-            sent -= len(first)
-            out.popleft()
-        while marks and marks[0][0] <= self._given:
-            marks.popleft()[1](None)

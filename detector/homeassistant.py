@@ -12,10 +12,11 @@ import numpy as np
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from common.connection import Ack
 from common.face import CONTENT_TYPE, Face
-from common.link import Ack, Link
+from common.link import Link
 from common.logs import Seldom
-from common.message import Message
+from common.message import Message, packed
 from common.outgoing import Outgoing, Parcel
 from common.service import Service
 from detector.entities import Topics, config
@@ -135,7 +136,7 @@ class HomeAssistant:
         properties.ContentType = kind
         expires_at = None if keep is None else time.monotonic() + keep
         self._out.put(
-            Parcel(topic, payload, properties, True, key, expires_at, settled=self._settled)
+            Parcel(topic, payload, packed(properties), True, key, expires_at, settled=self._settled)
         )
 
     def _settled(self, reason: str | None) -> None:

@@ -10,8 +10,9 @@ import time
 from typing import Any
 
 from common import clock
+from common.connection import Ack
 from common.face import Face
-from common.link import Ack, Link
+from common.link import Link
 from common.logs import Seldom
 from common.message import Message
 from detector import age, answers, books, metrics

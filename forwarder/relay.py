@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from common import status
+from common.connection import Ack, nothing
 from common.health import Health
-from common.link import Ack, Link
+from common.link import Link
 from common.message import Message
 from common.outgoing import Outgoing, Parcel
 from common.service import FINISH_WITHIN, Service
@@ -20,6 +21,27 @@ from forwarder.settings import Settings
 RECEIPTS_MAX = 1024 * 1024  # bytes of receipts, and of status, that may wait
 STATUS_MAX = 16 * 1024  # bytes of one, with its properties: they are all kept, to be told anew
 STATUS_TOPICS_MAX = 200  # services of one box
+
+
+class Kind:
+    """Faces, status or receipts, to be counted: looked up once, not with each message."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.received = metrics.RECEIVED.labels(name).inc
+        self._relayed = metrics.RELAYED.labels(name).inc
+
+    def settled(self, ack: Ack, reason: str | None) -> None:
+        ack()
+        if reason is None:
+            self._relayed()
+        elif reason == "replaced":
+            metrics.REPLACED.labels(self._name).inc()
+        else:
+            metrics.DROPPED.labels(self._name, reason).inc()
+
+
+FACE, STATUS, RECEIPT = Kind("face"), Kind("status"), Kind("receipt")
 
 
 class Relay:
@@ -53,28 +75,27 @@ class Relay:
         metrics.BUFFERED_BYTES.set_function(lambda: self.faces.bytes)
 
     def _from_edge(self, message: Message, ack: Ack) -> None:
-        if message.topic == self.own_status.topic:
+        if message.topic == self._settings.mqtt_topic:
+            self._face(message, ack)
+        elif message.topic == self.own_status.topic:
             # It goes to the cloud broker only: what we talk to is one and the same. (An elder one
             # may have stayed with the edge broker from a time of wrong settings.)
             ack()
             if message.payload == self.own_status.last:
                 self.circle.set()
-        elif message.topic == self._settings.mqtt_topic:
-            self._face(message, ack)
         else:
             self._status(message, ack)
 
     def _face(self, message: Message, ack: Ack) -> None:
-        copy_of = getattr(message.properties, "CorrelationData", None)
-        parcel = _parcel(message, self._settings.cloud_topic, "face", ack)
-        parcel.key = copy_of
-        metrics.RECEIVED.labels("face").inc()
+        FACE.received()
         if not self.circle.is_set():
+            parcel = _parcel(message, self._settings.cloud_topic, FACE, ack)
+            parcel.key = message.correlation
             self.faces.put(parcel)
 
     def _status(self, message: Message, ack: Ack) -> None:
-        metrics.RECEIVED.labels("status").inc()
-        parcel = _parcel(message, message.topic, "status", ack)
+        STATUS.received()
+        parcel = _parcel(message, message.topic, STATUS, ack)
         parcel.key = message.topic
         parcel.retain = True
         known = message.topic in self._statuses
@@ -86,13 +107,13 @@ class Relay:
 
     def _repeat_statuses(self) -> None:
         """What was retained, or cleared, while the cloud was away is told anew."""
-        again = partial(_settled, "status", lambda: None)
+        again = partial(STATUS.settled, nothing)
         for parcel in self._statuses.values():
             self._status_up.put(parcel.again(again))
 
     def _from_cloud(self, message: Message, ack: Ack) -> None:
-        metrics.RECEIVED.labels("receipt").inc()
-        self._receipts.put(_parcel(message, message.topic, "receipt", ack))
+        RECEIPT.received()
+        self._receipts.put(_parcel(message, message.topic, RECEIPT, ack))
 
     def _facts(self) -> dict[str, Any]:
         return {"waiting": len(self.faces), "waiting_bytes": self.faces.bytes}
@@ -106,25 +127,15 @@ class Relay:
             part.clear("shutdown")
 
 
-def _parcel(message: Message, topic: str, kind: str, ack: Ack) -> Parcel:
-    expiry = getattr(message.properties, "MessageExpiryInterval", None)
+def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> Parcel:
+    expiry = message.expiry
     return Parcel(
         topic,
         message.content,
         message.forwarded(),
         expires_at=None if expiry is None else time.monotonic() + expiry,
-        settled=partial(_settled, kind, ack),
+        settled=partial(kind.settled, ack),
     )
-
-
-def _settled(kind: str, ack: Ack, reason: str | None) -> None:
-    ack()
-    if reason is None:
-        metrics.RELAYED.labels(kind).inc()
-    elif reason == "replaced":
-        metrics.REPLACED.labels(kind).inc()
-    else:
-        metrics.DROPPED.labels(kind, reason).inc()
 
 
 async def run(settings: Settings, service: Service) -> int:

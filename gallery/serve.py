@@ -8,8 +8,9 @@ import os
 import sqlite3
 
 from common import keys, status
+from common.connection import Ack
 from common.cos.errors import FOR_A_PERSON, StoreError
-from common.link import Ack, Link
+from common.link import Link
 from common.message import Message
 from common.service import Service
 from common.settings import SettingsError

@@ -11,10 +11,11 @@ from typing import Any
 
 from common import keys, status
 from common.backoff import Backoff
+from common.connection import Ack
 from common.cos.errors import FOR_A_PERSON, StoreError
 from common.face import CONTENT_TYPE
 from common.health import Health
-from common.link import Ack, Link
+from common.link import Link
 from common.logs import Seldom, Trouble
 from common.message import Message
 from common.metrics import total

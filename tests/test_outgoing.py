@@ -162,7 +162,7 @@ def test_the_bound_holds_for_tiny_messages_with_large_properties_too(kit: Kit, s
     properties.UserProperty = [("name", "x" * 50_000)]
     kit.wire.connect()  # and stalled: nothing is sent
     for _ in range(100):
-        kit.buffer.put(Parcel("t", bytes(size), properties))
+        kit.buffer.put(Parcel("t", bytes(size), message.packed(properties)))
     assert len(kit.buffer) <= MEGABYTE // 50_000
 
 

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from common.backoff import Backoff
 from common.broker import Broker
+from common.connection import Ack
 from common.health import Health
-from common.link import Ack, Link
+from common.link import Link
 from common.message import Message
 from tests.harness.wait import until
 

@@ -26,19 +26,18 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import client, failures, sockets
 from common.broker import Broker
+from common.channel import Channel
 from common.client import CONNECT_TIMEOUT, KEEPALIVE, WireClient
 from common.exchange import Exchange
 from common.failures import ConnectionFailed
 from common.message import Message, head
 from common.shapes import Malformed
-from common.turns import Turn
 from common.wire import Buffer, Done, Wire
 from common.workers import Workers
 
 log = logging.getLogger(__name__)
 
 DEAD_AFTER = 20.0  # seconds without one byte taken or given while something waits
-READS_PER_TURN = 8  # so that a flood leaves the loop room for others
 
 PUBLISH = 0x30  # MQTT 5, section 2.1.2
 PUBACK = b"\x40\x02"  # with Success, a Packet Identifier follows: section 3.4
@@ -67,13 +66,9 @@ class Connection:
         self._manual_ack = manual_ack
         self._answered: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: dict[int, asyncio.Future[list[ReasonCode]]] = {}
-        self._turn = Turn.of(self._loop)
         self._leaving = False
-        self._said: asyncio.Future[None] = self._loop.create_future()  # all, the goodbye included
-        self._wire: Wire | None = None
+        self._channel: Channel | None = None
         self._exchange: Exchange
-        self._flush_due = False
-        self._writing = False  # we wait for room in the kernel
         self.closed: asyncio.Future[ConnectionFailed] = self._loop.create_future()
         self.certificate: dict[str, Any] | None = None  # the broker's, with TLS
         self.max_packet = 268_435_455  # bytes; MQTT 5, section 1.5.5, until the broker says less
@@ -106,97 +101,55 @@ class Connection:
         if not isinstance(wire, Wire):
             raise failures.closed_at_once(self._broker.tls)
         sockets.tune(wire.sock)
-        self._wire = wire
-        self._exchange = Exchange(wire)
         if isinstance(wire.sock, ssl.SSLSocket):
             self.certificate = wire.sock.getpeercert()
         self._client.on_disconnect = self._disconnected
-        self._client.on_socket_close = lambda *_: self._detach()
-        wire.on_queued = self._queued
-        self._loop.add_reader(wire, self._readable)
+        self._client.on_socket_close = lambda *_: self._paho_closes()
+        self._exchange = Exchange(wire)
+        self._channel = Channel(wire, self._handle, self._ended)
         self._loop.call_later(1.0, self._tick, sockets.Pulse(wire.sock))
-        self._flush()
 
-    # What asyncio calls.
+    # What comes.
 
-    def _readable(self) -> None:
-        with self._turn:
-            for _ in range(READS_PER_TURN):
-                if self._wire is None or not self._read(self._wire):
-                    return
-        # TLS may hold decrypted bytes that the kernel knows nothing of.
-        if self._wire is not None and isinstance(self._wire.sock, ssl.SSLSocket):
-            self._loop.call_soon(self._readable)
-
-    def _read(self, wire: Wire) -> bool:
-        """Take and handle what has come; whether there may be more."""
-        try:
-            more = wire.read()
-            for first, body in wire.packets():
-                if first & 0xF0 == PUBLISH:
-                    self._arrived(Message(first, body))
-                else:
-                    self._handle(wire, first, body)
-                if self._wire is None:
-                    return False
-        except Malformed as error:
-            self._malformed(error)
-        except OSError:
-            more = None
-        if more is None:
-            self._lost()
-        return bool(more)
-
-    def _arrived(self, message: Message) -> None:
-        if not message.mid:
-            self._on_message(message, nothing)
-        elif self._manual_ack:
-            self._on_message(message, partial(self._acknowledge, message.mid))
-        else:
-            self._on_message(message, nothing)
-            self._acknowledge(message.mid)
-
-    def _acknowledge(self, mid: int) -> None:
-        if self._wire is not None:
-            self._wire.put(PUBACK + mid.to_bytes(2, "big"))
-
-    def _handle(self, wire: Wire, first: int, body: bytes | bytearray) -> None:
-        if first == PUBACK[0]:
+    def _handle(self, first: int, body: bytes | bytearray) -> None:
+        if first & 0xF0 == PUBLISH:
+            message = Message(first, body)
+            if not message.mid:
+                self._on_message(message, nothing)
+            elif self._manual_ack:
+                self._on_message(message, partial(self._acknowledge, message.mid))
+            else:
+                self._on_message(message, nothing)
+                self._acknowledge(message.mid)
+        elif first == PUBACK[0]:
             self._exchange.acknowledged(body)
-        elif self._client.socket() is not None:  # else paho has said goodbye, and listens no more
-            wire.hand_to_paho(first, body)
+        elif self._channel is not None and not self._leaving:  # else paho listens no more
+            self._channel.wire.hand_to_paho(first, body)
             self._guarded(self._client.loop_read)
 
-    def _queued(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            self._turn.call(self._flush)
+    def _acknowledge(self, mid: int) -> None:
+        if self._channel is not None:
+            self._channel.wire.put(PUBACK + mid.to_bytes(2, "big"))
 
-    def _flush(self) -> None:
-        wire = self._wire
-        if wire is None:
-            return
-        try:
-            wire.write()
-        except OSError:
-            self._lost()
-        self._flush_due = False
-        if self._wire is None:
-            return
-        if wire.waiting != self._writing:
-            self._writing = wire.waiting
-            if self._writing:
-                self._loop.add_writer(wire, self._flush)
-            else:
-                self._loop.remove_writer(wire)
-        if self._leaving and not wire.waiting and not self._said.done():
-            self._said.set_result(None)
+    def _ended(self, malformed: Malformed | None) -> None:
+        if malformed is not None:
+            self._malformed(malformed)
+        elif self._leaving:
+            self.fail(ConnectionFailed("left", "we left"))
+        elif self._answered.done():
+            self.fail(ConnectionFailed("lost", "the connection was lost"))
+        else:
+            self.fail(failures.closed_at_once(self._broker.tls))
+
+    def _malformed(self, error: Exception) -> None:
+        text = f"the broker's bytes are no valid MQTT 5: {error!r}"
+        self.fail(ConnectionFailed("protocol", text))
 
     def _tick(self, pulse: sockets.Pulse) -> None:
         """Once a second: is the other side still there?"""
-        wire = self._wire
-        if wire is None:
+        if self._channel is None:
             return
+        wire = self._channel.wire
         self._loop.call_later(1.0, self._tick, pulse)
         silence = pulse.silence()
         if not (wire.waiting or wire.amid_packet or sockets.unacknowledged(wire.sock)):
@@ -216,19 +169,6 @@ class Connection:
         except Exception as error:
             log.debug("paho failed", exc_info=True)
             self._malformed(error)
-
-    def _malformed(self, error: Exception) -> None:
-        text = f"the broker's bytes are no valid MQTT 5: {error!r}"
-        self.fail(ConnectionFailed("protocol", text))
-
-    def _lost(self) -> None:
-        """The socket has ended without a word of the broker's."""
-        if self._leaving:
-            self.fail(ConnectionFailed("left", "we left"))
-        elif self._answered.done():
-            self.fail(ConnectionFailed("lost", "the connection was lost"))
-        else:
-            self.fail(failures.closed_at_once(self._broker.tls))
 
     # What paho calls.
 
@@ -262,11 +202,14 @@ class Connection:
         if future is not None and not future.done():
             future.set_result(codes)
 
+    def _paho_closes(self) -> None:
+        if not self._leaving:  # else what it said is yet to be written
+            self._detach()
+
     def _detach(self) -> None:
-        if self._wire is not None and not self._leaving:
-            self._loop.remove_reader(self._wire)
-            self._loop.remove_writer(self._wire)
-            self._wire = None
+        if self._channel is not None:
+            self._channel.detach()
+            self._channel = None
 
     # What the link calls.
 
@@ -280,13 +223,13 @@ class Connection:
         properties: bytes = b"",
     ) -> None:
         """Queue one message; `done` is called once, unless the connection ends before that."""
-        if self._wire is None or self._leaving:
+        if self._channel is None or self._leaving:
             return
         if qos:
             self._exchange.send(topic, payload, retain, properties, done)
         else:
             first = head(topic, len(payload), 0, retain, 0, properties)
-            self._wire.put(first, payload, done)
+            self._channel.wire.put(first, payload, done)
 
     async def subscribe(self, topics: list[tuple[str, SubscribeOptions]]) -> list[ReasonCode]:
         """Subscribe, and return the broker's answer per topic (granted QoS, or a failure)."""
@@ -302,15 +245,15 @@ class Connection:
     async def disconnect(self, timeout: float) -> None:
         """Say goodbye after what is queued; the broker then does not publish the will."""
         self._leaving = True
-        if self._wire is None:
+        if self._channel is None:
             return
-        self._wire.leaving = True
+        self._channel.wire.leaving = True
         # A second descriptor, as that of the wire ends with it.
-        with socket.socket(fileno=os.dup(self._wire.fileno())) as sock:
+        with socket.socket(fileno=os.dup(self._channel.wire.fileno())) as sock:
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await self._first({self._said}, None)
+                    await self._first({self._channel.written()}, None)
                     self.fail(ConnectionFailed("left", "we left"))
                     await sockets.closed_by_peer(sock)
 
@@ -326,8 +269,8 @@ class Connection:
             return
         self.closed.set_result(failure)
         self._client.on_socket_close = None
-        wire = self._wire
-        if wire is not None:
-            self._leaving = wire.leaving = False
+        if self._channel is not None:
+            wire = self._channel.wire
             self._detach()
+            wire.leaving = False
             wire.close()

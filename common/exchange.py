@@ -36,16 +36,17 @@ class Exchange:
         self, topic: str, payload: Buffer, retain: bool, properties: bytes, done: Done
     ) -> None:
         """`done` is called with None once the broker has the message, or with "refused"."""
-        self._held.append(_Held(topic, payload, retain, properties, done))
-        self._go_on()
+        held = _Held(topic, payload, retain, properties, done)
+        if self._held or len(self._open) >= self.maximum:
+            self._held.append(held)
+        else:
+            self._send(held)
 
-    def _go_on(self) -> None:
-        while self._held and len(self._open) < self.maximum:
-            held = self._held.popleft()
-            mid = self._free()
-            self._open[mid] = held.done, held.retain
-            first = head(held.topic, len(held.payload), 1, held.retain, mid, held.properties)
-            self._wire.put(first, held.payload)
+    def _send(self, held: _Held) -> None:
+        topic, payload, retain, properties, done = held
+        mid = self._free()
+        self._open[mid] = done, retain
+        self._wire.put(head(topic, len(payload), 1, retain, mid, properties), payload)
 
     def _free(self) -> int:
         while True:
@@ -70,4 +71,5 @@ class Exchange:
         # broker, if it retains it.
         refused = reason >= FAILURES or (reason == NO_SUBSCRIBERS and not retain)
         done("refused" if refused else None)
-        self._go_on()
+        while self._held and len(self._open) < self.maximum:
+            self._send(self._held.popleft())

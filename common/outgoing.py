@@ -147,16 +147,13 @@ class Outgoing:
     def _sent(self, parcel: Parcel, reason: str | None) -> None:
         if parcel not in self._handed:
             return  # it was cleared, and left all the same
-        self._land(parcel)
-        self._settle(parcel, reason)
-        if self._waiting:
-            self._pump()
-
-    def _land(self, parcel: Parcel) -> None:
         del self._handed[parcel]
         self._handed_bytes -= parcel.size
         if self._handed_keys.get(parcel.key) is parcel:
             del self._handed_keys[parcel.key]
+        self._settle(parcel, reason)
+        if self._waiting:
+            self._pump()
 
     def _take_back(self, reason: str) -> None:
         """The connection ended: what it had not sent waits again, the first one behind the others.

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from common import status
+from common import allocator, status
 from common.connection import Ack, nothing
 from common.health import Health
 from common.link import Link
@@ -15,6 +15,7 @@ from common.message import Message
 from common.outgoing import Outgoing, Parcel
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
+from common.turns import Tally, Turn
 from forwarder import metrics
 from forwarder.settings import Settings
 
@@ -24,12 +25,13 @@ STATUS_TOPICS_MAX = 200  # services of one box
 
 
 class Kind:
-    """Faces, status or receipts, to be counted: looked up once, not with each message."""
+    """Faces, status or receipts, to be counted."""
 
     def __init__(self, name: str) -> None:
+        turn = Turn.of(asyncio.get_running_loop())
         self._name = name
-        self.received = metrics.RECEIVED.labels(name).inc
-        self._relayed = metrics.RELAYED.labels(name).inc
+        self.received = Tally(turn, metrics.RECEIVED.labels(name))
+        self._relayed = Tally(turn, metrics.RELAYED.labels(name))
 
     def settled(self, ack: Ack, reason: str | None) -> None:
         ack()
@@ -41,15 +43,14 @@ class Kind:
             metrics.DROPPED.labels(self._name, reason).inc()
 
 
-FACE, STATUS, RECEIPT = Kind("face"), Kind("status"), Kind("receipt")
-
-
 class Relay:
     """Wires the edge and the cloud link to each other."""
 
     def __init__(self, settings: Settings, edge: Link, cloud: Link, health: Health) -> None:
         self._settings = settings
         self._health = health
+        self._face_kind, self._status_kind = Kind("face"), Kind("status")
+        self._receipt_kind = Kind("receipt")
         self.faces = Outgoing(cloud, settings.buffer_max_mb * 1024 * 1024)
         self._status_up = Outgoing(cloud, RECEIPTS_MAX)
         self._receipts = Outgoing(edge, RECEIPTS_MAX)
@@ -87,15 +88,15 @@ class Relay:
             self._status(message, ack)
 
     def _face(self, message: Message, ack: Ack) -> None:
-        FACE.received()
+        self._face_kind.received()
         if not self.circle.is_set():
-            parcel = _parcel(message, self._settings.cloud_topic, FACE, ack)
+            parcel = _parcel(message, self._settings.cloud_topic, self._face_kind, ack)
             parcel.key = message.correlation
             self.faces.put(parcel)
 
     def _status(self, message: Message, ack: Ack) -> None:
-        STATUS.received()
-        parcel = _parcel(message, message.topic, STATUS, ack)
+        self._status_kind.received()
+        parcel = _parcel(message, message.topic, self._status_kind, ack)
         parcel.key = message.topic
         parcel.retain = True
         known = message.topic in self._statuses
@@ -107,13 +108,13 @@ class Relay:
 
     def _repeat_statuses(self) -> None:
         """What was retained, or cleared, while the cloud was away is told anew."""
-        again = partial(STATUS.settled, nothing)
+        again = partial(self._status_kind.settled, nothing)
         for parcel in self._statuses.values():
             self._status_up.put(parcel.again(again))
 
     def _from_cloud(self, message: Message, ack: Ack) -> None:
-        RECEIPT.received()
-        self._receipts.put(_parcel(message, message.topic, RECEIPT, ack))
+        self._receipt_kind.received()
+        self._receipts.put(_parcel(message, message.topic, self._receipt_kind, ack))
 
     def _facts(self) -> dict[str, Any]:
         return {"waiting": len(self.faces), "waiting_bytes": self.faces.bytes}
@@ -140,6 +141,7 @@ def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> Parcel:
 
 async def run(settings: Settings, service: Service) -> int:
     """Relay until told to stop."""
+    allocator.keep_freed()
     name, qos = f"forwarder-{settings.device}", settings.mqtt_qos
     edge = Link(settings.broker("edge"), f"{name}-edge", service.health, qos)
     cloud = Link(settings.cloud, name, service.health, qos)

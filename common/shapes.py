@@ -24,7 +24,8 @@ KINDS: Final = {
 }
 FORMAT, EXPIRY, CORRELATION, SUBSCRIPTION, ALIAS, USER = 1, 2, 9, 11, 35, 38
 _FIXED = {BYTE: 1, TWO: 2, FOUR: 4}
-_PER_LENGTH, _LENGTHS = 16, 256  # shapes that are remembered
+_LARGEST = 1024  # bytes of properties whose shape is remembered: all in all, 16 MB at the most
+_PER_LENGTH, _LENGTHS = 16, 128  # shapes that are remembered
 
 Span = tuple[int, int]
 Spans = dict[int, list[Span]]  # by identifier, where the values stand: their lengths included
@@ -158,7 +159,7 @@ _known: dict[int, list[Shape]] = {}
 
 def spans(raw: bytes) -> Spans:
     """As `walk`, and as strict; fast where the shape is a known one."""
-    if not raw.isascii():
+    if len(raw) > _LARGEST or not raw.isascii():
         return walk(raw)
     value = int.from_bytes(raw, "little")
     shapes = _known.get(len(raw))

@@ -34,15 +34,20 @@ class Turn:
         self._due.append(due)
 
     def _run(self) -> None:
-        while self._due:
-            self._due.popleft()()
+        with self:
+            pass
 
     def __enter__(self) -> None:
         self._within = True
 
     def __exit__(self, *_: object) -> None:
-        self._within = False
-        self._run()
+        try:
+            while self._due:  # what is called may ask for more
+                self._due.popleft()()
+        finally:
+            self._within = False
+            if self._due:  # one of them has failed; the others have not
+                self._call_soon(self._run)
 
 
 class Tally:

@@ -1,0 +1,62 @@
+"""The highest rate that holds, found by trying."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+GROWTH = 0.02  # of what is offered: what waits may grow by so much in measuring, and no more
+CLOSE = 1.05  # two rates as near as this are one
+
+
+class Step(Protocol):
+    """What came of a rate."""
+
+    @property
+    def offered(self) -> float: ...  # faces a second
+    @property
+    def stored(self) -> float: ...
+    @property
+    def held(self) -> bool: ...
+
+
+S = TypeVar("S", bound=Step)
+
+
+def growth(waiting: list[tuple[float, int]]) -> float:
+    """Faces a second by which what waits grows, of looks at it (seconds, faces)."""
+    if len(waiting) < 2:
+        return 0.0
+    return statistics.linear_regression(*zip(*waiting, strict=True)).slope
+
+
+def search(step: Callable[[float], S], first: float, tries: int) -> tuple[S | None, S | None]:
+    """The best step that held, and the least one that did not, of at most `tries`.
+
+    What is stored of too much is near the most that can be: from there on by halving.
+    """
+    best: S | None = None
+    worst: S | None = None
+    rate, most = first, math.inf
+    for _ in range(tries):
+        tried = step(rate)
+        if tried.held:
+            best = tried if best is None or tried.offered > best.offered else best
+        else:
+            worst = tried if worst is None or tried.offered < worst.offered else worst
+            most = min(most, tried.offered, CLOSE * CLOSE * tried.stored)
+        least = best.offered if best else 0.0
+        if least * CLOSE >= most:
+            break
+        rate = _next(least, most, tried.stored)
+    return best, worst
+
+
+def _next(least: float, most: float, stored: float) -> float:
+    if math.isinf(most):
+        return 1.5 * least
+    if not least:
+        return 0.95 * min(stored, most)
+    return math.sqrt(least * most)

@@ -48,24 +48,15 @@ class Kept:
     number: int  # in order of capture
     ready: Ready
     captured: float
-    first: float = 0.0  # when it was sent for the first time
-    last: float = 0.0
+    sent: float = 0.0
     due: float = 0.0
     tries: int = 0
 
 
-@dataclasses.dataclass
-class Times:
-    """Seconds until the receipt, of each face."""
-
-    from_capture: list[float] = dataclasses.field(default_factory=list)
-    from_sending: list[float] = dataclasses.field(default_factory=list)  # for the first time
-
-
 class Device:
-    """One of them; it knows no connection."""
+    """One of them; it knows no connection. `times`: seconds from capture to receipt."""
 
-    def __init__(self, faces: list[Ready], window: int, books: Books, times: Times) -> None:
+    def __init__(self, faces: list[Ready], window: int, books: Books, times: list[float]) -> None:
         self._faces = faces
         self._ids = Ids()
         self._window = Window(window)
@@ -109,8 +100,7 @@ class Device:
 
     def _sent(self, id: str, kept: Kept, now: float) -> list[bytes]:
         kept.tries += 1
-        kept.first = kept.first or now
-        kept.last = now
+        kept.sent = now
         kept.due = now + self._window.timeout
         self._books.resent += kept.tries > 1
         return kept.ready.letter.parts(id.encode(), 0)
@@ -140,7 +130,7 @@ class Device:
         if told["sha256"] != kept.ready.sha256:
             self._books.mismatched += 1  # its time will run out
             return
-        took = now - kept.last if kept.tries == 1 else None
+        took = now - kept.sent if kept.tries == 1 else None
         self._window.answered(len(kept.ready.letter.payload), took)
         self._land(id)
         del self._kept[id]
@@ -149,5 +139,4 @@ class Device:
             return
         self._books.confirmed += 1
         self.confirmed.append(id)
-        self._times.from_capture.append(now - kept.captured)
-        self._times.from_sending.append(now - kept.first)
+        self._times.append(now - kept.captured)

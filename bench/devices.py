@@ -16,7 +16,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from bench.device import Books, Device, Ready, Times
+from bench.device import Books, Device, Ready
 from bench.wire import PUBLISH, Letter, Session
 from common.broker import Broker
 from common.face import Face
@@ -68,7 +68,8 @@ class Fleet:
         self._all: list[Connected] = []
         self._due: list[tuple[float, int]] = []  # a heap: when a device has its next face
         self._every = 0.0  # seconds from one to the next
-        self._books, self._times = Books(), Times()
+        self._books = Books()
+        self._times: list[float] = []
         self._asked = True  # that it goes on
 
     def enter(self, name: str, broker: Broker, faces: list[Face]) -> None:
@@ -87,14 +88,14 @@ class Fleet:
         self._every = 1 / each if each else 0.0
         count = len(self._all)
         self._due = [(now + self._every * i / count, i) for i in range(count)] if each else []
-        self._times.from_capture.clear()
-        self._times.from_sending.clear()
+        self._times.clear()
 
     def books(self) -> tuple[Books, int]:
         """And how many of the faces are waiting."""
         return self._books, self._books.waiting
 
-    def times(self) -> Times:
+    def times(self) -> list[float]:
+        """Seconds from capture to receipt, of each face since then."""
         return self._times
 
     def confirmed(self) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.capacity import Capacity, Fate, Step, servers
+from bench.capacity import Capacity, Fate, servers
 from bench.cloud import Cloud, Identities
 from bench.devices import Devices
 from bench.faces import data
@@ -28,6 +28,7 @@ from bench.memory import Peaks
 from bench.portraits import portraits
 from bench.rates import search
 from bench.report import Figure, tell
+from bench.step import Step
 from bench.usage import Usage
 from common.face import Face
 from common.settings import read
@@ -68,7 +69,16 @@ class Load:
                 break
         books, _ = self._devices.ask("books")
         usage = Usage.now(self.pids).since(usage)
-        step = Step.of(offered, before, books, waiting, usage, in_hand, self._devices.ask("times"))
+        step = Step(
+            offered,
+            books.captured - before.captured,
+            books.confirmed - before.confirmed,
+            books.resent - before.resent,
+            waiting,
+            in_hand,
+            usage,
+            self._devices.ask("times"),
+        )
         self._drain()
         print(step, flush=True)
         return step

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-GROWTH = 0.02  # of what is offered: what waits may grow by so much in measuring, and no more
 CLOSE = 1.05  # two rates as near as this are one
 
 
-class Step(Protocol):
+class Tried(Protocol):
     """What came of a rate."""
 
     @property
@@ -22,14 +20,7 @@ class Step(Protocol):
     def held(self) -> bool: ...
 
 
-S = TypeVar("S", bound=Step)
-
-
-def growth(waiting: list[tuple[float, int]]) -> float:
-    """Faces a second by which what waits grows, of looks at it (seconds, faces)."""
-    if len(waiting) < 2:
-        return 0.0
-    return statistics.linear_regression(*zip(*waiting, strict=True)).slope
+S = TypeVar("S", bound=Tried)
 
 
 def search(step: Callable[[float], S], first: float, tries: int) -> tuple[S | None, S | None]:

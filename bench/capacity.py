@@ -10,6 +10,8 @@ from bench.step import FULL, UPLOADS, Step
 
 MEBI = 1024 * 1024
 PROCESSOR_MIB = 80.0
+EACH = 10.0  # faces a second of each device
+TYPICAL_MS = 50.0  # of a PUT into a bucket that is not on this machine
 SIZES = (2, 4, 8, 16)  # cores of servers
 
 
@@ -30,6 +32,8 @@ class Capacity:
     """Of one cloud side."""
 
     processors: int
+    delay_ms: float  # of the store, for each PUT
+    size: float  # bytes of a face, on average
     asked: Step  # at the contract's rate
     best: Step
     beyond: Step | None  # the least that did not hold
@@ -39,15 +43,17 @@ class Capacity:
 
     @property
     def name(self) -> str:
-        return f"{self.processors} processor{'s' * (self.processors > 1)}"
+        delay = f", {self.delay_ms:g} ms a PUT" if self.delay_ms else ""
+        return f"{self.processors} processor{'s' * (self.processors > 1)}{delay}"
 
     def figures(self) -> list[Figure]:
         best, half, fate = self.best, self.half, self.fate
         beyond = self.beyond or best
         made = [
+            Figure("size of a face, mean", self.size / 1000, "kB"),
             Figure("offered at first", self.asked.offered, "1/s"),
             Figure("stored of it", self.asked.stored, "1/s"),
-            Figure("the highest rate that holds", best.stored, "1/s"),
+            Figure("the highest rate that holds", min(best.offered, best.stored), "1/s"),
             Figure("captured to receipt, median", best.ms(0.5), "ms"),
             Figure("captured to receipt, p99", best.ms(0.99), "ms"),
             Figure("captured to receipt at half, median", half.ms(0.5), "ms"),
@@ -81,21 +87,22 @@ class Capacity:
         return self.beyond.gives_in(self.processors)
 
 
-def servers(found: list[Capacity], delay_ms: float) -> list[Figure]:
-    """What a server of so many cores carries, by what a face has cost here.
+def servers(step: Step) -> list[Figure]:
+    """What a server of so many cores carries, by what a face has cost in this step.
 
-    faces/s = cores / (broker + its log + processor), CPU seconds per face; but no more than one
-    broker does on its one core.
+    faces/s = cores / (broker + its log + processor), in CPU seconds per face; but no more than one
+    broker does on its one core. Processors: as many as have cores and PUTs under way for that.
     """
-    step = found[0].best
     broker, log, processor = (step.cpu(part) for part in ("broker", "log filter", "processor"))
-    one = min(FULL / processor, UPLOADS * 1000 / delay_ms if delay_ms else math.inf)
     figures = []
     for cores in SIZES:
         rate = min(cores / (broker + log + processor), 1 / broker)
+        by_cores = math.ceil(rate * processor / FULL)
+        by_puts = math.ceil(rate * TYPICAL_MS / 1000 / UPLOADS)
         figures += [
             Figure(f"{cores} cores: faces a second", rate, "1/s"),
-            Figure(f"{cores} cores: devices at 10 a second", int(rate / 10), ""),
-            Figure(f"{cores} cores: processors", math.ceil(rate / one), ""),
+            Figure(f"{cores} cores: devices at {EACH:g} a second", int(rate / EACH), ""),
+            Figure(f"{cores} cores: processors", by_cores, ""),
+            Figure(f"{cores} cores: at {TYPICAL_MS:g} ms a PUT", max(by_cores, by_puts), ""),
         ]
     return figures

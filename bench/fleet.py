@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import re
 import sys
 import tempfile
@@ -20,21 +21,20 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.capacity import Capacity, Fate, servers
+from bench.capacity import EACH, TYPICAL_MS, Capacity, Fate, servers
 from bench.cloud import Cloud, Identities
 from bench.devices import Devices
 from bench.faces import data
 from bench.memory import Peaks
 from bench.portraits import portraits
 from bench.rates import search
-from bench.report import Figure, tell
+from bench.report import tell
 from bench.step import Step
 from bench.usage import Usage
 from common.face import Face
 from common.settings import read
 from detector.settings import Settings
 
-EACH = 10.0  # faces a second of each device
 PICTURES = 64  # different ones, in turn
 SETTLE = 2.0  # seconds of a step before those that are measured
 LOOK = 0.25  # seconds between looks at the books
@@ -113,15 +113,15 @@ def _id(key: str) -> str:
 
 
 def measure(
-    identities: Identities, faces: list[Face], processors: int, options: argparse.Namespace
+    identities: Identities, faces: list[Face], processors: int, delay_ms: float, full: bool
 ) -> Capacity:
     """One cloud side, from the contract's rate to the highest that holds, and at half of it."""
-    seconds, tries = (15.0, 7) if options.full else (5.0, 4)
+    seconds, tries = (15.0, 7) if full else (5.0, 4)
     window = read(Settings, {}).outbox_window
     count = len(identities.bundles)
     steps: list[Step] = []
     with contextlib.ExitStack() as stack:
-        cloud = stack.enter_context(Cloud(identities, processors, options.delay_ms))
+        cloud = stack.enter_context(Cloud(identities, processors, delay_ms))
         devices = Devices(cloud.broker.port, identities.bundles, faces, window)
         load = Load(cloud, stack.enter_context(devices), count, seconds)
         memory = stack.enter_context(Peaks(cloud.pids, every=0.5))
@@ -131,10 +131,11 @@ def measure(
             return steps[-1]
 
         best, beyond = search(step, EACH * count, tries)
-        if best is None:
-            raise RuntimeError(f"no rate holds that was tried, down to {steps[-1].offered:.0f}")
         half = load.step(best.offered / 2)
-        return Capacity(processors, steps[0], best, beyond, half, memory.peaks, load.fate())
+        size = sum(len(face.png) for face in faces) / len(faces)
+        return Capacity(
+            processors, delay_ms, size, steps[0], best, beyond, half, memory.peaks, load.fate()
+        )
 
 
 def main() -> int:
@@ -143,23 +144,24 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=data.DEFAULT, help="default: %(default)s")
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--processors", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--delay-ms", type=float, default=0.0, help="of the store, for each PUT")
+    parser.add_argument(
+        "--delay-ms", type=float, nargs="+", help="of the store, for each PUT; default: 0"
+    )
     options = parser.parse_args()
+    delays = options.delay_ms or ([0.0, TYPICAL_MS] if options.full else [0.0])
     faces = portraits(options.data, PICTURES)
     names = [f"device-{number:03}" for number in range(options.devices)]
     found: list[Capacity] = []
     with tempfile.TemporaryDirectory() as folder:
         identities = Identities(Path(folder), names)
-        for processors in options.processors:
-            print(f"\n{processors} processors", flush=True)
-            found.append(measure(identities, faces, processors, options))
-    size = sum(len(face.png) for face in faces) / len(faces) / 1000
-    figures = [Figure("a face, mean", size, "kB")]
-    figures += [figure for one in found for figure in one.figures()]
+        for delay, processors in itertools.product(delays, options.processors):
+            print(f"\nprocessors: {processors}; a PUT takes {delay:g} ms", flush=True)
+            found.append(measure(identities, faces, processors, delay, options.full))
+    figures = [figure for one in found for figure in one.figures()]
     tell("fleet", figures)
     for one in found:
         print(f"{one.name}: {one.gives_in}")
-    tell("server", servers(found, options.delay_ms))
+    tell("server", servers(found[0].best))
     return 0 if all(figure.holds is not False for figure in figures) else 1
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 CLOSE = 1.05  # two rates as near as this are one
+MORE = 4  # tries, while none has held
 
 
 class Tried(Protocol):
@@ -23,15 +24,20 @@ class Tried(Protocol):
 S = TypeVar("S", bound=Tried)
 
 
-def search(step: Callable[[float], S], first: float, tries: int) -> tuple[S | None, S | None]:
-    """The best step that held, and the least one that did not, of at most `tries`.
+def search(step: Callable[[float], S], first: float, tries: int) -> tuple[S, S | None]:
+    """The best step that held, and the least one that did not, of `tries`.
 
     What is stored of too much is near the most that can be: from there on by halving.
+
+    Raises:
+        RuntimeError: none held, though more were tried.
     """
     best: S | None = None
     worst: S | None = None
     rate, most = first, math.inf
-    for _ in range(tries):
+    for number in range(tries + MORE):
+        if number >= tries and best:
+            break
         tried = step(rate)
         if tried.held:
             best = tried if best is None or tried.offered > best.offered else best
@@ -42,6 +48,8 @@ def search(step: Callable[[float], S], first: float, tries: int) -> tuple[S | No
         if least * CLOSE >= most:
             break
         rate = _next(least, most, tried.stored)
+    if best is None:
+        raise RuntimeError(f"no rate has held of those tried, down to {tried.offered:,.0f} faces/s")
     return best, worst
 
 
@@ -49,5 +57,5 @@ def _next(least: float, most: float, stored: float) -> float:
     if math.isinf(most):
         return 1.5 * least
     if not least:
-        return 0.95 * min(stored, most)
+        return 0.9 * min(stored, most)
     return math.sqrt(least * most)

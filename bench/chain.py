@@ -204,8 +204,8 @@ def figures(chain: Chain, best: Step, beyond: Step, half: Step) -> list[Figure]:
             Figure(f"peak memory, {part}", _peak(chain, part), "MiB", TARGET_MIB.get(part))
             for part in ("detector", "edge broker", "forwarder", "broker", "processor")
         ),
-        Figure("beyond: all cores used", 100 * beyond.usage.busy, "%"),
-        Figure("beyond: used by others, of a core", 100 * beyond.usage.others, "%"),
+        Figure("beyond them, all cores used", 100 * beyond.usage.busy, "%"),
+        Figure("beyond them, used by others, of a core", 100 * beyond.usage.others, "%"),
         Figure("faces captured", chain.captured, ""),
         Figure("lost", max(0, chain.captured - objects), "", 0),
         Figure("objects too many", max(0, objects - chain.captured), "", 0),

@@ -1,9 +1,9 @@
-"""Put the last run's figures into docs/performance.md, and its plots into docs/plots.
+"""Put the last run's figures into the pages of docs, and its plots into docs/plots.
 
 Run: `python -m bench.publish`, after `make bench` on a quiet machine. What stands between
 `<!-- figures: NAME -->` and `<!-- end -->` is the table of that bench, with `NAME, WORD` that of
 its figures with this word in their names, and between `<!-- machine -->` and `<!-- end -->` the
-machine; all else on the page is prose. A bench that did not run keeps the table that it has.
+machine; all else on a page is prose. A bench that did not run keeps the table that it has.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bench import plots, report
 from bench.report import Figure, number, with_unit
 
 DOCS = Path(__file__).parents[1] / "docs"
+PAGES = ("performance.md", "scaling.md")
 BLOCK = re.compile(
     r"(<!-- (figures: (\w+)(?:, ([^>]+?))?|machine) -->\n).*?(<!-- end -->)", re.DOTALL
 )
@@ -79,8 +80,9 @@ def page(text: str) -> str:
 
 
 def main() -> None:
-    path = DOCS / "performance.md"
-    path.write_text(page(path.read_text()))
+    for name in PAGES:
+        path = DOCS / name
+        path.write_text(page(path.read_text()))
     for plot in plots.draw(DOCS / "plots"):
         print(plot.relative_to(DOCS.parent))
 

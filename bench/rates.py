@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 CLOSE = 1.05  # two rates as near as this are one
 MORE = 4  # tries, while none has held
+AGAIN = 2  # times that a rate is tried anew, while other work may be why it does not hold
 
 
 class Tried(Protocol):
@@ -19,6 +20,8 @@ class Tried(Protocol):
     def stored(self) -> float: ...
     @property
     def held(self) -> bool: ...
+    @property
+    def disturbed(self) -> bool: ...  # by other work on the machine
 
 
 S = TypeVar("S", bound=Tried)
@@ -39,6 +42,10 @@ def search(step: Callable[[float], S], first: float, tries: int) -> tuple[S, S |
         if number >= tries and best:
             break
         tried = step(rate)
+        for _ in range(AGAIN):
+            if tried.held or not tried.disturbed:
+                break
+            tried = step(rate)
         if tried.held:
             best = tried if best is None or tried.offered > best.offered else best
         else:

@@ -14,6 +14,7 @@ GROWTH = 0.02  # of what is offered: what waits may grow by so much, and no more
 OFFERED = 0.97  # of it must have been captured: else who makes the faces is the limit
 RESENT = 0.01  # of what is captured: with more, the time-outs are what moves the faces
 FULL = 0.9  # of a core, or of the PUTs that may be under way: there is no more in it
+OTHERS = 0.25  # cores that are not ours to use: figures are of a machine that is quiet
 UPLOADS = next(spec.default for name, spec in specs(Settings) if name == "uploads")
 AROUND = ("devices", "store")  # parts that are no server's
 
@@ -52,6 +53,10 @@ class Step:
     def held(self) -> bool:
         grows = self.growth > GROWTH * self.offered
         return self.came and not grows and self.resent <= RESENT * self.captured
+
+    @property
+    def disturbed(self) -> bool:
+        return self.usage.others > OTHERS
 
     def cpu(self, part: str) -> float:
         """Seconds of CPU per face, of all parts whose names begin so."""

@@ -139,6 +139,7 @@ class Tried:
 
     offered: float
     most: float
+    disturbed: bool = False
 
     @property
     def stored(self) -> float:
@@ -162,6 +163,19 @@ def test_without_a_rate_that_holds_it_fails_and_without_a_limit_there_is_nothing
     best, beyond = search(lambda rate: Tried(rate, 1e9), 1000.0, 3)
     assert best.offered == 2250.0
     assert beyond is None
+
+
+def test_a_rate_that_fails_while_others_use_the_machine_is_tried_again() -> None:
+    tried: list[float] = []
+
+    def step(rate: float) -> Tried:
+        tried.append(rate)
+        disturbed = len(tried) == 1
+        return Tried(rate, 10.0 if disturbed else 1000.0, disturbed)
+
+    best, _ = search(step, 1000.0, 1)
+    assert tried == [1000.0, 1000.0]
+    assert best.offered == 1000.0
 
 
 def step(offered: float = 100.0, **changed: object) -> Step:

@@ -7,6 +7,7 @@ comes to it has a certificate that enrolment made.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 from pathlib import Path
@@ -28,7 +29,7 @@ class Identities:
         self.made = Enrolment(folder, PUBLIC_HOST="localhost")
         settings = read(Settings, self.made.settings)
         self.bundles: dict[str, Path] = {}
-        with files.locked(self.made.authority):
+        with contextlib.redirect_stderr(io.StringIO()), files.locked(self.made.authority):
             authority = Authority(self.made.authority, settings.authority_days)
             services.keep(authority, settings)
             for device in devices:

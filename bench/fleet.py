@@ -124,7 +124,7 @@ def measure(
         cloud = stack.enter_context(Cloud(identities, processors, delay_ms))
         devices = Devices(cloud.broker.port, identities.bundles, faces, window)
         load = Load(cloud, stack.enter_context(devices), count, seconds)
-        memory = stack.enter_context(Peaks(cloud.pids, every=0.5))
+        memory = stack.enter_context(Peaks(load.pids, every=0.5))
 
         def step(offered: float) -> Step:
             steps.append(load.step(offered))

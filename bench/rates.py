@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 CLOSE = 1.05  # two rates as near as this are one
 MORE = 4  # tries, while none has held
-AGAIN = 2  # times that a rate is tried anew, while other work may be why it does not hold
+AGAIN = 1  # times that a rate is tried anew, when other work may be why it did not hold
 
 
 class Tried(Protocol):

@@ -16,7 +16,7 @@ RESENT = 0.01  # of what is captured: with more, the time-outs are what moves th
 FULL = 0.9  # of a core, or of the PUTs that may be under way: there is no more in it
 OTHERS = 0.25  # cores that are not ours to use: figures are of a machine that is quiet
 UPLOADS = next(spec.default for name, spec in specs(Settings) if name == "uploads")
-AROUND = ("devices", "store")  # parts that are no server's
+AROUND = {"devices", "store", "bench"}  # parts that are no server's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Step:
         at = f"at {self.offered:,.0f} faces/s"
         parts = [name for name in self.usage.cpu if name not in AROUND]
         name = max(parts, key=self.usage.core)
-        around = self.usage.core(*(self.usage.cpu.keys() & set(AROUND))) + self.usage.others
+        around = self.usage.core(*(self.usage.cpu.keys() & AROUND)) + self.usage.others
         if self.usage.core(name) >= FULL:
             return f"{at} the {name} gives in: {self.usage.core(name):.2f} of its one core"
         if self.usage.busy >= FULL:

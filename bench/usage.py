@@ -34,7 +34,7 @@ def machine() -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Usage:
-    """Of parts, by name, at one moment; the difference of two is what a time has cost."""
+    """Of parts, and of who asks, at one moment; the difference of two is what a time has cost."""
 
     seconds: float
     cpu: dict[str, float]  # seconds
@@ -43,6 +43,7 @@ class Usage:
     @classmethod
     def now(cls, pids: dict[str, int]) -> Usage:
         cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        cpu["bench"] = time.process_time()  # which asks the parts how they are
         return cls(time.monotonic(), cpu, machine())
 
     def since(self, before: Usage) -> Usage:

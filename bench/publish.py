@@ -1,4 +1,4 @@
-"""Put the last run's figures into the pages of docs, and its plots into docs/plots.
+"""Put the last run's figures into the pages that tell them, and its plots into docs/plots.
 
 Run: `python -m bench.publish`, after `make bench` on a quiet machine. What stands between
 `<!-- figures: NAME -->` and `<!-- end -->` is the table of that bench, with `NAME, WORD` that of
@@ -81,8 +81,7 @@ def page(text: str) -> str:
 
 def main() -> None:
     for name in PAGES:
-        path = DOCS / name
-        path.write_text(page(path.read_text()))
+        (DOCS / name).write_text(page((DOCS / name).read_text()))
     for plot in plots.draw(DOCS / "plots"):
         print(plot.relative_to(DOCS.parent))
 

@@ -28,12 +28,7 @@ class Bench:
 SUITE = (
     Bench("forwarder", "the forwarder beside Mosquitto's bridge", 180, full=("--full",)),
     Bench("processor", "the processor beside the SDK alone, and obstore", 120, full=("--full",)),
-    Bench(
-        "chain",
-        "end to end: the rate that holds, and the time at half of it",
-        90,
-        full=("--full",),
-    ),
+    Bench("chain", "end to end: the rate that holds, and the time at half", 90, full=("--full",)),
     Bench("fleet", "100 devices into one cloud side", 150, full=("--full",)),
     Bench("pipeline", "from frame to object", 45, short=("--seconds", "12")),
     Bench("receipts", "what receipts cost", 55, short=("--seconds", "12")),

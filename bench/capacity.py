@@ -21,10 +21,10 @@ class Fate:
     """What became of all faces of a cloud side, when none was waiting any more."""
 
     captured: int
-    lost: int  # with no object, or with no receipt
-    doubles: int  # objects and receipts beyond one for each
+    lost: int  # with no object, or with no receipt that says so
+    doubles: int  # objects beyond one for each
     resent: int
-    puts: int
+    again: int  # PUTs of an object that was there
     mismatched: int
 
 
@@ -70,8 +70,9 @@ class Capacity:
             Figure("beyond it, used by others, of a core", 100 * beyond.usage.others, "%"),
             Figure("faces sent", fate.captured, ""),
             Figure("sent again", fate.resent, ""),
+            Figure("stored again, under the same key", fate.again, ""),
             Figure("lost", fate.lost, "", 0),
-            Figure("objects or receipts too many", fate.doubles, "", 0),
+            Figure("objects too many", fate.doubles, "", 0),
             Figure("receipts with another digest", fate.mismatched, "", 0),
         ]
         return [dataclasses.replace(f, name=f"{self.name}: {f.name}") for f in made]

@@ -18,7 +18,6 @@ import re
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 from bench.capacity import EACH, TYPICAL_MS, Capacity, Fate, servers
@@ -93,16 +92,16 @@ class Load:
 
     def fate(self) -> Fate:
         """What has become of all faces."""
-        confirmed = [id for ids in self._devices.ask("confirmed").values() for id in ids]
-        keys = self._cloud.sink.keys()
-        stored = Counter(map(_id, keys))
+        confirmed = {id for ids in self._devices.ask("confirmed").values() for id in ids}
+        puts = self._cloud.sink.keys()
+        stored = set(map(_id, puts))
         books, _ = self._devices.ask("books")
         return Fate(
             captured=books.captured,
-            lost=books.captured - len(set(confirmed) & stored.keys()),
-            doubles=sum(stored.values()) - len(stored) + len(confirmed) - len(set(confirmed)),
+            lost=books.captured - len(confirmed & stored),
+            doubles=len(puts) - len(stored),
             resent=books.resent,
-            puts=self._cloud.sink.stats()["puts"],
+            again=sum(puts.values()) - len(puts),
             mismatched=books.mismatched,
         )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 
 from bench.report import Figure
-from bench.step import FULL, UPLOADS, Step
+from bench.step import AROUND, FULL, UPLOADS, Step
 
 MEBI = 1024 * 1024
 PARTS = ("broker", "log filter", "processor", "store", "devices")
@@ -55,6 +56,7 @@ class Capacity:
             Figure("offered at first", self.asked.offered, "1/s"),
             Figure("stored of it", self.asked.stored, "1/s"),
             Figure("the highest rate that holds", min(best.offered, best.stored), "1/s"),
+            Figure("formula, of what holds", self._formula() / best.stored, "x"),
             Figure("captured to receipt, median", best.ms(0.5), "ms"),
             Figure("captured to receipt, p99", best.ms(0.99), "ms"),
             Figure("captured to receipt at half, median", half.ms(0.5), "ms"),
@@ -77,6 +79,13 @@ class Capacity:
         ]
         return [dataclasses.replace(f, name=f"{self.name}: {f.name}") for f in made]
 
+    def _formula(self) -> float:
+        """What `servers` would say of the cores that were left to this server."""
+        cost, usage = Cost.of(self.best), self.best.usage
+        left = (os.cpu_count() or 1) - usage.core(*(usage.cpu.keys() & AROUND)) - usage.others
+        puts = self.processors * UPLOADS * 1000 / self.delay_ms if self.delay_ms else math.inf
+        return min(cost.rate(left), self.processors * FULL / cost.processor, puts)
+
     def _peak(self, part: str) -> float:
         return max(peak for name, peak in self.memory.items() if name.startswith(part)) / MEBI
 
@@ -88,22 +97,42 @@ class Capacity:
         return self.beyond.gives_in(self.processors)
 
 
-def servers(step: Step) -> list[Figure]:
-    """What a server of so many cores carries, by what a face has cost in this step.
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """CPU seconds per face, and what follows: faces a second = cores / (all that a face takes)."""
 
-    faces/s = cores / (broker + its log + processor), in CPU seconds per face; but no more than one
-    broker does on its one core. Processors: as many as have cores and PUTs under way for that.
-    """
-    broker, log, processor = (step.cpu(part) for part in ("broker", "log filter", "processor"))
+    broker: float
+    log: float
+    processor: float
+
+    @classmethod
+    def of(cls, step: Step) -> Cost:
+        return cls(step.cpu("broker"), step.cpu("log filter"), step.cpu("processor"))
+
+    def rate(self, cores: float) -> float:
+        """What so many cores carry, and one broker, which is one process on one core."""
+        return min(cores / (self.broker + self.log + self.processor), 1 / self.broker)
+
+    def processors(self, rate: float, put_ms: float) -> int:
+        """As many as have the cores, one each at most, and the PUTs under way for a rate."""
+        by_cores = rate * self.processor / FULL
+        by_puts = rate * put_ms / 1000 / UPLOADS
+        return math.ceil(max(by_cores, by_puts))
+
+
+def servers(cost: Cost) -> list[Figure]:
+    """What a server of so many cores carries."""
     figures = []
     for cores in SIZES:
-        rate = min(cores / (broker + log + processor), 1 / broker)
-        by_cores = math.ceil(rate * processor / FULL)
-        by_puts = math.ceil(rate * TYPICAL_MS / 1000 / UPLOADS)
+        rate = cost.rate(cores)
         figures += [
             Figure(f"{cores} cores: faces a second", rate, "1/s"),
             Figure(f"{cores} cores: devices at {EACH:g} a second", int(rate / EACH), ""),
-            Figure(f"{cores} cores: processors", by_cores, ""),
-            Figure(f"{cores} cores: at {TYPICAL_MS:g} ms a PUT", max(by_cores, by_puts), ""),
+            Figure(f"{cores} cores: processors", cost.processors(rate, 0), ""),
+            Figure(
+                f"{cores} cores: processors at {TYPICAL_MS:g} ms a PUT",
+                cost.processors(rate, TYPICAL_MS),
+                "",
+            ),
         ]
     return figures

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.capacity import EACH, TYPICAL_MS, Capacity, Fate, servers
+from bench.capacity import EACH, TYPICAL_MS, Capacity, Cost, Fate, servers
 from bench.cloud import Cloud, Identities
 from bench.devices import Devices
 from bench.faces import data
@@ -160,7 +160,7 @@ def main() -> int:
     tell("fleet", figures)
     for one in found:
         print(f"{one.name}: {one.gives_in}")
-    tell("server", servers(found[0].best))
+    tell("server", servers(Cost.of(found[0].best)))
     return 0 if all(figure.holds is not False for figure in figures) else 1
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.capacity import servers
+from bench.capacity import Cost, servers
 from bench.cloud import Cloud, Identities
 from bench.device import Books, Device, Ready
 from bench.devices import Devices
@@ -208,9 +208,9 @@ def test_what_gives_in_is_a_full_part_else_the_machine_else_the_puts() -> None:
 
 def test_a_server_carries_what_its_cores_bear_but_no_more_than_one_broker_does() -> None:
     one = step()  # 0.1 ms of a broker, 0.1 ms of its log, and 0.8 ms of a processor for each face
-    told = {figure.name: figure.value for figure in servers(one)}
+    told = {figure.name: figure.value for figure in servers(Cost.of(one))}
     assert told["4 cores: faces a second"] == pytest.approx(4000)
     assert told["4 cores: devices at 10 a second"] == 400
     assert told["4 cores: processors"] == 4
-    assert told["4 cores: at 50 ms a PUT"] == 13  # 16 of them under way in each
+    assert told["4 cores: processors at 50 ms a PUT"] == 13  # 16 of them under way in each
     assert told["16 cores: faces a second"] == pytest.approx(10_000)

@@ -15,7 +15,7 @@ OFFERED = 0.97  # of it must have been captured: else who makes the faces is the
 RESENT = 0.01  # of what is captured: with more, the time-outs are what moves the faces
 FULL = 0.9  # of a core, or of the PUTs that may be under way: there is no more in it
 OTHERS = 0.25  # cores that are not ours to use: figures are of a machine that is quiet
-UPLOADS = next(spec.default for name, spec in specs(Settings) if name == "uploads")
+UPLOADS = int(next(spec.default for name, spec in specs(Settings) if name == "uploads"))
 AROUND = {"devices", "store", "bench"}  # parts that are no server's
 
 

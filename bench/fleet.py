@@ -25,7 +25,7 @@ from bench.cloud import Cloud, Identities
 from bench.devices import Devices
 from bench.faces import data
 from bench.memory import Peaks
-from bench.portraits import portraits
+from bench.portraits import close_ups, portraits
 from bench.rates import search
 from bench.report import tell
 from bench.step import Step
@@ -146,9 +146,10 @@ def main() -> int:
     parser.add_argument(
         "--delay-ms", type=float, nargs="+", help="of the store, for each PUT; default: 0"
     )
+    parser.add_argument("--stills", action="store_true", help="larger faces, out of pictures")
     options = parser.parse_args()
     delays = options.delay_ms or ([0.0, TYPICAL_MS] if options.full else [0.0])
-    faces = portraits(options.data, PICTURES)
+    faces = (close_ups if options.stills else portraits)(options.data, PICTURES)
     names = [f"device-{number:03}" for number in range(options.devices)]
     found: list[Capacity] = []
     with tempfile.TemporaryDirectory() as folder:

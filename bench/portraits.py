@@ -34,6 +34,26 @@ def portraits(folder: Path, count: int) -> list[Face]:
     return (found + spare)[:count]
 
 
+def close_ups(folder: Path, count: int) -> list[Face]:
+    """The same of pictures, where faces are larger: the first face of each, spread over all.
+
+    Raises:
+        ValueError: the folder has no pictures with faces.
+    """
+    pictures = [still.path for still in data.stills(folder)]
+    if not pictures:
+        raise ValueError(f"there are no stills with labels in {folder}")
+    # Any folder of pictures tells the detector that each of them stands alone.
+    settings = read(Settings, {"CAMERA": str(pictures[0].parent)})
+    look, encode = Look(settings), Encode(settings)
+    faces: list[Face] = []
+    for index, path in enumerate(pictures[:: max(1, len(pictures) // (2 * count))]):
+        image = data.picture(path)
+        shots = [] if image is None else look(Frame(image, index, time.time(), float(index))).shots
+        faces += [face for shot in shots[:1] if (face := encode(shot)) is not None]
+    return faces[:count]
+
+
 def _of(clip: Path, most: int) -> Iterator[Face]:
     settings = read(Settings, {"CAMERA": str(clip), "CAPTURE": "every"})
     look, encode = Look(settings), Encode(settings)

@@ -13,7 +13,7 @@ from processor.settings import Settings
 GROWTH = 0.02  # of what is offered: what waits may grow by so much, and no more
 OFFERED = 0.97  # of it must have been captured: else who makes the faces is the limit
 RESENT = 0.01  # of what is captured: with more, the time-outs are what moves the faces
-FULL = 0.9  # of a core, or of the PUTs that may be under way: there is no more in it
+FULL = 0.85  # of a core, or of the PUTs that may be under way: there is no more in it
 OTHERS = 0.25  # cores that are not ours to use: figures are of a machine that is quiet
 UPLOADS = int(next(spec.default for name, spec in specs(Settings) if name == "uploads"))
 AROUND = {"devices", "store", "bench"}  # parts that are no server's
@@ -68,7 +68,7 @@ class Step:
         return max(self.usage.core(name) for name in self.usage.cpu if name.startswith(part))
 
     def ms(self, share: float) -> float:
-        return 1000 * percentile(self.times, share) if self.times else 0.0
+        return 1000 * percentile(self.times, share)
 
     def gives_in(self, processors: int) -> str:
         """Of a step that did not hold: which part is full, and by what that is seen."""

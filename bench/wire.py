@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from common.broker import Broker
 
-BUFFER = 5 * 1024 * 1024  # bytes read at once; a packet has to fit
+BUFFER = 5 * 1024 * 1024  # bytes read or written at once; a packet that is read has to fit
 BATCH = 512  # buffers written at once; the kernel takes 1024
 HEAD = 4096  # bytes of a packet that hold all but its payload
 CONNACK, PUBLISH, PUBACK, SUBACK = 0x20, 0x30, 0x40, 0x90
@@ -85,13 +85,13 @@ class Letter:
 class Session:
     """One connection to a broker, ready when made; after that it never blocks."""
 
-    def __init__(self, broker: Broker, client_id: str) -> None:
+    def __init__(self, broker: Broker, client_id: str, buffer: int = BUFFER) -> None:
         sock = socket.create_connection((broker.host, broker.port), 20)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = broker.context()
         self.sock = context.wrap_socket(sock, server_hostname=broker.host) if context else sock
         self._out: deque[bytes | memoryview] = deque()
-        self._buffer = bytearray(BUFFER)
+        self._buffer = bytearray(buffer)
         self._view = memoryview(self._buffer)
         self._filled = 0
         self.bytes = 0  # read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 import urllib.request
 from pathlib import Path
@@ -120,6 +119,8 @@ class Feed(Service):
 
 
 def cpu_seconds(process: Process) -> float:
-    """CPU time that the process has used, all threads: proc_pid_stat(5)."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU time that the process has used, all threads, to the nanosecond.
+
+    By its clock (clock_getcpuclockid(3)): /proc/PID/stat counts ticks of 10 ms, some of them lost.
+    """
+    return time.clock_gettime(~process.pid << 3 | 2)

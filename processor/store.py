@@ -108,7 +108,7 @@ class Store:
         key = keys.key(self._settings.key_template, verdict.facts, verdict.captured)
         if verdict.reason is None:
             try:
-                await self._put(key, arrival.payload, CONTENT_TYPE, verdict.facts)
+                await self._put(key, arrival.payload, CONTENT_TYPE, verdict.facts, verdict.sha256)
             except StoreError as error:
                 verdict = _refused(verdict, str(error))
         if verdict.reason is not None:
@@ -125,9 +125,8 @@ class Store:
         kept = {name: facts[name] for name in ("id", "device", "camera", "captured")}
         self._seldom.warn(reason, f"rejected a message on {arrival.topic!r}: {verdict.text}")
         try:
-            await self._put(
-                key, arrival.payload, "application/octet-stream", {**kept, "reason": reason}
-            )
+            kind, metadata = "application/octet-stream", {**kept, "reason": reason}
+            await self._put(key, arrival.payload, kind, metadata, verdict.sha256)
         except StoreError as error:
             self._seldom.warn("not_kept", f"not even a copy can be kept: {error}")
             metrics.DROPPED.labels(error.reason).inc()
@@ -135,7 +134,9 @@ class Store:
         metrics.REJECTED.labels(reason).inc()
         return self._answers.answer(arrival, verdict, receipt(verdict, "rejected", key))
 
-    async def _put(self, key: str, body: bytes, kind: str, metadata: dict[str, str]) -> None:
+    async def _put(
+        self, key: str, body: bytes, kind: str, metadata: dict[str, str], sha256: str
+    ) -> None:
         """Put until it is there.
 
         Raises:
@@ -145,7 +146,7 @@ class Store:
         while True:
             started = time.monotonic()
             try:
-                await self._workers.run(self._bucket.put, key, body, kind, metadata)
+                await self._workers.run(self._bucket.put, key, body, kind, metadata, sha256)
             except StoreError as error:
                 metrics.RETRIES.labels(error.reason).inc()
                 if error.reason == "refused":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import logging
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from common.cos.endpoint import Endpoint
 from common.cos.errors import FOR_A_PERSON, StoreError
 from common.keys import PROBE
-from processor.put import Put
+from processor.put import Object, Put
 from processor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -21,14 +20,14 @@ _PROBED = b"facepipe can write here\n"
 class Bucket:
     """One bucket; it may be shared by threads, and tries each request once.
 
-    `put(key, body, content_type, metadata, sha256)` writes one object, and the store checks the
-    SHA-256 of what it got, given in hex. It raises StoreError, with the reason.
+    `put` writes an object, and the store checks the SHA-256 of what it got; StoreError, raised by
+    it, has the reason.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._endpoint = Endpoint(settings, connections=settings.uploads)
-        self.put: Callable[[str, bytes, str, dict[str, str], str], None] = self._put_by_sdk
+        self.put: Callable[[Object], None] = self._put_by_sdk
         if not self._endpoint.proxied:
             self.put = Put(settings, self._endpoint)
 
@@ -54,19 +53,18 @@ class Bucket:
             log.warning("PUTs go by the SDK, which is slower: %s", error)
 
     def _probe(self) -> None:
-        self.put(PROBE, _PROBED, "text/plain", {}, hashlib.sha256(_PROBED).hexdigest())
+        digest = hashlib.sha256(_PROBED).hexdigest()
+        self.put(Object(PROBE, _PROBED, "text/plain", {}, digest))
 
-    def _put_by_sdk(
-        self, key: str, body: bytes, content_type: str, metadata: dict[str, str], sha256: str
-    ) -> None:
+    def _put_by_sdk(self, object: Object) -> None:
         with self._endpoint.faults("PUT", "write to"):
             answer = self._endpoint.client.put_object(
                 Bucket=self._settings.bucket,
-                Key=key,
-                Body=body,
-                ContentType=content_type,
-                Metadata=metadata,
-                ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+                Key=object.key,
+                Body=object.body,
+                ContentType=object.content_type,
+                Metadata=object.metadata,
+                ChecksumSHA256=object.checksum,
             )
         if "ETag" not in answer:
             raise self._endpoint.says.no_etag()

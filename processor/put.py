@@ -10,6 +10,7 @@ import http.client
 import ssl
 import time
 import urllib.parse
+from typing import NamedTuple
 
 from common import __version__
 from common.cos.endpoint import Endpoint
@@ -20,6 +21,20 @@ from processor.settings import Settings
 from processor.signature import Signer
 
 _AGENT = f"user-agent: facepipe/{__version__}"
+
+
+class Object(NamedTuple):
+    """One object to be written."""
+
+    key: str
+    body: bytes
+    content_type: str
+    metadata: dict[str, str]
+    sha256: str  # of the body, in hex; the store checks it
+
+    @property
+    def checksum(self) -> str:
+        return base64.b64encode(bytes.fromhex(self.sha256)).decode()
 
 
 class Put:
@@ -36,15 +51,13 @@ class Put:
         key, secret = settings.access_key_id, settings.secret_access_key
         self._signer = Signer(key, secret, endpoint.region)
 
-    def __call__(
-        self, key: str, body: bytes, kind: str, metadata: dict[str, str], sha256: str
-    ) -> None:
-        """Write one object. sha256: the body's, in hex, which the store checks.
+    def __call__(self, object: Object) -> None:
+        """Write it.
 
         Raises:
             StoreError: with the reason.
         """
-        reply = self._asked(self._head(key, len(body), kind, metadata, sha256), body)
+        reply = self._asked(self._head(object), object.body)
         if reply.status != 200:
             refusal = answer(reply.status, reply.body)
             raise self._endpoint.refused(refusal, "PUT", "write to")
@@ -63,26 +76,25 @@ class Put:
         except (OSError, http.client.HTTPException) as error:
             raise self._says.broken(error) from None
 
-    def _head(
-        self, key: str, length: int, kind: str, metadata: dict[str, str], sha256: str
-    ) -> bytes:
-        path = self._path + urllib.parse.quote(key, safe="/~")
+    def _head(self, object: Object) -> bytes:
+        path = self._path + urllib.parse.quote(object.key, safe="/~")
         headers = {
-            "content-type": kind,
+            "content-type": object.content_type,
             "host": self._host,
-            "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode(),
+            "x-amz-checksum-sha256": object.checksum,
         }
+        metadata = object.metadata
         named = {f"x-amz-meta-{name}": metadata[name] for name in sorted(metadata)}
         if self._tokens is not None:
             headers |= named
             authorization = f"Bearer {self._tokens.get_token()}"
         else:
-            headers["x-amz-content-sha256"] = sha256
+            headers["x-amz-content-sha256"] = object.sha256
             headers["x-amz-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             headers |= named
             authorization = self._signer.authorization("PUT", path, headers)
         lines = [f"PUT {path} HTTP/1.1", *[f"{name}: {headers[name]}" for name in headers]]
-        lines += [f"authorization: {authorization}", f"content-length: {length}", _AGENT]
+        lines += [f"authorization: {authorization}", f"content-length: {len(object.body)}", _AGENT]
         return _joined(lines)
 
 

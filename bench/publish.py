@@ -1,9 +1,9 @@
-"""Put the last run's figures into docs/performance.md, and its plots into docs/plots.
+"""Put the last run's figures into the pages that tell them, and its plots into docs/plots.
 
 Run: `python -m bench.publish`, after `make bench` on a quiet machine. What stands between
-`<!-- figures: NAME -->` and `<!-- end -->` is the table of that bench, between `<!-- machine -->`
-and `<!-- end -->` the machine; all else on the page is prose. A bench that did not run keeps the
-table that it has.
+`<!-- figures: NAME -->` and `<!-- end -->` is the table of that bench, with `NAME, WORD` that of
+its figures with this word in their names, and between `<!-- machine -->` and `<!-- end -->` the
+machine; all else on a page is prose. A bench that did not run keeps the table that it has.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from bench import plots, report
 from bench.report import Figure, number, with_unit
 
 DOCS = Path(__file__).parents[1] / "docs"
-BLOCK = re.compile(r"(<!-- (figures: (\w+)|machine) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES = ("performance.md", "scaling.md")
+BLOCK = re.compile(
+    r"(<!-- (figures: (\w+)(?:, ([^>]+?))?|machine) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 def table(figures: list[Figure]) -> str:
@@ -67,18 +70,18 @@ def page(text: str) -> str:
     """The page with the figures that there are."""
 
     def block(found: re.Match[str]) -> str:
-        head, name, end = found[1], found[3], found[4]
+        head, _, name, word, end = found.groups()
         if name is None:
             return f"{head}{machine()}{end}"
-        figures = report.figures_of(name)
+        figures = [figure for figure in report.figures_of(name) if (word or "") in figure.name]
         return f"{head}{table(figures)}{end}" if figures else found[0]
 
     return BLOCK.sub(block, text)
 
 
 def main() -> None:
-    path = DOCS / "performance.md"
-    path.write_text(page(path.read_text()))
+    for name in PAGES:
+        (DOCS / name).write_text(page((DOCS / name).read_text()))
     for plot in plots.draw(DOCS / "plots"):
         print(plot.relative_to(DOCS.parent))
 

@@ -54,7 +54,7 @@ def answer(status: int, body: bytes) -> Answer:
     """The answer in an error's body; with the status as its code if that is not S3's XML."""
     text = body.decode("utf-8", "replace")
     code, message = _CODE.search(text), _MESSAGE.search(text)
-    if "<Error" not in text or code is None:
+    if "</Error>" not in text or code is None:
         return Answer(status, str(status), http.client.responses.get(status, ""))
     return Answer(status, *(html.unescape(found[1]) if found else "" for found in (code, message)))
 

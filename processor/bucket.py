@@ -27,9 +27,10 @@ class Bucket:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._endpoint = Endpoint(settings, connections=settings.uploads)
-        self.put: Callable[[Object], None] = self.put_by_sdk
-        if not self._endpoint.proxied:
-            self.put = Put(settings, self._endpoint)
+        self._own = Put(settings, self._endpoint)
+        self.put: Callable[[Object], None] = self._own
+        if self._endpoint.proxied:
+            self.put = self.put_by_sdk
 
     def probe(self) -> None:
         """Write the one fixed object that shows that writing works.
@@ -42,15 +43,20 @@ class Bucket:
         try:
             self._probe()
         except StoreError as error:
-            if self.put == self.put_by_sdk or error.reason not in FOR_A_PERSON:
+            if self.put != self._own or error.reason not in FOR_A_PERSON:
                 raise
-            own, self.put = self.put, self.put_by_sdk
+            self.put = self.put_by_sdk
             try:
                 self._probe()
             except StoreError:
-                self.put = own
+                self.put = self._own
                 raise
             log.warning("PUTs go by the SDK, which is slower: %s", error)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._own.close()
+        self._endpoint.client.close()
 
     def _probe(self) -> None:
         digest = hashlib.sha256(_PROBED).hexdigest()

@@ -63,6 +63,11 @@ class Connections:
                 pass
         return self._exchange(self._connect(), head, body)
 
+    def close(self) -> None:
+        """Close those that are not in use."""
+        while self._kept:
+            self._kept.pop().close()
+
     def _pick(self) -> _Connection | None:
         oldest = time.monotonic() - IDLE
         while True:

@@ -64,6 +64,9 @@ class Put:
         if not reply.has_etag:
             raise self._says.no_etag()
 
+    def close(self) -> None:
+        self._connections.close()
+
     def _asked(self, head: bytes, body: bytes) -> Reply:
         try:
             return self._connections.ask(head, body)

@@ -216,4 +216,5 @@ async def run(settings: Settings, service: Service) -> int:
     await store.finish(FINISH_WITHIN)
     own_status.clear()
     await link.leave()
+    bucket.close()
     return 0

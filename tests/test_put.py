@@ -35,11 +35,6 @@ from tests.harness.sender import Sender
 from tests.harness.store import BUCKET, KEY_ID, SECRET, Store
 from tests.harness.wait import free_port
 
-# Connections are kept until the process ends.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
 KEYS = [
     "box-1/cam-1/2026-03-01/face_1772409599123_0123abcd.png",
     "a b/ü+~ (1)/'!*=@,&$:;%41?.png",
@@ -50,10 +45,19 @@ Way = Callable[[Bucket], Callable[[Object], None]]
 WAYS: dict[str, Way] = {"own": lambda bucket: bucket.put, "sdk": lambda bucket: bucket.put_by_sdk}
 
 
+_BUCKETS: list[Bucket] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while _BUCKETS:
+        _BUCKETS.pop().close()
+
+
 def bucket(endpoint: str, **changed: str) -> Bucket:
-    made = Bucket(read(Settings, {**HMAC, "COS_ENDPOINT": endpoint, **changed}))
-    assert isinstance(made.put, Put)
-    return made
+    _BUCKETS.append(Bucket(read(Settings, {**HMAC, "COS_ENDPOINT": endpoint, **changed})))
+    return _BUCKETS[-1]
 
 
 def thing(key: str = KEYS[0], body: bytes = b"some bytes", **metadata: str) -> Object:
@@ -263,15 +267,23 @@ def test_a_redirect_is_not_followed_and_is_a_sentence(canned: Canned, code: int)
     assert len(canned.asked) == 1
 
 
+def greet(server: socket.socket) -> None:
+    """Speak first, and no TLS."""
+    with server.accept()[0] as connection:
+        connection.sendall(b"220 hello\r\n")
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_place_where_no_store_is_has_a_sentence(way: str) -> None:
     reason, text = told(WAYS[way], bucket(f"http://127.0.0.1:{free_port()}"))
     assert reason == "unreachable"
     assert "nothing listens at COS_ENDPOINT=http://" in text
     with socket.create_server(("127.0.0.1", 0)) as plain:
-        threading.Thread(target=lambda: plain.accept()[0].sendall(b"220 hello\r\n")).start()
+        greeter = threading.Thread(target=greet, args=(plain,))
+        greeter.start()
         reason, text = told(WAYS[way], bucket(f"https://127.0.0.1:{plain.getsockname()[1]}"))
     assert reason == "unreachable"
+    greeter.join()
     assert "no TLS with https://" in text
 
 
@@ -403,13 +415,12 @@ def test_with_a_proxy_between_the_sdk_goes_by_it(
     canned: Canned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", canned.endpoint)
-    settings = read(Settings, {**HMAC, "COS_ENDPOINT": "http://store.invalid"})
-    made = Bucket(settings)
+    made = bucket("http://store.invalid")
     made.probe()
     made.put(thing())
     assert canned.asked[-1].line.startswith(f"PUT http://store.invalid/{BUCKET}/box-1/")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,.invalid")
-    assert isinstance(Bucket(settings).put, Put)
+    assert isinstance(bucket("http://store.invalid").put, Put)
 
 
 def test_a_store_that_takes_the_sdks_requests_only_gets_those(

@@ -8,7 +8,6 @@ import time
 
 from common.clock import utc
 from common.link import Link
-from common.outgoing import Packed
 from processor import metrics
 from processor.copies import Receipt
 from processor.errand import Errand
@@ -59,7 +58,7 @@ class Answers:
         if topic != f"{self._root}/receipts/{errand.verdict.facts['device']}":
             metrics.RECEIPTS_REFUSED.inc()
             return answer
-        properties = Packed(_PROPERTIES + struct.pack("!H", len(correlation)) + correlation)
+        properties = _PROPERTIES + struct.pack("!H", len(correlation)) + correlation
         if self._link.publish(topic, _json(answer).encode(), qos=0, properties=properties):
             (self._stored if answer["reason"] is None else self._rejected).inc()
         return answer

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench.ready import picture
+from bench.pictures import picture
 from common.cos.endpoint import CONNECT_TIMEOUT, READ_TIMEOUT
 from tests.harness.process import ROOT
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
-from typing import Any
-
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from common.clock import utc
 from common.link import Link
 from processor import metrics
-from processor.judge import Arrival, Verdict
+from processor.copies import Receipt
+from processor.errand import Errand
 
-Receipt = dict[str, str | None]
+# As PUBLISH has them (MQTT 5, 3.3.2.3): Content Type, then the identifier of Correlation Data.
+_JSON = b"application/json"
+_PROPERTIES = struct.pack("!BH", 3, len(_JSON)) + _JSON + b"\x09"
+_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-def receipt(verdict: Verdict, outcome: str, key: str) -> Receipt:
-    """`outcome`: stored or rejected, and then with the verdict's reason."""
+def receipt(errand: Errand) -> Receipt:
+    """Of a face that is stored, or rejected with the verdict's reason."""
+    verdict = errand.verdict
     return {
         "id": verdict.facts["id"],
         "sha256": verdict.sha256,
-        "outcome": outcome,
-        "key": key,
+        "outcome": "stored" if verdict.reason is None else "rejected",
+        "key": errand.object.key,
         "reason": verdict.reason,
     }
 
@@ -34,33 +36,29 @@ class Answers:
     def __init__(self, link: Link, root: str) -> None:
         self._link = link
         self._root = root
+        self._stored = metrics.RECEIPTS.labels("stored")
+        self._rejected = metrics.RECEIPTS.labels("rejected")
 
-    def announce(self, key: str, verdict: Verdict, size: int) -> None:
+    def announce(self, errand: Errand) -> None:
         """Tell of an object that was stored."""
         stored = {
-            "key": key,
-            **verdict.facts,
-            "sha256": verdict.sha256,
-            "bytes": size,
+            "key": errand.object.key,
+            **errand.verdict.facts,
+            "sha256": errand.verdict.sha256,
+            "bytes": len(errand.object.body),
             "stored": utc(time.time()),
         }
-        self._link.publish(f"{self._root}/stored", _json(stored), qos=0)
+        self._link.publish(f"{self._root}/stored", _json(stored).encode(), qos=0)
 
-    def answer(self, arrival: Arrival, verdict: Verdict, answer: Receipt) -> Receipt:
+    def answer(self, errand: Errand, answer: Receipt) -> Receipt:
         """Send the receipt if it was asked for, and to none but the face's own device."""
-        if arrival.response_topic is None or arrival.correlation is None:
+        topic, correlation = errand.arrival.response_topic, errand.arrival.correlation
+        if topic is None or correlation is None:
             return answer
-        if arrival.response_topic != f"{self._root}/receipts/{verdict.facts['device']}":
+        if topic != f"{self._root}/receipts/{errand.verdict.facts['device']}":
             metrics.RECEIPTS_REFUSED.inc()
             return answer
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.CorrelationData = arrival.correlation
-        properties.ContentType = "application/json"
-        message = _json(answer)
-        if self._link.publish(arrival.response_topic, message, qos=0, properties=properties):
-            metrics.RECEIPTS.labels(answer["outcome"]).inc()
+        properties = _PROPERTIES + struct.pack("!H", len(correlation)) + correlation
+        if self._link.publish(topic, _json(answer).encode(), qos=0, properties=properties):
+            (self._stored if answer["reason"] is None else self._rejected).inc()
         return answer
-
-
-def _json(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode()

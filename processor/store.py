@@ -6,14 +6,12 @@ import asyncio
 import logging
 import os
 import time
-from collections import OrderedDict
 from typing import Any
 
-from common import keys, status
+from common import status
 from common.backoff import Backoff
 from common.connection import Ack
 from common.cos.errors import FOR_A_PERSON, StoreError
-from common.face import CONTENT_TYPE
 from common.health import Health
 from common.link import Link
 from common.logs import Seldom, Trouble
@@ -23,15 +21,14 @@ from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
 from common.workers import Workers
 from processor import metrics
-from processor.answers import Answers, Receipt, receipt
+from processor.answers import Answers, receipt
 from processor.bucket import Bucket
-from processor.judge import Arrival, Verdict, judge
+from processor.copies import Copies, Receipt
+from processor.errand import Errand, Errands
+from processor.judge import Arrival
 from processor.settings import Settings
 
 log = logging.getLogger(__name__)
-
-REMEMBERED = 5_000  # answered faces, about 5 MB; a copy of one of them is answered, not stored
-_Name = tuple[bytes, str]  # Correlation Data and SHA-256: the same face, the same bytes
 
 
 class Store:
@@ -41,15 +38,14 @@ class Store:
         self._settings = settings
         self._root = settings.mqtt_topic
         self._answers = Answers(link, self._root)
-        self._bucket = bucket
+        self._copies = Copies()
+        self._errands = Errands(bucket.put, self._copies, self._root, settings.key_template)
         self._health = health
         self._trouble = Trouble(log, f"bucket {settings.bucket}")
         self._workers = Workers("put", settings.uploads)
         self._seldom = Seldom(log)
         self._in_hand: dict[asyncio.Task[None], int] = {}
-        self._names: set[_Name] = set()
         self._failing: set[str] = set()  # keys that the store has not taken at the first try
-        self._answered: OrderedDict[_Name, Receipt] = OrderedDict()
         self._bytes = 0
         link.on_message = self._take
         link.manual_ack = True
@@ -82,87 +78,68 @@ class Store:
             metrics.DROPPED.labels("fault").inc()
 
     async def _handle(self, arrival: Arrival) -> None:
-        verdict = await self._workers.run(judge, arrival, self._root)
-        name = None if arrival.correlation is None else (arrival.correlation, verdict.sha256)
-        if name is None:
-            # Without an id each message is a face of its own, even with the bytes of another.
-            await self._keep(arrival, verdict)
-        elif name in self._answered:
+        errand = await self._workers.run(self._errands.begin, arrival)
+        if errand.copy:
             metrics.DUPLICATES.inc()
-            self._answers.answer(arrival, verdict, self._answered[name])
-        elif name in self._names:
-            metrics.DUPLICATES.inc()  # whoever has it in hand will answer
-        else:
-            self._names.add(name)
-            try:
-                receipt = await self._keep(arrival, verdict)
-            finally:
-                self._names.discard(name)
-            if receipt is not None:
-                self._answered[name] = receipt
-                if len(self._answered) > REMEMBERED:
-                    self._answered.popitem(last=False)
-
-    async def _keep(self, arrival: Arrival, verdict: Verdict) -> Receipt | None:
-        """Store or reject, then answer; None when neither was possible."""
-        key = keys.key(self._settings.key_template, verdict.facts, verdict.captured)
-        if verdict.reason is None:
-            try:
-                await self._put(key, arrival.payload, CONTENT_TYPE, verdict.facts)
-            except StoreError as error:
-                verdict = _refused(verdict, str(error))
-        if verdict.reason is not None:
-            return await self._reject(arrival, verdict)
-        metrics.STORED.inc()
-        metrics.STORED_BYTES.inc(len(arrival.payload))
-        self._answers.announce(key, verdict, len(arrival.payload))
-        return self._answers.answer(arrival, verdict, receipt(verdict, "stored", key))
-
-    async def _reject(self, arrival: Arrival, verdict: Verdict) -> Receipt | None:
-        reason = verdict.reason or ""
-        facts = verdict.facts
-        key = keys.rejected(facts["device"], reason, facts["id"])
-        kept = {name: facts[name] for name in ("id", "device", "camera", "captured")}
-        self._seldom.warn(reason, f"rejected a message on {arrival.topic!r}: {verdict.text}")
+            known = self._copies.receipt(errand.name)
+            if known is not None:  # else whoever has it in hand will answer
+                self._answers.answer(errand, known)
+            return
+        answered = None
         try:
-            await self._put(
-                key, arrival.payload, "application/octet-stream", {**kept, "reason": reason}
-            )
+            answered = await self._finish(errand)
+        finally:
+            self._copies.release(errand.name, answered)
+
+    async def _finish(self, errand: Errand) -> Receipt | None:
+        """Answer when it is stored, or rejected; None when neither is possible."""
+        verdict = errand.verdict
+        if verdict.reason is not None:
+            text = f"rejected a message on {errand.arrival.topic!r}: {verdict.text}"
+            self._seldom.warn(verdict.reason, text)
+        try:
+            await self._until_put(errand)
         except StoreError as error:
+            if verdict.reason is None:
+                rejected = self._errands.refused(errand, str(error))
+                await self._workers.run(rejected.attempt)
+                return await self._finish(rejected)
             self._seldom.warn("not_kept", f"not even a copy can be kept: {error}")
             metrics.DROPPED.labels(error.reason).inc()
             return None
-        metrics.REJECTED.labels(reason).inc()
-        return self._answers.answer(arrival, verdict, receipt(verdict, "rejected", key))
+        if verdict.reason is None:
+            metrics.STORED.inc()
+            metrics.STORED_BYTES.inc(len(errand.arrival.payload))
+            self._answers.announce(errand)
+        else:
+            metrics.REJECTED.labels(verdict.reason).inc()
+        return self._answers.answer(errand, receipt(errand))
 
-    async def _put(self, key: str, body: bytes, kind: str, metadata: dict[str, str]) -> None:
-        """Put until it is there.
+    async def _until_put(self, errand: Errand) -> None:
+        """Try again what has failed, until it is there.
 
         Raises:
             StoreError: refused, when the store does not want this very object.
         """
         backoff = Backoff(first=0.2)
-        while True:
-            started = time.monotonic()
-            try:
-                await self._workers.run(self._bucket.put, key, body, kind, metadata)
-            except StoreError as error:
-                metrics.RETRIES.labels(error.reason).inc()
-                if error.reason == "refused":
-                    self._failing.discard(key)
-                    raise
-                self._failing.add(key)
-                self._trouble.begin(error.reason, str(error))
-                self._health.check("bucket", error.reason)
-                await asyncio.sleep(backoff.next())
-            else:
-                metrics.PUT_SECONDS.observe(time.monotonic() - started)
+        key = errand.object.key
+        while errand.failure is not None:
+            error = errand.failure
+            metrics.RETRIES.labels(error.reason).inc()
+            if error.reason == "refused":
                 self._failing.discard(key)
-                # A store that takes every other face is in trouble still, which is said once.
-                if self._trouble.reason is not None and not self._failing:
-                    self._trouble.end("takes objects again")
-                    self._health.check("bucket", None)
-                return
+                raise error
+            self._failing.add(key)
+            self._trouble.begin(error.reason, str(error))
+            self._health.check("bucket", error.reason)
+            await asyncio.sleep(backoff.next())
+            await self._workers.run(errand.attempt)
+        metrics.PUT_SECONDS.observe(errand.seconds)
+        self._failing.discard(key)
+        # A store that takes every other face is in trouble still, which is said once.
+        if self._trouble.reason is not None and not self._failing:
+            self._trouble.end("takes objects again")
+            self._health.check("bucket", None)
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -195,10 +172,6 @@ def _arrival(message: Message) -> Arrival:
         getattr(properties, "ResponseTopic", None),
         time.time(),
     )
-
-
-def _refused(verdict: Verdict, text: str) -> Verdict:
-    return Verdict(verdict.facts, verdict.captured, verdict.sha256, "refused", text)
 
 
 async def _open(settings: Settings, service: Service) -> Bucket | None:
@@ -243,4 +216,5 @@ async def run(settings: Settings, service: Service) -> int:
     await store.finish(FINISH_WITHIN)
     own_status.clear()
     await link.leave()
+    bucket.close()
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,57 +19,33 @@ from ibm_botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from ibm_botocore.httpsession import get_cert_path
 from ibm_botocore.parsers import ResponseParserError
+from ibm_botocore.session import get_session
+from ibm_botocore.utils import get_environ_proxies
 
 from common.cos.errors import StoreError
+from common.cos.faults import Answer, Faults
 from common.cos.iam import Tokens
 from common.cos.settings import CosSettings
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 15  # seconds; the SDK's 60 would hold a worker for minutes
-
-_BY_CODE = {
-    "NoSuchBucket": "no_bucket",
-    "NoSuchKey": "missing",
-    "SlowDown": "slow_down",
-    "RequestTimeTooSkewed": "clock",
-    "RequestTimeout": "timeout",
-    "BadDigest": "altered",
-    "IncompleteBody": "altered",
-    "InvalidDigest": "altered",
-    "XAmzContentSHA256Mismatch": "altered",
-    "XAmzContentChecksumMismatch": "altered",
-    # About this one object; all else that a store may say is about the store, and faces are held.
-    "EntityTooLarge": "refused",
-    "InvalidArgument": "refused",
-    "KeyTooLong": "refused",
-    "KeyTooLongError": "refused",
-    "MetadataTooLarge": "refused",
-    "RequestHeaderSectionTooLarge": "refused",
-}
-_BY_STATUS = {
-    401: "denied",
-    403: "denied",
-    404: "no_bucket",
-    408: "timeout",
-    409: "server",  # another operation on the bucket is under way
-    429: "slow_down",
-    503: "slow_down",
-}
 
 
 class Endpoint:
     """`client` may be shared by threads; each request is tried once, within `faults()`."""
 
     def __init__(self, settings: CosSettings, connections: int) -> None:
-        self._settings = settings
-        self._tokens: Tokens | None = None
+        self.url = settings.endpoint
+        self.says = Faults(settings)
+        self.tokens: Tokens | None = None  # with an API key
         options: dict[str, Any] = {}
         if settings.hmac:
             options["aws_access_key_id"] = settings.access_key_id
             options["aws_secret_access_key"] = settings.secret_access_key
         else:
-            self._tokens = Tokens(settings.api_key, settings.auth_endpoint)
-            options["token_manager"] = self._tokens
+            self.tokens = Tokens(settings.api_key, settings.auth_endpoint)
+            options["token_manager"] = self.tokens
             options["ibm_service_instance_id"] = settings.instance_crn or None
         self.client: Any = ibm_boto3.client(
             "s3",
@@ -91,51 +69,51 @@ class Endpoint:
         what: the request, as in "does not take a PUT". right: what it needs a right to, as in
         "write to". not_found: the reason of a 404 that says nothing more.
         """
-        endpoint = self._settings.endpoint
         try:
             yield
         except ClientError as error:
-            failure = self._answered(error, what, right, not_found)
-            if failure.reason == "denied" and self._tokens is not None:
-                self._tokens.forget()
-            raise failure from None
+            raise self.refused(_answer(error), what, right, not_found) from None
         except (ReadTimeoutError, ConnectTimeoutError):
-            raise StoreError("timeout", f"{endpoint} does not answer") from None
+            raise self.says.silent() from None
         except SSLError as error:
-            raise StoreError("unreachable", f"no TLS with {endpoint}: {error}") from None
+            raise self.says.no_tls(error) from None
         except EndpointConnectionError:
-            text = f"nothing listens at COS_ENDPOINT={endpoint}"
-            raise StoreError("unreachable", text) from None
+            raise self.says.absent() from None
         except ParamValidationError as error:
             raise StoreError("refused", f"the SDK does not take this request: {error}") from None
         except BotoCoreError as error:
-            raise StoreError("unreachable", f"the request broke: {error}") from None
+            raise self.says.broken(error) from None
         except (ResponseParserError, LookupError, TypeError, ValueError) as error:
-            # Such as a page of a proxy's in place of a listing, or an answer that lacks a part.
-            text = f"what answers at {endpoint} does not answer as S3 does ({type(error).__name__})"
-            raise StoreError("not_s3", text) from None
+            raise self.says.strange(error) from None
 
-    def _answered(self, error: ClientError, what: str, right: str, not_found: str) -> StoreError:
-        answer = error.response.get("Error", {})
-        code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        other = "server" if status >= 500 or status == 0 else "not_s3"
-        by_status = {**_BY_STATUS, 404: not_found}
-        reason = _BY_CODE.get(code) or by_status.get(status) or other
-        said = f"the store says {status} {code} {message}".rstrip()
-        return StoreError(reason, self._sentence(reason, code, said, what, right))
+    def refused(
+        self, answer: Answer, what: str, right: str, not_found: str = "no_bucket"
+    ) -> StoreError:
+        """The fault that an answer tells of; a token that is not taken is not used again."""
+        failure = self.says.answered(answer, what, right, not_found)
+        if failure.reason == "denied" and self.tokens is not None:
+            self.tokens.forget()
+        return failure
 
-    def _sentence(self, reason: str, code: str, said: str, what: str, right: str) -> str:
-        settings = self._settings
-        if reason == "no_bucket":
-            return f"there is no bucket COS_BUCKET={settings.bucket} at {settings.endpoint}; {said}"
-        if reason in ("refused", "not_s3"):
-            return f"COS_ENDPOINT={settings.endpoint} does not take a {what}; {said}"
-        if reason == "denied" and code == "InvalidAccessKeyId":
-            return f"COS_ACCESS_KEY_ID is not known; {said}"
-        if reason == "denied" and code == "SignatureDoesNotMatch":
-            return f"COS_SECRET_ACCESS_KEY is not that of COS_ACCESS_KEY_ID; {said}"
-        if reason == "denied":
-            named = "COS_ACCESS_KEY_ID" if settings.hmac else "COS_API_KEY"
-            return f"{named} has no right to {right} COS_BUCKET={settings.bucket}; {said}"
-        return said
+    @property
+    def region(self) -> str:
+        """The region that signatures name."""
+        return str(self.client.meta.region_name)
+
+    @property
+    def proxied(self) -> bool:
+        """Whether the environment has a proxy between us and the store."""
+        scheme = urllib.parse.urlsplit(self.url).scheme
+        return bool(get_environ_proxies(self.url).get(scheme))
+
+    @property
+    def trusted(self) -> str:
+        """The file of the authorities that the SDK trusts."""
+        told = get_session().get_config_variable("ca_bundle")
+        return str(told or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True))
+
+
+def _answer(error: ClientError) -> Answer:
+    said = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return Answer(int(status), str(said.get("Code", "")), str(said.get("Message", "")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -39,7 +40,7 @@ class FakeS3:
     stored; altered: a byte of the body changes on its way here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.script: deque[str] = deque()
         self.always = ""
         self.takes: Callable[[str], bool] | None = None  # is this Bearer token good?
@@ -52,6 +53,9 @@ class FakeS3:
         handler = type("Handler", (_Handler,), {"store": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self.port = int(self._server.server_address[1])
+        self._scheme = "https" if tls else "http"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> FakeS3:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -65,7 +69,7 @@ class FakeS3:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     @property
     def settings(self) -> dict[str, str]:

@@ -50,6 +50,8 @@ class Store(Process):
             key = str(path.relative_to(self.bucket))
             if not path.is_file() or key.startswith((".nanio-meta/", ".facepipe/")):
                 continue
+            if path.name.startswith(".tmp."):  # an object that is being written
+                continue
             if key.startswith(prefix) and (prefix or not key.startswith("rejected/")):
                 found[key] = path.read_bytes()
         return found

@@ -1,0 +1,169 @@
+"""PUTs alone, with no MQTT around them: what another way to the same store reaches.
+
+Run: `python -m bench.puts --way sdk --endpoint http://...`. It prints one line of JSON. As many
+threads as the processor has by default put the same faces, with the same metadata and checksum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import dataclasses
+import hashlib
+import itertools
+import json
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench.pictures import picture
+from common.cos.endpoint import CONNECT_TIMEOUT, READ_TIMEOUT
+from tests.harness.process import ROOT
+
+PICTURES = 8  # different ones, in turn
+FACTS = {
+    "device": "box-1",
+    "camera": "camera-0",
+    "captured": "2026-03-01T12:00:00.000000Z",
+    "clock": "set",
+    "frame": "1920x1080",
+    "face": "120,80,72,72",
+    "box": "100,60,100,100",
+    "engine": "haar",
+    "score": "4.2",
+    "sharpness": "321.5",
+    "quality": "0.731",
+}
+Put = Callable[[str, bytes, dict[str, str]], None]  # key, body, metadata
+
+
+@dataclasses.dataclass
+class Done:
+    puts: int
+    seconds: float
+    cpu: float  # seconds
+
+    @property
+    def rate(self) -> float:
+        return self.puts / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        return 1e6 * self.cpu / self.puts
+
+
+def by_sdk(endpoint: str, bucket: str, threads: int) -> Put:
+    """As the processor sets the IBM COS SDK up, where it uses it."""
+    import ibm_boto3
+    from ibm_botocore.client import Config
+
+    client: Any = ibm_boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id="id",
+        aws_secret_access_key="secret",
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": 1},
+            max_pool_connections=threads,
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+    def put(key: str, body: bytes, metadata: dict[str, str]) -> None:
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        client.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=body,
+            ContentType="image/png",
+            Metadata=metadata,
+            ChecksumSHA256=digest,
+        )
+
+    return put
+
+
+def by_obstore(endpoint: str, bucket: str, _threads: int) -> Put:
+    """Rust's object_store, as its Python package has it."""
+    import obstore
+    from obstore.store import S3Store
+
+    store = S3Store(
+        bucket,
+        endpoint=endpoint,
+        access_key_id="id",
+        secret_access_key="secret",
+        region="us-east-1",
+        checksum_algorithm="SHA256",
+        client_options={"allow_http": True},
+    )
+
+    def put(key: str, body: bytes, metadata: dict[str, str]) -> None:
+        attributes: Any = {"Content-Type": "image/png", **metadata}
+        obstore.put(store, key, body, attributes=attributes, use_multipart=False)
+
+    return put
+
+
+WAYS = {"sdk": by_sdk, "obstore": by_obstore}
+
+
+def run(put: Put, threads: int, seconds: float, kb: float) -> Done:
+    faces = [picture(kb, seed) for seed in range(PICTURES)]
+    serial, prefix = itertools.count(), secrets.token_hex(12)
+
+    def one() -> None:
+        number = next(serial)
+        id = f"{prefix}{number:08x}"
+        key = f"box-1/camera-0/2026-03-01/face_1772366400000_{id}.png"
+        put(key, faces[number % PICTURES], {"id": id, **FACTS})
+
+    def work(until: float) -> None:
+        while time.perf_counter() < until:
+            one()
+
+    one()  # what is made once is not counted
+    first, cpu, began = next(serial), time.process_time(), time.perf_counter()
+    workers = [
+        threading.Thread(target=work, args=(began + seconds,), daemon=True) for _ in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    took = time.perf_counter() - began
+    return Done(next(serial) - first - 1, took, time.process_time() - cpu)
+
+
+def measure(way: str, endpoint: str, bucket: str, threads: int, seconds: float, kb: float) -> Done:
+    """In a process of its own."""
+    options = {"endpoint": endpoint, "bucket": bucket, "threads": threads, "kb": kb}
+    words = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "bench.puts", f"--way={way}", f"--seconds={seconds}", *words]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    return Done(**json.loads(ended.stdout))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.puts", description=__doc__)
+    parser.add_argument("--way", choices=WAYS, required=True)
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--bucket", default="faces")
+    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--kb", type=float, default=25.0)
+    told = parser.parse_args()
+    put = WAYS[told.way](told.endpoint, told.bucket, told.threads)
+    print(json.dumps(dataclasses.asdict(run(put, told.threads, told.seconds, told.kb))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

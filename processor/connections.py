@@ -120,7 +120,7 @@ class _Connection:
         broken: OSError | None = None
         try:
             self._send(self._sock, head, body)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as error:
             broken = error  # it may have answered before it hung up
         try:
             came = self._sock.recv(_RECEIVED)

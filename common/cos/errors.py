@@ -1,7 +1,7 @@
 """What can go wrong with the store, in short fixed words.
 
-StoreError is raised by `endpoint` and `iam`, the boundary to the SDK and to the token service; its
-`reason` is the word that stands in logs and metrics too.
+StoreError is raised at the boundary to the store (`endpoint`, by the words of `faults`) and to the
+token service (`iam`); its `reason` is the word that stands in logs and metrics too.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import random
 import secrets
 import select
 import struct
@@ -20,7 +21,7 @@ import time
 from typing import Any
 
 from bench import wire
-from bench.ready import picture
+from bench.pictures import picture
 from bench.report import percentile
 from common import clock
 from common.broker import Broker
@@ -28,6 +29,7 @@ from tests.harness.process import ROOT
 
 AHEAD = 64  # faces handed to a connection before the kernel has taken them
 PICTURES = 8  # different ones, in turn
+LETTERS = 256  # different facts, of different lengths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,29 +73,39 @@ class Fed:
     each: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
+def facts(device: str, seed: int) -> dict[str, str]:
+    """What a detector says of a face in a picture of 1080p, but for its id: common/face.py."""
+    some = random.Random(seed)
+    side = round(some.lognormvariate(4.5, 0.5))
+    x, y, margin = some.randrange(1920), some.randrange(1080), side // 5
+    return {
+        "device": device,
+        "camera": "camera-0",
+        "captured": clock.utc(time.time()),
+        "clock": "set",
+        "frame": "1920x1080",
+        "face": f"{x},{y},{side},{side}",
+        "box": f"{max(0, x - margin)},{max(0, y - margin)},{side + 2 * margin},{side + 2 * margin}",
+        "engine": "haar",
+        "score": f"{some.uniform(0, 12):.1f}",
+        "sharpness": f"{some.lognormvariate(5, 1):.1f}",
+        "quality": f"{some.random():.3f}",
+        "track": f"{some.getrandbits(64):016x}",
+    }
+
+
 class Source:
     """One device's connection."""
 
     def __init__(self, load: Load, number: int) -> None:
         name = load.device if load.devices == 1 else f"{load.device}-{number}"
         broker = Broker("bench", load.host, load.port, bundle=load.bundle.format(device=name))
-        facts = {
-            "device": name,
-            "camera": "camera-0",
-            "captured": clock.utc(time.time()),
-            "clock": "set",
-            "frame": "1920x1080",
-            "face": "120,80,72,72",
-            "box": "100,60,100,100",
-            "engine": "haar",
-            "score": "4.2",
-            "sharpness": "321.5",
-            "quality": "0.731",
-            "track": secrets.token_hex(8),
-        }
         topic = load.topic.format(device=name)
         pictures = [picture(load.kb, seed) for seed in range(PICTURES)]
-        self.letters = [wire.Letter.to(topic, name, facts, png, load.qos) for png in pictures]
+        self.letters = [
+            wire.Letter.to(topic, name, facts(name, seed), pictures[seed % PICTURES], load.qos)
+            for seed in range(LETTERS)
+        ]
         self.session = wire.Session(broker, f"{name}-feeder")
         self._most = self.session.receive_maximum if load.qos else 0
         self.unacknowledged = 0
@@ -101,7 +113,7 @@ class Source:
 
     def send(self, serial: int, prefix: bytes) -> None:
         self.mid = self.mid % 65535 + 1
-        letter = self.letters[serial % PICTURES]
+        letter = self.letters[serial % LETTERS]
         self.session.put(letter.parts(prefix + b"%08x" % serial, self.mid))
         self.unacknowledged += letter.qos
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import struct
 import time
-import zlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import numpy as np
 
+from bench.pictures import SIDE, picture
 from common import clock
 from common.face import Face, Ids
 from common.service import Service, main
@@ -26,7 +25,6 @@ from detector.look import Seen
 from detector.settings import Settings
 
 PICTURES = 64  # different ones, in turn
-SIDE = 100  # pixels
 TURN = 8  # faces per frame when there is no pace, as many as may be found in a crowd
 BLANK = np.zeros((1, 1, 3), np.uint8)
 
@@ -34,20 +32,6 @@ _KB = float(os.environ.get("BENCH_KB", "30"))
 _RATE = float(os.environ.get("BENCH_RATE", "0"))
 _FACES = int(os.environ.get("BENCH_FACES", "1000"))
 _WAITING = int(os.environ.get("BENCH_WAITING", "0"))
-
-
-def picture(kilobytes: float, seed: int) -> bytes:
-    """A sound PNG of noise, 100 pixels wide and of about this size."""
-    rows = round(kilobytes * 1000 / (3 * SIDE + 1))
-    noise = np.random.default_rng(seed).integers(0, 256, (rows, 3 * SIDE), np.uint8)
-    body = b"".join(b"\0" + row.tobytes() for row in noise)
-    header = struct.pack(">IIBBBBB", SIDE, rows, 8, 2, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(body, 0)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 class ReadyCamera:

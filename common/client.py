@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from common.broker import Broker
+from common.wire import MAX_PACKET, Wire
 
 KEEPALIVE = 10  # seconds: paho asks after 10 s of silence and gives up after 20 s
 CONNECT_TIMEOUT = 5.0  # seconds, for TCP and for TLS; as much again for the broker's answer
-MAX_PACKET = 4 * 1024 * 1024  # bytes we are willing to receive in one packet
+
+
+class WireClient(Client):
+    """A paho client that finds a `Wire` where it made a socket."""
+
+    def _create_socket(self) -> Any:  # paho's own; tests/test_wire.py tells if it goes
+        return Wire(super()._create_socket())  # type: ignore[arg-type] # with TCP it is a socket
 
 
 def make(
-    broker: Broker, client_id: str, will: tuple[str, bytes] | None, manual_ack: bool
+    broker: Broker,
+    client_id: str,
+    will: tuple[str, bytes] | None = None,
+    kind: type[Client] = Client,
 ) -> Client:
-    client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, manual_ack=manual_ack)
+    client = kind(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
     client.connect_timeout = CONNECT_TIMEOUT
     if broker.username:
         client.username_pw_set(broker.username, broker.password or None)

@@ -1,8 +1,9 @@
 """One MQTT 5 connection: one paho client, driven by asyncio, watched byte by byte.
 
-A connection is made once and never reused. What paho keeps between connections (packets half
-sent, message ids, a ping without answer) therefore ends with it, and an acknowledgement that
-comes too late cannot hit a message of the next one.
+A connection is made once and never reused. What paho keeps between connections (message ids, a ping
+without answer) therefore ends with it, and an acknowledgement that comes too late cannot hit a
+message of the next one. paho connects, subscribes, keeps alive and says goodbye; messages go past
+it, since it spends more on one than all else here together: docs/decisions/mqtt-client.md.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import logging
 import os
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -25,20 +26,27 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import client, failures, sockets
 from common.broker import Broker
-from common.client import CONNECT_TIMEOUT, KEEPALIVE
+from common.channel import Channel
+from common.client import CONNECT_TIMEOUT, KEEPALIVE, WireClient
+from common.exchange import Exchange
 from common.failures import ConnectionFailed
+from common.message import Message, head
+from common.shapes import Malformed
+from common.wire import Buffer, Done, Wire
 from common.workers import Workers
 
 log = logging.getLogger(__name__)
 
 DEAD_AFTER = 20.0  # seconds without one byte taken or given while something waits
-READS_PER_TURN = 32  # packets, so that a flood leaves the loop room for others
 
-Done = Callable[[str | None], None]  # called with None when sent, else with the reason
+PUBLISH = 0x30  # MQTT 5, section 2.1.2
+PUBACK = b"\x40\x02"  # with Success, a Packet Identifier follows: section 3.4
+
+Ack = Callable[[], None]
 
 
-def ignored(_reason: str | None) -> None:
-    """A `Done` for who does not mind."""
+def nothing() -> None:
+    """The `Ack` of a message that wants none."""
 
 
 class Connection:
@@ -48,28 +56,24 @@ class Connection:
         self,
         broker: Broker,
         client_id: str,
-        on_message: Callable[[Connection, MQTTMessage], None],
+        on_message: Callable[[Message, Ack], None],
         will: tuple[str, bytes] | None = None,
         manual_ack: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._broker = broker
         self._on_message = on_message
-        self._inbox: deque[MQTTMessage] = deque()
-        self._sent: dict[int, tuple[Done, bool]] = {}
-        self._done: deque[tuple[Done, str | None]] = deque()
+        self._manual_ack = manual_ack
         self._answered: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: dict[int, asyncio.Future[list[ReasonCode]]] = {}
-        self._flush_due = False
         self._leaving = False
-        self._sock: socket.socket | None = None
+        self._channel: Channel | None = None
+        self._exchange: Exchange
         self.closed: asyncio.Future[ConnectionFailed] = self._loop.create_future()
         self.certificate: dict[str, Any] | None = None  # the broker's, with TLS
         self.max_packet = 268_435_455  # bytes; MQTT 5, section 1.5.5, until the broker says less
-        self._client = client.make(broker, client_id, will, manual_ack)
+        self._client = client.make(broker, client_id, will, WireClient)
         self._client.on_connect = self._connected
-        self._client.on_message = lambda _client, _data, message: self._inbox.append(message)
-        self._client.on_publish = self._published
         self._client.on_subscribe = self._subscription_answered
 
     async def open(self, connector: Workers, context: ssl.SSLContext | None) -> None:
@@ -93,70 +97,62 @@ class Connection:
             raise self.closed.result()
 
     def _attach(self) -> None:
-        sock = self._client.socket()
-        if not isinstance(sock, socket.socket):
+        wire = self._client.socket()
+        if not isinstance(wire, Wire):
             raise failures.closed_at_once(self._broker.tls)
-        sockets.tune(sock)
-        self._sock = sock
-        if isinstance(sock, ssl.SSLSocket):
-            self.certificate = sock.getpeercert()
+        sockets.tune(wire.sock)
+        if isinstance(wire.sock, ssl.SSLSocket):
+            self.certificate = wire.sock.getpeercert()
         self._client.on_disconnect = self._disconnected
-        self._client.on_socket_close = self._detached
-        self._client.on_socket_register_write = lambda *_: self._want_flush()
-        self._client.on_socket_unregister_write = lambda *_: None
-        self._loop.add_reader(sock, self._readable)
-        self._loop.call_later(1.0, self._tick, sockets.Pulse(sock))
-        self._want_flush()
+        self._client.on_socket_close = lambda *_: self._paho_closes()
+        self._exchange = Exchange(wire)
+        self._channel = Channel(wire, self._handle, self._ended)
+        self._loop.call_later(1.0, self._tick, sockets.Pulse(wire.sock))
 
-    # What asyncio calls.
+    # What comes.
 
-    def _readable(self) -> None:
-        for _ in range(READS_PER_TURN):
-            code = self._guarded(self._client.loop_read)
-            taken = len(self._inbox)
-            self._hand_out()
-            if code is None:
-                return
-            if not taken:
-                break
-        # TLS may hold decrypted bytes that the kernel knows nothing of.
-        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
-            self._loop.call_soon(self._readable)
+    def _handle(self, first: int, body: bytes | bytearray) -> None:
+        if first & 0xF0 == PUBLISH:
+            message = Message(first, body)
+            if not message.mid:
+                self._on_message(message, nothing)
+            elif self._manual_ack:
+                self._on_message(message, partial(self._acknowledge, message.mid))
+            else:
+                self._on_message(message, nothing)
+                self._acknowledge(message.mid)
+        elif first == PUBACK[0]:
+            self._exchange.acknowledged(body)
+        elif self._channel is not None and not self._leaving:  # else paho listens no more
+            self._channel.wire.hand_to_paho(first, body)
+            self._guarded(self._client.loop_read)
 
-    def _hand_out(self) -> None:
-        """Call whom it concerns: outside of paho, which holds locks, and calls us in its loops."""
-        while self._inbox:
-            self._on_message(self, self._inbox.popleft())
-        while self._done:
-            done, reason = self._done.popleft()
-            done(reason)
+    def _acknowledge(self, mid: int) -> None:
+        if self._channel is not None:
+            self._channel.wire.put(PUBACK + mid.to_bytes(2, "big"))
 
-    def _want_flush(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        if self._sock is None:
-            return
-        if sockets.has_room(self._sock):
-            self._guarded(self._client.loop_write)
-            self._hand_out()
-        if self._sock is None:
-            return
-        if self._client.want_write():
-            self._loop.add_writer(self._sock, self._flush)
+    def _ended(self, malformed: Malformed | None) -> None:
+        if malformed is not None:
+            self._malformed(malformed)
+        elif self._leaving:
+            self.fail(ConnectionFailed("left", "we left"))
+        elif self._answered.done():
+            self.fail(ConnectionFailed("lost", "the connection was lost"))
         else:
-            self._loop.remove_writer(self._sock)
+            self.fail(failures.closed_at_once(self._broker.tls))
+
+    def _malformed(self, error: Exception) -> None:
+        text = f"the broker's bytes are no valid MQTT 5: {error!r}"
+        self.fail(ConnectionFailed("protocol", text))
 
     def _tick(self, pulse: sockets.Pulse) -> None:
         """Once a second: is the other side still there?"""
-        if self._sock is None:
+        if self._channel is None:
             return
+        wire = self._channel.wire
         self._loop.call_later(1.0, self._tick, pulse)
         silence = pulse.silence()
-        if not self._client.want_write() and not sockets.unacknowledged(self._sock):
+        if not (wire.waiting or wire.amid_packet or sockets.unacknowledged(wire.sock)):
             # Nothing waits: paho asks the broker for a sign of life, and judges its answer.
             pulse.rested(at_most=KEEPALIVE)
             self._guarded(self._client.loop_misc)
@@ -166,16 +162,13 @@ class Connection:
             text = f"nothing got through for {DEAD_AFTER:.0f} s"
             self.fail(ConnectionFailed("stalled", text))
 
-    def _guarded(self, call: Callable[[], MQTTErrorCode]) -> MQTTErrorCode | None:
+    def _guarded(self, call: Callable[[], MQTTErrorCode]) -> None:
         """Let paho work; whatever it makes of what the broker sent ends this connection only."""
         try:
-            code = call()
+            call()
         except Exception as error:
             log.debug("paho failed", exc_info=True)
-            text = f"the broker's bytes are no valid MQTT 5: {error!r}"
-            self.fail(ConnectionFailed("protocol", text))
-            return None
-        return None if self._sock is None else code
+            self._malformed(error)
 
     # What paho calls.
 
@@ -186,6 +179,7 @@ class Connection:
             self.fail(failures.refused(code))
             return
         self.max_packet = getattr(properties, "MaximumPacketSize", self.max_packet)
+        self._exchange.maximum = getattr(properties, "ReceiveMaximum", 65535)
         if not self._answered.done():
             self._answered.set_result(None)
 
@@ -193,20 +187,13 @@ class Connection:
         self, _c: Client, _u: Any, flags: DisconnectFlags, code: ReasonCode, _p: Properties | None
     ) -> None:
         if self._leaving:
-            self.fail(ConnectionFailed("left", "we left"))
-        elif flags.is_disconnect_packet_from_server:
+            return  # what it has said is yet to be written
+        if flags.is_disconnect_packet_from_server:
             self.fail(failures.dismissed(code))
         elif not self._answered.done():
             self.fail(failures.closed_at_once(self._broker.tls))
         else:
             self.fail(failures.lost(code))
-
-    def _published(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties) -> None:
-        done, retain = self._sent.pop(mid)
-        # 0x10, no matching subscribers, is not a failure by its number, yet nobody has it; but
-        # for the broker, if it retains it.
-        refused = code.is_failure or (code.value == 0x10 and not retain)
-        self._done.append((done, "refused" if refused else None))
 
     def _subscription_answered(
         self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None
@@ -215,25 +202,34 @@ class Connection:
         if future is not None and not future.done():
             future.set_result(codes)
 
-    def _detached(self, _c: Client, _u: Any, sock: Any) -> None:
-        self._loop.remove_reader(sock)
-        self._loop.remove_writer(sock)
-        self._sock = None
+    def _paho_closes(self) -> None:
+        if not self._leaving:  # else what it said is yet to be written
+            self._detach()
+
+    def _detach(self) -> None:
+        if self._channel is not None:
+            self._channel.detach()
+            self._channel = None
 
     # What the link calls.
 
     def publish(
         self,
         topic: str,
-        payload: bytes,
+        payload: Buffer,
         done: Done,
         qos: int = 0,
         retain: bool = False,
-        properties: Properties | None = None,
+        properties: bytes = b"",
     ) -> None:
         """Queue one message; `done` is called once, unless the connection ends before that."""
-        info = self._client.publish(topic, payload, qos, retain, properties)
-        self._sent[info.mid] = (done, retain)
+        if self._channel is None or self._leaving:
+            return
+        if qos:
+            self._exchange.send(topic, payload, retain, properties, done)
+        else:
+            first = head(topic, len(payload), 0, retain, 0, properties)
+            self._channel.wire.put(first, payload, done)
 
     async def subscribe(self, topics: list[tuple[str, SubscribeOptions]]) -> list[ReasonCode]:
         """Subscribe, and return the broker's answer per topic (granted QoS, or a failure)."""
@@ -246,21 +242,19 @@ class Connection:
     def unsubscribe(self, topics: list[str]) -> None:
         self._client.unsubscribe(topics)
 
-    def ack(self, mid: int, qos: int) -> None:
-        if qos and self._sock is not None:
-            self._client.ack(mid, qos)
-
     async def disconnect(self, timeout: float) -> None:
         """Say goodbye after what is queued; the broker then does not publish the will."""
         self._leaving = True
-        if self._sock is None:
+        if self._channel is None:
             return
-        # A second descriptor, as paho closes its own at once.
-        with socket.socket(fileno=os.dup(self._sock.fileno())) as sock:
+        self._channel.wire.leaving = True
+        # A second descriptor, as that of the wire ends with it.
+        with socket.socket(fileno=os.dup(self._channel.wire.fileno())) as sock:
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await self._first(set(), None)
+                    await self._first({self._channel.written()}, None)
+                    self.fail(ConnectionFailed("left", "we left"))
                     await sockets.closed_by_peer(sock)
 
     async def _first(self, futures: set[asyncio.Future[Any]], timeout: float | None) -> None:
@@ -275,8 +269,8 @@ class Connection:
             return
         self.closed.set_result(failure)
         self._client.on_socket_close = None
-        self._client.on_socket_register_write = None
-        sock = self._sock
-        if sock is not None:
-            self._detached(self._client, None, sock)
-            sock.close()
+        if self._channel is not None:
+            wire = self._channel.wire
+            self._detach()
+            wire.leaving = False
+            wire.close()

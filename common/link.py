@@ -6,10 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -17,10 +15,12 @@ from common import certificates, metrics
 from common.backoff import Backoff
 from common.broker import Broker
 from common.certificates import Certificates
-from common.connection import Connection, Done, ignored
+from common.connection import Ack, Connection
 from common.failures import ConnectionFailed
 from common.health import Health
 from common.logs import Trouble
+from common.message import Message, packed
+from common.wire import Buffer, Done, ignored
 from common.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ SHORT, FLAPS = 20.0, 3  # seconds of a short connection; so many in a row are a 
 RENEW_WITHIN = 5.0  # seconds to send what is queued, before new TLS files are taken up
 
 SEND_RETAINED, NEVER_SEND_RETAINED = 0, 2  # Retain Handling: MQTT 5, section 3.8.3.1
-
-Ack = Callable[[], None]
 
 
 class Link:
@@ -50,7 +48,7 @@ class Link:
         self.qos = qos
         self.topics: list[tuple[str, SubscribeOptions]] = []
         self.will: tuple[str, bytes] | None = None
-        self.on_message: Callable[[MQTTMessage, Ack], None] = lambda *_: None
+        self.on_message: Callable[[Message, Ack], None] = lambda *_: None
         self.on_up: list[Callable[[], None]] = []
         self.on_down: list[Callable[[str], None]] = []
         self.manual_ack = False  # with QoS 1: a message is acknowledged when `ack` is called
@@ -194,13 +192,12 @@ class Link:
         for call in self.on_down:
             call(reason)
 
-    def _deliver(self, connection: Connection, message: MQTTMessage) -> None:
+    def _deliver(self, message: Message, ack: Ack) -> None:
         try:
-            # Without the message itself, which is large: who acknowledges late may have let it go.
-            self.on_message(message, partial(connection.ack, message.mid, message.qos))
+            self.on_message(message, ack)
         except Exception:
             # A fault of ours in one message must not cost the others; it is seen and counted.
-            log.exception("a message of %d bytes could not be handled", len(message.payload))
+            log.exception("a message of %d bytes could not be handled", len(message.content))
             metrics.ERRORS.labels("message").inc()
 
     @property
@@ -220,18 +217,22 @@ class Link:
     def publish(
         self,
         topic: str,
-        payload: bytes,
+        payload: Buffer,
         *,
         qos: int | None = None,
         retain: bool = False,
-        properties: Properties | None = None,
+        properties: Properties | bytes | None = None,
         done: Done = ignored,
     ) -> bool:
-        """Hand one message to the connection; False when there is none (nothing is kept)."""
+        """Hand one message to the connection; False when there is none (nothing is kept).
+
+        `properties` are paho's, or the bytes of all of them (without their length).
+        """
         if self._connection is None:
             return False
         qos = self.qos if qos is None else qos
-        self._connection.publish(topic, payload, done, qos, retain, properties)
+        raw = properties if isinstance(properties, bytes) else packed(properties)
+        self._connection.publish(topic, payload, done, qos, retain, raw)
         return True
 
     def stop_taking(self) -> None:

@@ -8,67 +8,55 @@ what was handed over but not sent when a connection ended is sent by the next on
 from __future__ import annotations
 
 import copy
-import dataclasses
-import itertools
 import struct
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from functools import partial
 
-from paho.mqtt.properties import Properties, VariableByteIntegers
-
-from common.connection import Done, ignored
 from common.link import Link
+from common.shapes import EXPIRY
+from common.wire import Buffer, Done, ignored
 
 HANDED_OVER = 256 * 1024  # bytes given to the connection at a time, one message at least
 MAX_TRIES = 3  # connections that one message may see end under it before it is given up
 OVERHEAD = 1024  # bytes that a waiting message costs beyond those of the message itself, about
-_EXPIRY = 2  # the identifier of Message Expiry Interval: MQTT 5, section 2.2.2.2
 
 
-class Packed(Properties):
-    """PUBLISH properties as the bytes that are sent: 8 kB less than paho's own, per face.
-
-    paho asks the properties of a message that it sends for nothing but `pack()`.
-    """
-
-    body: bytes
-
-    def __init__(self, body: bytes) -> None:
-        object.__setattr__(self, "body", body)  # the class above takes known names only
-
-    def pack(self) -> bytes:
-        return bytes(VariableByteIntegers.encode(len(self.body))) + self.body
-
-
-@dataclasses.dataclass(slots=True)
 class Parcel:
     """One message on its way. `key` makes a later parcel with the same key take its place."""
 
-    topic: str
-    payload: bytes
-    properties: dataclasses.InitVar[Properties | None] = None
-    retain: bool = False
-    key: Hashable = None
-    expires_at: float | None = None  # time.monotonic(), in place of a Message Expiry Interval
-    settled: Done = ignored  # called once: None when sent, else why not, or "replaced"
-    tries: int = 0
-    packed: bytes = dataclasses.field(init=False, default=b"")  # the properties but for the expiry
-    size: int = dataclasses.field(init=False, default=0)
+    __slots__ = (
+        *("expires_at", "key", "payload", "properties", "retain", "settled", "size", "topic"),
+        "tries",
+    )
 
-    def __post_init__(self, properties: Properties | None) -> None:
-        if properties is not None:
-            whole = properties.pack()
-            self.packed = whole[VariableByteIntegers.decode(whole)[1] :]
-        self.size = len(self.payload) + len(self.packed) + OVERHEAD
+    def __init__(
+        self,
+        topic: str,
+        payload: Buffer,
+        properties: bytes = b"",  # all but the expiry, without their length
+        retain: bool = False,
+        key: Hashable = None,
+        expires_at: float | None = None,  # time.monotonic(), for a Message Expiry Interval
+        settled: Done = ignored,  # called once: None when sent, else why not, or "replaced"
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.properties = properties
+        self.retain = retain
+        self.key = key
+        self.expires_at = expires_at
+        self.settled = settled
+        self.tries = 0  # connections that it saw end
+        self.size = len(payload) + len(properties) + OVERHEAD
 
-    def sendable(self) -> Packed:
+    def sendable(self) -> bytes:
         """The properties, with the Message Expiry Interval less the time spent here (3.3.2.3.3)."""
         if self.expires_at is None:
-            return Packed(self.packed)
+            return self.properties
         left = max(1, round(self.expires_at - time.monotonic()))
-        return Packed(struct.pack("!BL", _EXPIRY, left) + self.packed)
+        return struct.pack("!BL", EXPIRY, left) + self.properties
 
     def again(self, settled: Done) -> Parcel:
         """A copy, to be sent once more."""
@@ -84,9 +72,9 @@ class Outgoing:
         self._link = link
         self._max_bytes = max_bytes
         self._waiting: OrderedDict[Hashable, Parcel] = OrderedDict()
-        self._handed: OrderedDict[int, Parcel] = OrderedDict()
+        self._handed: dict[Parcel, None] = {}  # in this order
+        self._handed_keys: dict[Hashable, Parcel] = {}  # the newest of each key
         self._handed_bytes = 0
-        self._serial = itertools.count()
         self.bytes = 0  # waiting and handed over
         link.on_up.append(self._pump)
         link.on_down.append(self._take_back)
@@ -96,61 +84,76 @@ class Outgoing:
 
     def put(self, parcel: Parcel) -> bool:
         """Take a parcel; False when it took the place of an elder copy, or that is being sent."""
-        if parcel.key is not None and any(
-            parcel.key == twin.key and parcel.payload == twin.payload
-            for twin in self._handed.values()
-        ):
+        key = parcel.key
+        twin = None if key is None else self._handed_keys.get(key)
+        if twin is not None and twin.payload == parcel.payload:
             parcel.settled("replaced")  # its twin is on the way
             return False
-        key = ("n", next(self._serial)) if parcel.key is None else parcel.key
-        elder = self._waiting.get(key)
-        if elder is not None:
-            self._settle(elder, "replaced")
-        self._waiting[key] = parcel  # an elder's place in the row is kept
         self.bytes += parcel.size
-        self._pump()
+        if not self._waiting and self._may_go(parcel):
+            self._hand_over(parcel)
+            return True
+        elder = self._wait(parcel)
         while self.bytes > self._max_bytes and self._waiting:
             self._settle(self._waiting.popitem(last=False)[1], "full")
         return elder is None
 
+    def _wait(self, parcel: Parcel) -> Parcel | None:
+        """Let it wait, in the place of an elder copy if there is one, which is returned."""
+        key = _name(parcel)
+        elder = self._waiting.get(key)
+        if elder is not None:
+            self._settle(elder, "replaced")
+        self._waiting[key] = parcel
+        return elder
+
+    def _may_go(self, parcel: Parcel) -> bool:
+        return self._link.up and (
+            not self._handed or self._handed_bytes + parcel.size <= HANDED_OVER
+        )
+
     def _pump(self) -> None:
-        while self._waiting and self._link.up:
+        while self._waiting:
             key, parcel = next(iter(self._waiting.items()))
-            if self._handed and self._handed_bytes + parcel.size > HANDED_OVER:
+            if not self._may_go(parcel):
                 return
             del self._waiting[key]
-            reason = self._unfit(parcel)
-            if reason is not None:
-                self._settle(parcel, reason)
-                continue
-            number = next(self._serial)
-            self._handed[number] = parcel
-            self._handed_bytes += parcel.size
-            self._link.publish(
-                parcel.topic,
-                parcel.payload,
-                retain=parcel.retain,
-                properties=parcel.sendable(),
-                done=partial(self._sent, number),
-            )
+            self._hand_over(parcel)
+
+    def _hand_over(self, parcel: Parcel) -> None:
+        reason = self._unfit(parcel)
+        if reason is not None:
+            self._settle(parcel, reason)
+            return
+        self._handed[parcel] = None
+        self._handed_bytes += parcel.size
+        if parcel.key is not None:
+            self._handed_keys[parcel.key] = parcel
+        self._link.publish(
+            parcel.topic,
+            parcel.payload,
+            retain=parcel.retain,
+            properties=parcel.sendable(),
+            done=partial(self._sent, parcel),
+        )
 
     def _unfit(self, parcel: Parcel) -> str | None:
         if parcel.expires_at is not None and parcel.expires_at <= time.monotonic():
             return "expired"
-        if (
-            len(parcel.payload) + len(parcel.topic) + len(parcel.packed) + 24
-            > self._link.max_packet
-        ):
+        if parcel.size - OVERHEAD + len(parcel.topic) + 24 > self._link.max_packet:
             return "too_large"
         return None
 
-    def _sent(self, number: int, reason: str | None) -> None:
-        parcel = self._handed.pop(number, None)
-        if parcel is None:
+    def _sent(self, parcel: Parcel, reason: str | None) -> None:
+        if parcel not in self._handed:
             return  # it was cleared, and left all the same
+        del self._handed[parcel]
         self._handed_bytes -= parcel.size
+        if self._handed_keys.get(parcel.key) is parcel:
+            del self._handed_keys[parcel.key]
         self._settle(parcel, reason)
-        self._pump()
+        if self._waiting:
+            self._pump()
 
     def _take_back(self, reason: str) -> None:
         """The connection ended: what it had not sent waits again, the first one behind the others.
@@ -158,9 +161,10 @@ class Outgoing:
         The first one may be what the broker would not take; behind the others it cannot hold them
         up, and after some tries it is given up.
         """
-        taken, self._handed, self._handed_bytes = self._handed, OrderedDict(), 0
-        for index, (number, parcel) in enumerate(reversed(taken.items())):
-            key = ("n", number) if parcel.key is None else parcel.key
+        taken, self._handed, self._handed_bytes = self._handed, {}, 0
+        self._handed_keys.clear()
+        for index, parcel in enumerate(reversed(taken)):
+            key = _name(parcel)
             if key in self._waiting:
                 self._settle(parcel, "replaced")  # by a newer one, since it was handed over
                 continue
@@ -178,8 +182,14 @@ class Outgoing:
 
     def clear(self, reason: str) -> None:
         """Give up all that is left, for `reason`."""
-        for parcel in [*self._handed.values(), *self._waiting.values()]:
+        for parcel in [*self._handed, *self._waiting.values()]:
             self._settle(parcel, reason)
         self._handed.clear()
+        self._handed_keys.clear()
         self._handed_bytes = 0
         self._waiting.clear()
+
+
+def _name(parcel: Parcel) -> Hashable:
+    """What it waits under: one without a key is like no other."""
+    return parcel if parcel.key is None else parcel.key

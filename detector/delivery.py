@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from common.face import Face
 from common.link import Link
+from common.message import packed
 from common.outgoing import Outgoing, Parcel
 from detector import books
 from detector.books import Books
@@ -47,7 +48,7 @@ class Once:
     def offer(self, face: Face) -> None:
         self._books.write(books.capture)
         properties = face.properties(self._receipts + face.facts["device"])
-        self._out.put(Parcel(self._topic, face.png, properties, settled=self._settled))
+        self._out.put(Parcel(self._topic, face.png, packed(properties), settled=self._settled))
 
     def _settled(self, reason: str | None) -> None:
         self._books.write(books.send if reason is None else books.drop(reason))

@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from common.connection import Ack
 from common.face import CONTENT_TYPE, Face
-from common.link import Ack, Link
+from common.link import Link
 from common.logs import Seldom
+from common.message import Message, packed
 from common.outgoing import Outgoing, Parcel
 from common.service import Service
 from detector.entities import Topics, config
@@ -106,7 +107,7 @@ class HomeAssistant:
         self._wanted = True
         self._news.set()
 
-    def _heard(self, message: MQTTMessage, ack: Ack) -> None:
+    def _heard(self, message: Message, ack: Ack) -> None:
         if message.topic != self._topics.birth:
             self._others(message, ack)
             return
@@ -135,7 +136,7 @@ class HomeAssistant:
         properties.ContentType = kind
         expires_at = None if keep is None else time.monotonic() + keep
         self._out.put(
-            Parcel(topic, payload, properties, True, key, expires_at, settled=self._settled)
+            Parcel(topic, payload, packed(properties), True, key, expires_at, settled=self._settled)
         )
 
     def _settled(self, reason: str | None) -> None:

@@ -9,12 +9,12 @@ import logging
 import time
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
-
 from common import clock
+from common.connection import Ack
 from common.face import Face
-from common.link import Ack, Link
+from common.link import Link
 from common.logs import Seldom
+from common.message import Message
 from detector import age, answers, books, metrics
 from detector.delivery import ROOM
 from detector.outbox import Entry, Picture
@@ -244,7 +244,7 @@ class Receipts:
             if id in self._kept:  # else it was dropped meanwhile
                 self._queue(self._kept[id])
 
-    def _receipt(self, message: MQTTMessage, ack: Ack) -> None:
+    def _receipt(self, message: Message, ack: Ack) -> None:
         ack()
         answer = answers.read(bytes(message.payload))
         if answer is None:

@@ -51,7 +51,7 @@ def talk(
         if heard(mqtt, message):
             enough.append(True)
 
-    mqtt = client.make(broker, "enroll", None, manual_ack=False)
+    mqtt = client.make(broker, "enroll")
     mqtt.on_connect, mqtt.on_subscribe, mqtt.on_message = connected, subscribed, came
     mqtt.tls_set_context(own)
     try:

@@ -7,14 +7,15 @@ import time
 from functools import partial
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
-
-from common import status
+from common import allocator, status
+from common.connection import Ack, nothing
 from common.health import Health
-from common.link import Ack, Link
+from common.link import Link
+from common.message import Message
 from common.outgoing import Outgoing, Parcel
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
+from common.turns import Tally, Turn
 from forwarder import metrics
 from forwarder.settings import Settings
 
@@ -23,12 +24,33 @@ STATUS_MAX = 16 * 1024  # bytes of one, with its properties: they are all kept, 
 STATUS_TOPICS_MAX = 200  # services of one box
 
 
+class Kind:
+    """Faces, status or receipts, to be counted."""
+
+    def __init__(self, name: str) -> None:
+        turn = Turn.of(asyncio.get_running_loop())
+        self._name = name
+        self.received = Tally(turn, metrics.RECEIVED.labels(name))
+        self._relayed = Tally(turn, metrics.RELAYED.labels(name))
+
+    def settled(self, ack: Ack, reason: str | None) -> None:
+        ack()
+        if reason is None:
+            self._relayed()
+        elif reason == "replaced":
+            metrics.REPLACED.labels(self._name).inc()
+        else:
+            metrics.DROPPED.labels(self._name, reason).inc()
+
+
 class Relay:
     """Wires the edge and the cloud link to each other."""
 
     def __init__(self, settings: Settings, edge: Link, cloud: Link, health: Health) -> None:
         self._settings = settings
         self._health = health
+        self._face_kind, self._status_kind = Kind("face"), Kind("status")
+        self._receipt_kind = Kind("receipt")
         self.faces = Outgoing(cloud, settings.buffer_max_mb * 1024 * 1024)
         self._status_up = Outgoing(cloud, RECEIPTS_MAX)
         self._receipts = Outgoing(edge, RECEIPTS_MAX)
@@ -53,29 +75,28 @@ class Relay:
         metrics.BUFFERED.set_function(lambda: len(self.faces))
         metrics.BUFFERED_BYTES.set_function(lambda: self.faces.bytes)
 
-    def _from_edge(self, message: MQTTMessage, ack: Ack) -> None:
-        if message.topic == self.own_status.topic:
+    def _from_edge(self, message: Message, ack: Ack) -> None:
+        if message.topic == self._settings.mqtt_topic:
+            self._face(message, ack)
+        elif message.topic == self.own_status.topic:
             # It goes to the cloud broker only: what we talk to is one and the same. (An elder one
             # may have stayed with the edge broker from a time of wrong settings.)
             ack()
             if message.payload == self.own_status.last:
                 self.circle.set()
-        elif message.topic == self._settings.mqtt_topic:
-            self._face(message, ack)
         else:
             self._status(message, ack)
 
-    def _face(self, message: MQTTMessage, ack: Ack) -> None:
-        copy_of = getattr(message.properties, "CorrelationData", None)
-        parcel = _parcel(message, self._settings.cloud_topic, "face", ack)
-        parcel.key = copy_of
-        metrics.RECEIVED.labels("face").inc()
+    def _face(self, message: Message, ack: Ack) -> None:
+        self._face_kind.received()
         if not self.circle.is_set():
+            parcel = _parcel(message, self._settings.cloud_topic, self._face_kind, ack)
+            parcel.key = message.correlation
             self.faces.put(parcel)
 
-    def _status(self, message: MQTTMessage, ack: Ack) -> None:
-        metrics.RECEIVED.labels("status").inc()
-        parcel = _parcel(message, message.topic, "status", ack)
+    def _status(self, message: Message, ack: Ack) -> None:
+        self._status_kind.received()
+        parcel = _parcel(message, message.topic, self._status_kind, ack)
         parcel.key = message.topic
         parcel.retain = True
         known = message.topic in self._statuses
@@ -87,13 +108,13 @@ class Relay:
 
     def _repeat_statuses(self) -> None:
         """What was retained, or cleared, while the cloud was away is told anew."""
-        again = partial(_settled, "status", lambda: None)
+        again = partial(self._status_kind.settled, nothing)
         for parcel in self._statuses.values():
             self._status_up.put(parcel.again(again))
 
-    def _from_cloud(self, message: MQTTMessage, ack: Ack) -> None:
-        metrics.RECEIVED.labels("receipt").inc()
-        self._receipts.put(_parcel(message, message.topic, "receipt", ack))
+    def _from_cloud(self, message: Message, ack: Ack) -> None:
+        self._receipt_kind.received()
+        self._receipts.put(_parcel(message, message.topic, self._receipt_kind, ack))
 
     def _facts(self) -> dict[str, Any]:
         return {"waiting": len(self.faces), "waiting_bytes": self.faces.bytes}
@@ -107,35 +128,20 @@ class Relay:
             part.clear("shutdown")
 
 
-def _parcel(message: MQTTMessage, topic: str, kind: str, ack: Ack) -> Parcel:
-    expiry = getattr(message.properties, "MessageExpiryInterval", None)
-    properties = message.properties
-    # What belongs to one hop only is not forwarded: MQTT 5, sections 3.3.2.3.4 and 3.3.2.3.8; and
-    # the expiry is written anew when it is sent.
-    for hop in ("TopicAlias", "SubscriptionIdentifier", "MessageExpiryInterval"):
-        if properties is not None and hasattr(properties, hop):
-            delattr(properties, hop)
+def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> Parcel:
+    expiry = message.expiry
     return Parcel(
         topic,
-        bytes(message.payload),
-        properties,
+        message.content,
+        message.forwarded(),
         expires_at=None if expiry is None else time.monotonic() + expiry,
-        settled=partial(_settled, kind, ack),
+        settled=partial(kind.settled, ack),
     )
-
-
-def _settled(kind: str, ack: Ack, reason: str | None) -> None:
-    ack()
-    if reason is None:
-        metrics.RELAYED.labels(kind).inc()
-    elif reason == "replaced":
-        metrics.REPLACED.labels(kind).inc()
-    else:
-        metrics.DROPPED.labels(kind, reason).inc()
 
 
 async def run(settings: Settings, service: Service) -> int:
     """Relay until told to stop."""
+    allocator.keep_freed()
     name, qos = f"forwarder-{settings.device}", settings.mqtt_qos
     edge = Link(settings.broker("edge"), f"{name}-edge", service.health, qos)
     cloud = Link(settings.cloud, name, service.health, qos)

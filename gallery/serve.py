@@ -7,11 +7,11 @@ import logging
 import os
 import sqlite3
 
-from paho.mqtt.client import MQTTMessage
-
 from common import keys, status
+from common.connection import Ack
 from common.cos.errors import FOR_A_PERSON, StoreError
-from common.link import Ack, Link
+from common.link import Link
+from common.message import Message
 from common.service import Service
 from common.settings import SettingsError
 from common.workers import Workers
@@ -114,7 +114,7 @@ def _heard(state: State, link: Link) -> Arrivals:
     )
     stored = f"{settings.mqtt_topic}/stored"
 
-    def take(message: MQTTMessage, ack: Ack) -> None:
+    def take(message: Message, ack: Ack) -> None:
         if message.topic == stored:
             arrivals.take(bytes(message.payload))
         else:

@@ -9,15 +9,15 @@ import time
 from collections import OrderedDict
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
-
 from common import keys, status
 from common.backoff import Backoff
+from common.connection import Ack
 from common.cos.errors import FOR_A_PERSON, StoreError
 from common.face import CONTENT_TYPE
 from common.health import Health
-from common.link import Ack, Link
+from common.link import Link
 from common.logs import Seldom, Trouble
+from common.message import Message
 from common.metrics import total
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
@@ -58,7 +58,7 @@ class Store:
         metrics.IN_HAND.set_function(lambda: len(self._in_hand))
         metrics.IN_HAND_BYTES.set_function(lambda: self._bytes)
 
-    def _take(self, message: MQTTMessage, ack: Ack) -> None:
+    def _take(self, message: Message, ack: Ack) -> None:
         arrival = _arrival(message)
         metrics.RECEIVED.inc()
         size = len(arrival.payload)
@@ -185,7 +185,7 @@ class Store:
         await asyncio.gather(*left, return_exceptions=True)
 
 
-def _arrival(message: MQTTMessage) -> Arrival:
+def _arrival(message: Message) -> Arrival:
     properties = message.properties
     return Arrival(
         message.topic,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from common import message
 from common.link import Link
 from common.outgoing import HANDED_OVER, MAX_TRIES, OVERHEAD, Outgoing, Parcel
 
@@ -161,7 +162,7 @@ def test_the_bound_holds_for_tiny_messages_with_large_properties_too(kit: Kit, s
     properties.UserProperty = [("name", "x" * 50_000)]
     kit.wire.connect()  # and stalled: nothing is sent
     for _ in range(100):
-        kit.buffer.put(Parcel("t", bytes(size), properties))
+        kit.buffer.put(Parcel("t", bytes(size), message.packed(properties)))
     assert len(kit.buffer) <= MEGABYTE // 50_000
 
 
@@ -200,7 +201,7 @@ def test_what_has_expired_is_not_sent(kit: Kit) -> None:
     kit.wire.connect()
     _, properties, _ = kit.wire.handed[0]
     sent = Properties(PacketTypes.PUBLISH)
-    sent.unpack(properties.pack())
+    sent.unpack(message.number(len(properties)) + properties)
     assert sent.MessageExpiryInterval in (99, 100)
     kit.wire.send_all()
     assert kit.outcomes == [(b"old", "expired"), (b"young", None)]

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from paho.mqtt.client import MQTTMessage
-
 from common.backoff import Backoff
 from common.broker import Broker
+from common.connection import Ack
 from common.health import Health
-from common.link import Ack, Link
+from common.link import Link
+from common.message import Message
 from tests.harness.wait import until
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class Linked:
     def __init__(self, broker: Broker | int, *topics: str, qos: int = 0, id: str = "link") -> None:
         self.broker = broker if isinstance(broker, Broker) else Broker("test", "127.0.0.1", broker)
         self.health = Health()
-        self.messages: list[MQTTMessage] = []
+        self.messages: list[Message] = []
         self.acks: list[Ack] = []
         self.ups = 0
         self.downs: list[str] = []
@@ -59,7 +59,7 @@ class Linked:
     def _up(self) -> None:
         self.ups += 1
 
-    def _took(self, message: MQTTMessage, ack: Ack) -> None:
+    def _took(self, message: Message, ack: Ack) -> None:
         self.messages.append(message)
         self.acks.append(ack)
 

@@ -13,7 +13,7 @@ from bench.cloud import Cloud, Identities
 from bench.device import Books, Device, Ready
 from bench.devices import Devices
 from bench.rates import search
-from bench.ready import picture
+from bench.pictures import picture
 from bench.step import Step
 from bench.usage import Usage
 from bench.wire import Letter

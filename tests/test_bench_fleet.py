@@ -12,8 +12,8 @@ from bench.capacity import Cost, servers
 from bench.cloud import Cloud, Identities
 from bench.device import Books, Device, Ready
 from bench.devices import Devices
-from bench.rates import search
 from bench.pictures import picture
+from bench.rates import search
 from bench.step import Step
 from bench.usage import Usage
 from bench.wire import Letter

@@ -54,7 +54,7 @@ class Capacity:
         made = [
             Figure("size of a face, mean", self.size / 1000, "kB"),
             Figure("offered at first", self.asked.offered, "1/s"),
-            Figure("stored of it", self.asked.stored, "1/s"),
+            Figure("stored of it", min(self.asked.offered, self.asked.stored), "1/s"),
             Figure("the highest rate that holds", min(best.offered, best.stored), "1/s"),
             Figure("formula, of what holds", self._formula() / best.stored, "x"),
             Figure("captured to receipt, median", best.ms(0.5), "ms"),

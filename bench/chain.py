@@ -5,8 +5,9 @@ of detectors (bench/ready.py: all of each runs, outbox included, but camera, sea
 as one box with some cameras has them, and go by the edge broker, the forwarder, the cloud broker
 (bench/cloud.py: as in its image, with TLS and rights) and one processor into a store that takes
 them at once; receipts come back. All of it shares this machine. A rate holds when the detectors
-capture what is offered, and what waits in their outboxes does not grow. Each step begins with new
-detectors and ends when each face has its receipt; then each must be one object, or the bench fails.
+capture what is offered, and what waits in their outboxes comes down again and again. Each step
+begins with new detectors and ends when each face has its receipt; then each must be one object, or
+the bench fails.
 """
 
 from __future__ import annotations
@@ -157,14 +158,14 @@ class Chain:
         self, detectors: list[Feed], pids: dict[str, int], offered: float, seconds: float
     ) -> Step:
         usage, before = Usage.now(pids), _books(detectors)
-        waiting: list[tuple[float, int]] = []
+        waiting: list[int] = []
         in_hand = 0
         end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:
+        while time.monotonic() < end:
             time.sleep(LOOK)
-            waiting.append((now, _books(detectors)["waiting"]))
+            waiting.append(_books(detectors)["waiting"])
             in_hand = max(in_hand, self.cloud.count("faces_in_hand"))
-            if waiting[-1][1] > HOPELESS * offered and len(waiting) > 4:
+            if waiting[-1] > HOPELESS * offered and len(waiting) > 4:
                 break
         books, usage = _books(detectors), Usage.now(pids).since(usage)
         captured, confirmed, resent = (books[name] - before[name] for name in COUNTS[:3])

@@ -62,7 +62,7 @@ def search(step: Callable[[float], S], first: float, tries: int) -> tuple[S, S |
 
 def _next(least: float, most: float, stored: float) -> float:
     if math.isinf(most):
-        return 1.5 * least
+        return 2 * least
     if not least:
         return 0.9 * min(stored, most)
     return math.sqrt(least * most)

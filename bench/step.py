@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 
 from bench.report import percentile
 from bench.usage import Usage
 from common.settings import specs
 from processor.settings import Settings
 
-GROWTH = 0.02  # of what is offered: what waits may grow by so much, and no more
+BACKLOG = 0.2  # seconds' worth of faces that may wait at the best moment of the end
 OFFERED = 0.97  # of it must have been captured: else who makes the faces is the limit
 RESENT = 0.01  # of what is captured: with more, the time-outs are what moves the faces
 FULL = 0.85  # of a core, or of the PUTs that may be under way: there is no more in it
@@ -21,13 +20,13 @@ AROUND = {"devices", "store", "bench"}  # parts that are no server's
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What came of it. `waiting`: faces without receipt, by seconds."""
+    """What came of it. `waiting`: faces without receipt, at each look."""
 
     offered: float  # faces a second
     captured: int
     confirmed: int
     resent: int
-    waiting: list[tuple[float, int]]
+    waiting: list[int]
     in_hand: int  # of all processors, the most that was seen
     usage: Usage
     times: list[float]  # seconds to the receipt, of each face
@@ -38,11 +37,12 @@ class Step:
         return self.confirmed / self.usage.seconds
 
     @property
-    def growth(self) -> float:
-        """Faces a second by which those grow that wait for their receipts."""
-        if len(self.waiting) < 2:
-            return 0.0
-        return statistics.linear_regression(*zip(*self.waiting, strict=True)).slope
+    def backlog(self) -> float:
+        """Seconds' worth of faces that wait, at the best moment of the last third.
+
+        At a rate that holds, what waits comes down again after each hold-up; else it grows on.
+        """
+        return min(self.waiting[-max(1, len(self.waiting) // 3) :]) / self.offered
 
     @property
     def came(self) -> bool:
@@ -51,8 +51,7 @@ class Step:
 
     @property
     def held(self) -> bool:
-        grows = self.growth > GROWTH * self.offered
-        return self.came and not grows and self.resent <= RESENT * self.captured
+        return self.came and self.backlog <= BACKLOG and self.resent <= RESENT * self.captured
 
     @property
     def disturbed(self) -> bool:
@@ -85,12 +84,12 @@ class Step:
             )
         if self.in_hand >= FULL * UPLOADS * processors:
             return f"{at} PUTs are too few: {self.in_hand} faces in hand, {UPLOADS} at a time"
-        return f"{at} no part is full: what waits grows by {self.growth:.0f} faces/s"
+        return f"{at} no part is full; there wait {self.backlog:.2f} s' worth of faces"
 
     def __str__(self) -> str:
         cores = ", ".join(f"{name} {self.usage.core(name):.2f}" for name in self.usage.cpu)
         return (
             f"{self.offered:7,.0f} faces/s: {'holds' if self.held else 'does not hold'}; stored"
-            f" {self.stored:,.0f}/s, waiting grows {self.growth:.0f}/s, sent again {self.resent},"
+            f" {self.stored:,.0f}/s, waiting {self.backlog:.2f} s' worth, sent again {self.resent},"
             f" in hand {self.in_hand}; cores: {cores}, others {self.usage.others:.2f}"
         )

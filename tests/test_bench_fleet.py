@@ -12,8 +12,8 @@ from bench.capacity import Cost, servers
 from bench.cloud import Cloud, Identities
 from bench.device import Books, Device, Ready
 from bench.devices import Devices
+from bench.pictures import picture
 from bench.rates import search
-from bench.ready import picture
 from bench.step import Step
 from bench.usage import Usage
 from bench.wire import Letter
@@ -161,7 +161,7 @@ def test_without_a_rate_that_holds_it_fails_and_without_a_limit_there_is_nothing
     with pytest.raises(RuntimeError, match="no rate has held"):
         search(lambda rate: Tried(rate, 0.0), 1000.0, 3)
     best, beyond = search(lambda rate: Tried(rate, 1e9), 1000.0, 3)
-    assert best.offered == 2250.0
+    assert best.offered == 4000.0
     assert beyond is None
 
 
@@ -183,16 +183,15 @@ def step(offered: float = 100.0, **changed: object) -> Step:
     cpu = {"broker": 0.1, "log filter": 0.1, "processor 1": 0.8, "devices": 1.0}
     usage = Usage(10.0, cpu, machine=2.0)
     count = int(10 * offered)
-    steady = [(float(second), 5) for second in range(10)]
+    steady = [5] * 10
     made = Step(offered, count, count, 0, steady, 1, usage, [0.01])
     return dataclasses.replace(made, **changed)
 
 
-def test_a_rate_holds_when_it_came_and_nothing_grows_and_little_is_sent_again() -> None:
+def test_a_rate_holds_when_it_came_and_what_waits_comes_down_and_little_is_sent_again() -> None:
     assert step().held
-    growing = [(float(second), 5 + 3 * second) for second in range(10)]
-    assert step(waiting=growing).growth == pytest.approx(3.0)
-    assert not step(waiting=growing).held
+    assert step(waiting=[90, 5, 5, 60, 5, 40, 90, 60, 15, 50]).held
+    assert not step(waiting=[10 * second for second in range(10)]).held
     assert not step(captured=900).held
     assert not step(resent=20).held
 

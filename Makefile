@@ -33,7 +33,7 @@ setup: .venv/.done  ## make .venv from the locked requirements, with hashes
 demo: setup  ## play the bundled clip through the whole pipeline on this machine
 	@$(BIN)/python -m demo
 
-test: .venv/.browser  ## run the tests, against real counterparts
+test: .venv/.browser .venv/.bench  ## run the tests, against real counterparts
 	@tests/needs
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
@@ -87,14 +87,14 @@ format: setup  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: setup  ## measure; see docs/performance.md
+bench: .venv/.bench  ## measure the headline figures in 15 minutes; FULL=1 takes all of each
 	@tests/needs
-	$(BIN)/python -m bench.pipeline
-	$(BIN)/python -m bench.receipts
-	$(BIN)/python -m bench.outage --faces 3000
-	$(BIN)/python -m bench.keepup
-	$(BIN)/python -m bench.png
-	$(BIN)/python -m bench.gallery --faces 20000
+	$(BIN)/python -m bench $(if $(FULL),--full)
+
+.venv/.bench: requirements/bench.txt .venv/.done
+	@echo "adding what the benches compare with and draw with to .venv (100 MB)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 docs: setup  ## write the tables of settings and metrics into docs/
 	$(BIN)/python -m docs.tables

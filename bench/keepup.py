@@ -108,7 +108,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         camera = crowd(Path(folder))
         figures = measure(camera, Path(folder), options.engine, options.seconds)
-    tell(f"keepup_{options.engine}", figures)
+    tell("keepup", figures)
     return 0 if all(figure.holds is not False for figure in figures) else 1
 
 

@@ -11,6 +11,8 @@ import ipaddress
 import ssl
 from collections.abc import Iterator
 
+from common.service import ServiceSettings
+from common.settings import file, host, setting
 from common.web import server_context
 
 SHORTEST = 8  # signs of a password: NIST SP 800-63B, section 5.1.1
@@ -61,6 +63,30 @@ class Publication:
             OSError: certificate and key cannot be read, or do not belong together.
         """
         return server_context(self.cert, self.key) if self.cert else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PageSettings(ServiceSettings):
+    """The settings of a service that has pages for people."""
+
+    http_published: str = setting(
+        "HTTP_PUBLISHED",
+        host,
+        "in a container: the host's address on which HTTP_PORT is published; HTTP_HOST if unset",
+        default="",
+    )
+    http_cert: str = setting(
+        "HTTP_CERT",
+        file,
+        "certificate of the pages (PEM file); needed where they are to be seen beyond loopback",
+        default="",
+    )
+    http_key: str = setting("HTTP_KEY", file, "its key (PEM file)", default="")
+
+    @property
+    def publication(self) -> Publication:
+        """Where the pages can be reached."""
+        return Publication(self.http_host, self.http_published, self.http_cert, self.http_key)
 
 
 def is_loopback(host: str) -> bool:

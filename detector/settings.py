@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.service import ServiceSettings, http_port
-from common.settings import boolean, choice, file, host, integer, name, number, setting, text, topic
+from common.publish import PageSettings
+from common.service import http_port
+from common.settings import boolean, choice, file, integer, name, number, setting, text, topic
 from detector import source, yunet
 from detector.haar import CASCADES, readable
 from detector.preview.access import Access
@@ -16,7 +17,7 @@ from detector.values import Region, cascade, overlapping, quarter_turns, regions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(ServiceSettings):
+class Settings(PageSettings):
     http_port: int = http_port(9101)
     camera: str = setting(
         "CAMERA",
@@ -180,19 +181,6 @@ class Settings(ServiceSettings):
         "port for /healthz and /metrics when HTTP_PORT is to be the preview's alone",
         default=None,
     )
-    http_published: str = setting(
-        "HTTP_PUBLISHED",
-        host,
-        "in a container: the host's address on which HTTP_PORT is published; HTTP_HOST if unset",
-        default="",
-    )
-    http_cert: str = setting(
-        "HTTP_CERT",
-        file,
-        "certificate of the preview (PEM file); needed where it is to be seen beyond loopback",
-        default="",
-    )
-    http_key: str = setting("HTTP_KEY", file, "its key (PEM file)", default="")
     homeassistant: bool = setting(
         "HOMEASSISTANT", boolean, "1: show this camera to Home Assistant", default=False
     )
@@ -206,15 +194,7 @@ class Settings(ServiceSettings):
     @property
     def access(self) -> Access:
         """Who may see the preview."""
-        alone = self.metrics_port is not None
-        return Access(
-            self.http_host,
-            self.http_published,
-            self.preview_password,
-            self.http_cert,
-            self.http_key,
-            alone,
-        )
+        return Access(self.publication, self.preview_password, self.metrics_port is not None)
 
     @property
     def health_port(self) -> tuple[str, int]:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.cos.settings import CosSettings
-from common.publish import Publication
+from common.publish import PageSettings
 from common.service import HOST, http_port
-from common.settings import file, host, integer, name, number, setting, text
+from common.settings import integer, name, number, setting, text
 from gallery.access.users import Users, parse
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(CosSettings):
+class Settings(CosSettings, PageSettings):
     http_port: int = http_port(9104, "the pages")
     device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
     instance: str = setting("INSTANCE", name, "name of this gallery, in its status", default=HOST)
@@ -25,19 +25,6 @@ class Settings(CosSettings):
         "port for /healthz and /metrics, which have no password; 0 takes a free one",
         default=9114,
     )
-    http_published: str = setting(
-        "HTTP_PUBLISHED",
-        host,
-        "in a container: the host's address on which HTTP_PORT is published; HTTP_HOST if unset",
-        default="",
-    )
-    http_cert: str = setting(
-        "HTTP_CERT",
-        file,
-        "certificate of the pages (PEM file); needed where they are to be seen beyond loopback",
-        default="",
-    )
-    http_key: str = setting("HTTP_KEY", file, "its key (PEM file)", default="")
     users: Users | None = setting(  # noqa: RUF009 - it makes a field
         "GALLERY_USERS",
         parse,
@@ -92,11 +79,6 @@ class Settings(CosSettings):
     @property
     def health_port(self) -> tuple[str, int]:
         return "METRICS_PORT", self.metrics_port
-
-    @property
-    def publication(self) -> Publication:
-        """Where the pages can be reached."""
-        return Publication(self.http_host, self.http_published, self.http_cert, self.http_key)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

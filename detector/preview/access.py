@@ -20,19 +20,16 @@ OWN_SITE = ("same-origin", "none")  # what browsers say of requests by the page 
 class Access:
     """Where the page listens and whom it lets in. `alone`: nothing else is on its port."""
 
-    host: str
-    published: str  # the host's address that leads to `host`, when that is a container's
+    publication: Publication
     password: str = dataclasses.field(repr=False)
-    cert: str
-    key: str
     alone: bool
 
     def problems(self) -> Iterator[str]:
         """What is missing for this to be safe, and what to do about it."""
-        wide = f"PREVIEW=1 with HTTP_HOST={self.host}"
+        wide = f"PREVIEW=1 with HTTP_HOST={self.publication.host}"
         if self.password and len(self.password) < SHORTEST:
             yield f"PREVIEW_PASSWORD must have {SHORTEST} signs at least"
-        if self._publication.wide:
+        if self.publication.wide:
             if not self.password:
                 yield (
                     f"{wide} needs PREVIEW_PASSWORD or PREVIEW_PASSWORD_FILE, since others than"
@@ -43,16 +40,12 @@ class Access:
                     f"{wide} needs METRICS_PORT, a port of its own for /healthz and /metrics,"
                     " such as 9111"
                 )
-        if self.cert and self.key and not self.alone:
+        if self.publication.cert and self.publication.key and not self.alone:
             yield "HTTP_CERT needs METRICS_PORT, where /healthz and /metrics stay without TLS"
-        yield from self._publication.problems(wide, "the picture")
-
-    @property
-    def _publication(self) -> Publication:
-        return Publication(self.host, self.published, self.cert, self.key)
+        yield from self.publication.problems(wide, "the picture")
 
     def context(self) -> ssl.SSLContext | None:
-        return self._publication.context()
+        return self.publication.context()
 
     def refusal(self, headers: Message, is_page: bool) -> str | None:
         """Why a request is refused: host, origin, no_password, password; None if it is not.
@@ -73,7 +66,8 @@ class Access:
 
     def _is_ours(self, host: str) -> bool:
         name = re.sub(r":[0-9]*\Z", "", host.lower())
-        return name in ("localhost", "127.0.0.1", "[::1]", self.host, f"[{self.host}]")
+        host = self.publication.host
+        return name in ("localhost", "127.0.0.1", "[::1]", host, f"[{host}]")
 
 
 def _password(authorization: str) -> bytes:

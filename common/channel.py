@@ -58,8 +58,9 @@ class Channel:
 
     def _read(self) -> bool:
         """Take and handle what has come; whether there may be more."""
+        came: bool | None
         try:
-            more = self.wire.read()
+            came = self.wire.read()
             for first, body in self.wire.packets():
                 self._handle(first, body)
                 if not self._open:
@@ -68,10 +69,10 @@ class Channel:
             self._ended(error)
             return False
         except OSError:
-            more = None
-        if more is None:
+            came = None
+        if came is None:
             self._ended(None)
-        return bool(more)
+        return bool(came) and self.wire.expects_more
 
     def _queued(self) -> None:
         if not self._flush_due:

@@ -152,7 +152,7 @@ class Connection:
         wire = self._channel.wire
         self._loop.call_later(1.0, self._tick, pulse)
         silence = pulse.silence()
-        if not (wire.waiting or wire.amid_packet or sockets.unacknowledged(wire.sock)):
+        if not wire.waiting and not sockets.unacknowledged(wire.sock):
             # Nothing waits: paho asks the broker for a sign of life, and judges its answer.
             pulse.rested(at_most=KEEPALIVE)
             self._guarded(self._client.loop_misc)

@@ -75,7 +75,7 @@ class Wire:
     # What comes.
 
     def read(self) -> bool | None:
-        """Take what has come; whether there may be more. None at the end of the connection.
+        """Take what has come; whether it was anything. None at the end of the connection.
 
         Raises:
             OSError: the connection is lost.
@@ -94,8 +94,13 @@ class Wire:
             self._got += count
         else:
             self._filled += count
+        return True
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether it is worth while to read again at once."""
         # TLS may hold decrypted bytes that the kernel knows nothing of.
-        return count == len(room) or (
+        return self.amid_packet or (
             isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
         )
 

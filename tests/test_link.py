@@ -188,6 +188,14 @@ CONNACK = b"\x20\x03\x00\x00\x00"
         (CONNACK + b"\x30\x05\x00\xffab", True, None),  # a topic that is longer than its packet
         (CONNACK + b"\x30\x07\x00\x02\xff\xfe\x00xy", True, None),  # a topic that is not UTF-8
         (CONNACK + b"\x90\x04\x00\x01\x00\x77", True, None),  # a SUBACK of an unknown code
+        (CONNACK + b"\x30\x04\x00\xffab", False, "protocol"),
+        (CONNACK + b"\x30\x07\x00\x00\x03\x23\x00\x01x", False, "protocol"),  # a topic alias
+        (CONNACK + b"\x34\x06\x00\x01t\x00\x01\x00", False, "protocol"),  # QoS 2
+        (CONNACK + b"\x30\x04\x00\x01#\x00", False, "protocol"),
+        (CONNACK + b"\x30\x05\x00\x01t\x02\x00", False, "protocol"),  # its properties end later
+        (CONNACK + b"\x30\xff\xff\xff\xff\x01", False, "protocol"),  # a length of five bytes
+        (CONNACK + b"\x30\xff\xff\xff\x7f", False, "protocol"),  # larger than we take
+        (CONNACK + b"\x40\x01\x80", False, "protocol"),  # a PUBACK cut short
     ],
 )
 def test_a_hostile_broker_costs_its_connection_only(

@@ -45,11 +45,9 @@ def whole(packets: list[tuple[int, bytes | bytearray]]) -> bytes:
 
 def taken(wire: Wire) -> list[tuple[int, bytes | bytearray]]:
     found = []
-    while True:
-        more = wire.read()
+    while wire.read():
         found += wire.packets()
-        if not more:
-            return found
+    return found
 
 
 def test_paho_finds_the_wire_where_it_makes_its_socket(edge: Mosquitto) -> None:
@@ -105,7 +103,7 @@ def test_the_end_of_the_connection_is_told(pair: tuple[Wire, socket.socket]) -> 
     assert wire.read() is False
     peer.sendall(b"\x30\x05ab")
     peer.close()
-    assert wire.read() is False
+    assert wire.read() is True
     assert list(wire.packets()) == []
     assert wire.amid_packet
     assert wire.read() is None

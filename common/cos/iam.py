@@ -75,6 +75,7 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
             "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
             "apikey": self._api_key,
         }
+        asked = time.monotonic()  # a token's life may begin at any time after this
         try:
             response = requests.post(
                 self._endpoint,
@@ -96,9 +97,8 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
         except (KeyError, TypeError, ValueError):
             text = f"{self._endpoint} answers {response.status_code} without a token"
             raise StoreError("token", text) from None
-        now = time.monotonic()
         self._token = token
-        self._refresh_after, self._expires = now + life * REFRESH_AT, now + life
+        self._refresh_after, self._expires = asked + life * REFRESH_AT, asked + life
 
 
 def _short(error: Exception) -> str:

@@ -179,7 +179,8 @@ class Connection:
             self.fail(failures.refused(code))
             return
         self.max_packet = getattr(properties, "MaximumPacketSize", self.max_packet)
-        self._exchange.maximum = getattr(properties, "ReceiveMaximum", 65535)
+        most = self._exchange.maximum
+        self._exchange.maximum = min(most, getattr(properties, "ReceiveMaximum", most))
         if not self._answered.done():
             self._answered.set_result(None)
 

@@ -27,7 +27,14 @@ class Parcel:
     """One message on its way. `key` makes a later parcel with the same key take its place."""
 
     __slots__ = (
-        *("expires_at", "key", "payload", "properties", "retain", "settled", "size", "topic"),
+        "expires_at",
+        "key",
+        "payload",
+        "properties",
+        "retain",
+        "settled",
+        "size",
+        "topic",
         "tries",
     )
 

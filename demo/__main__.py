@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from demo import watch
-from demo.line import Line, Outage
+from demo.line import QUIET, Line, Outage
 from demo.stack import DemoError, Stack
 
 CLIP = Path(__file__).with_name("clip.mp4")
@@ -50,8 +50,8 @@ def arguments() -> argparse.Namespace:
         "--outage",
         type=float,
         metavar="SECONDS",
-        help="cut the link between forwarder and cloud for so long, 5 s after the first face, and"
-        " watch the outbox fill and drain",
+        help="cut the link between forwarder and cloud for so long, 5 s after the first face"
+        " (with --once: at the first face), and watch the outbox fill and drain",
     )
     parser.add_argument(
         "--capture",
@@ -74,7 +74,9 @@ def main() -> int:
         gallery = not options.once
         data = options.data.resolve()
         with Stack(data, camera, options.capture, options.once, gallery) as stack:
-            outage = Outage(stack, options.outage) if options.outage else None
+            # Played once, as fast as it goes, a clip may be over within those 5 s.
+            quiet = 0.0 if options.once else QUIET
+            outage = Outage(stack, options.outage, quiet) if options.outage else None
             return _play_once(stack, outage) if options.once else _play_on(stack, outage)
     except KeyboardInterrupt:
         print("\nstopped; the bucket stays", file=sys.stderr)

@@ -8,24 +8,25 @@ import time
 from demo import watch
 from demo.stack import Stack
 
-QUIET = 5.0  # seconds between the first face and an outage
+QUIET = 5.0  # seconds between the first face and an outage, for people to see how it was before
 
 
 class Outage:
     """Cuts the link once, and says how it is."""
 
-    def __init__(self, stack: Stack, seconds: float) -> None:
+    def __init__(self, stack: Stack, seconds: float, quiet: float = QUIET) -> None:
         self._stack = stack
         self._seconds = seconds
+        self._quiet = quiet
         self._begin: float | None = None
 
     def play(self, begun: bool) -> str:
         """To be called often, from the first face (`begun`) on; what the live line says of it."""
         now = time.monotonic()
         if self._begin is None:
-            if begun:
-                self._begin = now + QUIET
-            return ""
+            if not begun:
+                return ""
+            self._begin = now + self._quiet
         left = self._begin + self._seconds - now
         if now < self._begin:
             return f"   link up, to be cut in {self._begin - now:.0f} s"

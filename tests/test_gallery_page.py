@@ -391,6 +391,7 @@ def test_a_link_can_be_copied_and_shows_the_same_face(page: Page) -> None:
     expect(page.locator("main article.face")).to_have_attribute("data-ref", ref)
     page.keyboard.press("ArrowRight")
     expect(page.locator("main article.face")).not_to_have_attribute("data-ref", ref)
+    page.wait_for_load_state()  # the page is there before its script listens to keys
     page.keyboard.press("Escape")
     expect(tiles(page).first).to_be_visible()
 

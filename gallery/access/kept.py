@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import sqlite3
+import threading
 from pathlib import Path
 
 from common.logs import Seldom
@@ -23,9 +24,10 @@ CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY CHECK (one = 1), byte
 
 
 class Kept:
-    """SQLite, from one thread at a time. Without a disk that works, all is kept in memory only."""
+    """SQLite. Without a disk that works, all is kept in memory only."""
 
     def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()  # to close it under a statement would end the process
         self._seldom = Seldom(log)
         try:
             self._database = _opened(path)
@@ -66,11 +68,13 @@ class Kept:
         self._write("DELETE FROM sessions WHERE digest = ?", digest)
 
     def close(self) -> None:
-        self._database.close()
+        with self._lock:
+            self._database.close()
 
     def _write(self, statement: str, *values: object) -> None:
         try:
-            self._database.execute(statement, values)
+            with self._lock:
+                self._database.execute(statement, values)
         except sqlite3.Error as error:
             self._seldom.warn("sessions", f"what changed of the sessions cannot be kept: {error}")
 

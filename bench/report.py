@@ -81,10 +81,8 @@ def keep(bench: str, figures: list[Figure]) -> None:
 
 def kept() -> dict[str, Any]:
     """What results.json holds: the `machine`, and `benches` with the figures of each."""
-    if not RESULTS.exists():
-        return {"machine": machine(), "benches": {}}
-    results: dict[str, Any] = json.loads(RESULTS.read_text())
-    return results
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return {"machine": machine(), "benches": {}, **results}
 
 
 def figures_of(bench: str) -> list[Figure]:

@@ -15,8 +15,7 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()
 class Turn:
     """Within `with`, what was asked for is called at its end; else when the loop comes round."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._call_soon = loop.call_soon
+    def __init__(self) -> None:
         self._due: deque[Callable[[], None]] = deque()
         self._within = False
 
@@ -25,12 +24,12 @@ class Turn:
         """The one of this loop: what comes by one connection may go by another."""
         turn = _turns.get(loop)
         if turn is None:
-            turn = _turns[loop] = cls(loop)
+            turn = _turns[loop] = cls()
         return turn
 
     def call(self, due: Callable[[], None]) -> None:
         if not self._within and not self._due:
-            self._call_soon(self._run)
+            asyncio.get_running_loop().call_soon(self._run)
         self._due.append(due)
 
     def _run(self) -> None:
@@ -47,7 +46,7 @@ class Turn:
         finally:
             self._within = False
             if self._due:  # one of them has failed; the others have not
-                self._call_soon(self._run)
+                asyncio.get_running_loop().call_soon(self._run)
 
 
 class Tally:

@@ -373,5 +373,5 @@ def test_the_status_message_tells_the_days_until_the_first_of_them_ends(
     with Linked(bundled(secure, bundle)) as linked:
         linked.comes_up()
         status = Status(linked.link, "faces/status/box-1/forwarder/main", linked.health)
-        status.publish()
+        linked.call(status.publish)
         assert 19.9 < json.loads(status.last)["certificate_days"] <= 20

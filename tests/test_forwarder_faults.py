@@ -193,6 +193,7 @@ def test_a_broker_that_refuses_the_password_is_tried_again_and_said_once(
 def test_a_name_that_does_not_resolve_is_said_and_tried_again(edge: Mosquitto) -> None:
     with started(edge.port, 8883, CLOUD_HOST="no.such.host.invalid") as service:
         service.says("cloud broker .*: the host name does not resolve", 30)
+        service.says("edge broker .*: connected")
         assert service.health()["reasons"] == {"cloud_broker": "name"}
 
 

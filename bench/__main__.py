@@ -33,7 +33,7 @@ def outcome(benches: list[Bench], without: dict[str, str]) -> str:
     """How many targets hold, those that do not, and what was not measured."""
     figures = [(b.name, f) for b in benches for f in report.figures_of(b.name)]
     judged = [(name, figure) for name, figure in figures if figure.holds is not None]
-    missed = [f"  {name}: {figure}" for name, figure in judged if not figure.holds]
+    missed = [f"  {name}: {figure.line()}" for name, figure in judged if not figure.holds]
     lines = [f"\n{len(judged) - len(missed)} of {len(judged)} targets hold"]
     if missed:
         lines += ["missed:", *missed]

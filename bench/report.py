@@ -43,9 +43,10 @@ class Figure:
             return ""
         return f"{with_unit(number(self.target), self.unit)} {self.sense}"
 
-    def __str__(self) -> str:
+    def line(self, width: int = 0) -> str:
+        """The figure on one line, its name in a column of so many characters at least."""
         value = f"{number(self.value):>10} {self.unit:<6}"
-        return f"{self.name:<48} {value} {self.wanted:<20} {self.verdict}".rstrip()
+        return f"{self.name:<{width}} {value} {self.wanted:<20} {self.verdict}".rstrip()
 
 
 def number(value: float) -> str:
@@ -66,8 +67,9 @@ def percentile(values: list[float], share: float) -> float:
 def tell(bench: str, figures: list[Figure]) -> None:
     """Print the table, and keep the figures in results.json under the bench's name."""
     print(f"\n{bench}: {platform.machine()}, {os.cpu_count()} processors")
+    width = max(len(figure.name) for figure in figures)
     for figure in figures:
-        print(figure)
+        print(figure.line(width))
     keep(bench, figures)
 
 

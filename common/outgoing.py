@@ -18,7 +18,10 @@ from common.link import Link
 from common.shapes import EXPIRY
 from common.wire import Buffer, Done, ignored
 
-HANDED_OVER = 256 * 1024  # bytes given to the connection at a time, one message at least
+# Bytes given to the connection at a time, one message at least, by QoS. At 0 they are off our hands
+# when the kernel has them; at 1 when the broker has acknowledged them, a round trip later, and to
+# wait for that with few under way would make the distance the limit.
+HANDED_OVER = (256 * 1024, 4 * 1024 * 1024)
 MAX_TRIES = 3  # connections that one message may see end under it before it is given up
 OVERHEAD = 1024  # bytes that a waiting message costs beyond those of the message itself, about
 
@@ -78,6 +81,7 @@ class Outgoing:
     def __init__(self, link: Link, max_bytes: int) -> None:
         self._link = link
         self._max_bytes = max_bytes
+        self._at_a_time = HANDED_OVER[link.qos]
         self._waiting: OrderedDict[Hashable, Parcel] = OrderedDict()
         self._handed: dict[Parcel, None] = {}  # in this order
         self._handed_keys: dict[Hashable, Parcel] = {}  # the newest of each key
@@ -116,7 +120,7 @@ class Outgoing:
 
     def _may_go(self, parcel: Parcel) -> bool:
         return self._link.up and (
-            not self._handed or self._handed_bytes + parcel.size <= HANDED_OVER
+            not self._handed or self._handed_bytes + parcel.size <= self._at_a_time
         )
 
     def _pump(self) -> None:

@@ -38,10 +38,14 @@ def table(figures: list[Figure]) -> str:
     if len(subjects) > len(facts):
         rows = [["", *facts]]
         rows += [[s or "all", *(_cell(by_place.get((s, f))) for f in facts)] for s in subjects]
-        rows += [["target", *targets.values()]]
+        rows += [["target", *targets.values()]] if any(targets.values()) else []
     else:
-        rows = [["", *(s or "measured" for s in subjects), "target"]]
-        rows += [[f, *(_cell(by_place.get((s, f))) for s in subjects), targets[f]] for f in facts]
+        aims = "target" if any(targets.values()) else None
+        rows = [["", *(s or "measured" for s in subjects), *([aims] if aims else [])]]
+        rows += [
+            [f, *(_cell(by_place.get((s, f))) for s in subjects), *([targets[f]] if aims else [])]
+            for f in facts
+        ]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from bench import feeder
 from bench.memory import Peaks
-from bench.parts import cpu_seconds
 from bench.report import Figure, tell
+from bench.usage import cpu_seconds
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.process import Process
 from tests.harness.relay import connected, forwarder
@@ -89,7 +89,7 @@ def ways(folder: Path, qos: int) -> Iterator[dict[str, Way]]:
 
 
 def turn(way: Way, turns: Turns, kb: float, qos: int, window: int, seconds: float) -> None:
-    before = {part: cpu_seconds(part) for part in way.parts}
+    before = {part: cpu_seconds(part.pid) for part in way.parts}
     with Peaks({"relay": way.relay.pid}, every=0.25) as memory:
         fed = feeder.feed(
             port=way.edge.port,
@@ -101,7 +101,7 @@ def turn(way: Way, turns: Turns, kb: float, qos: int, window: int, seconds: floa
             hear_port=way.cloud.port,
             hear_qos=qos,
         )
-    spent = {part: 1e6 * (cpu_seconds(part) - before[part]) / fed.heard for part in way.parts}
+    spent = {part: 1e6 * (cpu_seconds(part.pid) - before[part]) / fed.heard for part in way.parts}
     turns.lost += fed.sent - fed.heard
     turns.rate.append(fed.rate)
     turns.median.append(fed.median)

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from bench.memory import proportional
-from bench.parts import cpu_seconds
 from bench.report import Figure, tell
+from bench.usage import cpu_seconds
 from tests.harness import clips
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.process import Service
@@ -71,14 +71,14 @@ def measure(camera: Path, folder: Path, engine: str, seconds: float) -> list[Fig
     ):
         service.says("gives frames of 1920x1080")
         time.sleep(WARM)
-        began, before, cpu = time.monotonic(), counts(service), cpu_seconds(service)
+        began, before, cpu = time.monotonic(), counts(service), cpu_seconds(service.pid)
         memory = []
         while time.monotonic() - began < seconds:
             time.sleep(1.0)
             memory.append(proportional(service.pid) / MEBI)
         lasted = time.monotonic() - began
         seen = counts(service) - before
-        cpu = cpu_seconds(service) - cpu
+        cpu = cpu_seconds(service.pid) - cpu
     looked_at, skipped = seen["frames"], seen["frames_skipped"]
     part = max(1, len(memory) // 5)
     first, last = statistics.median(memory[:part]), statistics.median(memory[-part:])

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from bench import camera
 from bench.memory import Peaks
-from bench.parts import Feed, Parts, cpu_seconds
+from bench.parts import Feed, Parts
 from bench.report import Figure, tell
+from bench.usage import cpu_seconds
 
 MEBI = 1024 * 1024
 KB = 30
@@ -50,11 +51,11 @@ class Pace:
         books = feed.comes_to(WITHIN, confirmed=1)
         start = books["confirmed"] + (until - books["confirmed"]) // 10
         first = feed.comes_to(WITHIN, confirmed=start)["confirmed"]
-        began, cpu = time.monotonic(), cpu_seconds(feed)
+        began, cpu = time.monotonic(), cpu_seconds(feed.pid)
         books = feed.comes_to(WITHIN, confirmed=until)
         self.faces += books["confirmed"] - first
         self.seconds += time.monotonic() - began
-        self.cpu += cpu_seconds(feed) - cpu
+        self.cpu += cpu_seconds(feed.pid) - cpu
         return books
 
     @property

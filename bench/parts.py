@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness.mosquitto import Mosquitto
-from tests.harness.process import Process, Service
+from tests.harness.process import Service
 from tests.harness.proxy import Proxy
 from tests.harness.record import Record
 from tests.harness.store import Store
@@ -116,11 +116,3 @@ class Feed(Service):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"not within {seconds:.0f} s: {at_least}, but {books}")
             time.sleep(ASK)
-
-
-def cpu_seconds(process: Process) -> float:
-    """CPU time that the process has used, all threads, to the nanosecond.
-
-    By its clock (clock_getcpuclockid(3)): /proc/PID/stat counts ticks of 10 ms, some of them lost.
-    """
-    return time.clock_gettime(~process.pid << 3 | 2)

@@ -20,14 +20,15 @@ from pathlib import Path
 from bench import feeder, puts
 from bench.feeder import Fed
 from bench.memory import Peaks
-from bench.parts import cpu_seconds
 from bench.puts import Done
 from bench.report import Figure, tell
-from bench.sink import BUCKET, Sink
+from bench.sink import Sink
+from bench.usage import cpu_seconds
 from common.settings import specs
 from processor.settings import Settings
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.process import Service
+from tests.harness.store import BUCKET
 
 KB = 25
 WINDOW = 100  # faces under way: several for each upload, and far from what HAND_MAX_MB refuses
@@ -64,9 +65,9 @@ class Parts:
         return fed
 
     def turn(self, seconds: float) -> Done:
-        before, cpu = self.sink.stats(), cpu_seconds(self.service)
+        before, cpu = self.sink.stats(), cpu_seconds(self.service.pid)
         fed = self.feed(seconds)
-        cpu, after = cpu_seconds(self.service) - cpu, self.sink.stats()
+        cpu, after = cpu_seconds(self.service.pid) - cpu, self.sink.stats()
         for count in ("puts", "objects"):
             if after[count] - before[count] != fed.sent:
                 raise RuntimeError(f"{fed.sent} faces made {after[count] - before[count]} {count}")

@@ -7,7 +7,6 @@ threads as the processor has by default put the same faces, with the same metada
 from __future__ import annotations
 
 import argparse
-import base64
 import dataclasses
 import hashlib
 import itertools
@@ -21,7 +20,6 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.pictures import picture
-from common.cos.endpoint import CONNECT_TIMEOUT, READ_TIMEOUT
 from tests.harness.process import ROOT
 
 PICTURES = 8  # different ones, in turn
@@ -57,35 +55,19 @@ class Done:
 
 
 def by_sdk(endpoint: str, bucket: str, threads: int) -> Put:
-    """As the processor sets the IBM COS SDK up, where it uses it."""
-    import ibm_boto3
-    from ibm_botocore.client import Config
+    """By the SDK as the processor sets it up, where it uses it."""
+    from common.settings import read
+    from processor.bucket import Bucket
+    from processor.put import Object
+    from processor.settings import Settings
 
-    client: Any = ibm_boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id="id",
-        aws_secret_access_key="secret",
-        config=Config(
-            signature_version="s3v4",
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
-            retries={"mode": "standard", "total_max_attempts": 1},
-            max_pool_connections=threads,
-            s3={"addressing_style": "path"},
-        ),
-    )
+    told = {"COS_ENDPOINT": endpoint, "COS_BUCKET": bucket, "UPLOADS": str(threads)}
+    told |= {"COS_ACCESS_KEY_ID": "id", "COS_SECRET_ACCESS_KEY": "secret"}
+    by = Bucket(read(Settings, told)).put_by_sdk
 
     def put(key: str, body: bytes, metadata: dict[str, str]) -> None:
-        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        client.put_object(
-            Bucket=bucket,
-            Key=key,
-            Body=body,
-            ContentType="image/png",
-            Metadata=metadata,
-            ChecksumSHA256=digest,
-        )
+        digest = hashlib.sha256(body).hexdigest()
+        by(Object(key, body, "image/png", metadata, digest))
 
     return put
 

@@ -14,8 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.parts import Feed, Parts, cpu_seconds
+from bench.parts import Feed, Parts
 from bench.report import Figure, percentile, tell
+from bench.usage import cpu_seconds
 from bench.witness import Stored
 from tests.harness.wait import until
 
@@ -49,11 +50,11 @@ def turn(delivery: str, count: int, run: Run) -> None:
     ):
         name = DONE[delivery]
         first = source.comes_to(30, **{name: WARM})
-        began, cpu = time.monotonic(), cpu_seconds(source)
+        began, cpu = time.monotonic(), cpu_seconds(source.pid)
         # Asked twice only, since to answer costs, too.
         time.sleep(count / RATE - 1)
         last = source.books()
-        run.cpu += cpu_seconds(source) - cpu
+        run.cpu += cpu_seconds(source.pid) - cpu
         run.faces += last[name] - first[name]
         assert time.monotonic() - began > 1, "too few faces to measure anything"
         until(lambda: len(stored.seconds) >= last[name], what="all are stored")

@@ -18,9 +18,9 @@ from collections import Counter
 from typing import cast
 
 from tests.harness.process import Process
+from tests.harness.store import BUCKET, reached_at
 from tests.harness.wait import free_port, listening, until
 
-BUCKET = "faces"
 OWN = f"/{BUCKET}/.facepipe/".encode()  # the probe is no face
 CHUNK = 1024 * 1024  # bytes read at a time
 HEAD_LIMIT = 64 * 1024
@@ -147,12 +147,7 @@ class Sink(Process):
     @property
     def settings(self) -> dict[str, str]:
         """The processor's settings for this store."""
-        return {
-            "COS_ENDPOINT": self.endpoint,
-            "COS_BUCKET": BUCKET,
-            "COS_ACCESS_KEY_ID": "id",
-            "COS_SECRET_ACCESS_KEY": "secret",
-        }
+        return reached_at(self.endpoint)
 
     def stats(self) -> dict[str, int]:
         """puts and objects (without the probe), bytes, connections, busy_most."""

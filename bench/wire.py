@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from common.broker import Broker
+from common.message import number
 
 BUFFER = 5 * 1024 * 1024  # bytes read or written at once; a packet that is read has to fit
 BATCH = 512  # buffers written at once; the kernel takes 1024
@@ -24,16 +25,6 @@ CORRELATION = b"\x09\x00\x20"  # Correlation Data of 32 bytes, which all ids of 
 def text(value: str | bytes) -> bytes:
     raw = value.encode() if isinstance(value, str) else value
     return struct.pack("!H", len(raw)) + raw
-
-
-def number(value: int) -> bytes:
-    """A Variable Byte Integer: MQTT 5, section 1.5.5."""
-    made = bytearray()
-    while value > 127:
-        made.append(value & 127 | 128)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
 
 
 def packet(kind: int, body: bytes, payload: int = 0) -> bytes:

@@ -114,13 +114,10 @@ class Connection:
     def _handle(self, first: int, body: bytes | bytearray) -> None:
         if first & 0xF0 == PUBLISH:
             message = Message(first, body)
-            if not message.mid:
-                self._on_message(message, nothing)
-            elif self._manual_ack:
-                self._on_message(message, partial(self._acknowledge, message.mid))
-            else:
-                self._on_message(message, nothing)
-                self._acknowledge(message.mid)
+            ack = partial(self._acknowledge, message.mid) if message.mid else nothing
+            self._on_message(message, ack if self._manual_ack else nothing)
+            if not self._manual_ack:
+                ack()
         elif first == PUBACK[0]:
             self._exchange.acknowledged(body)
         elif self._channel is not None and not self._leaving:  # else paho listens no more

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import certificates, metrics
@@ -19,7 +18,7 @@ from common.connection import Ack, Connection
 from common.failures import ConnectionFailed
 from common.health import Health
 from common.logs import Trouble
-from common.message import Message, packed
+from common.message import Message
 from common.wire import Buffer, Done, ignored
 from common.workers import Workers
 
@@ -221,18 +220,17 @@ class Link:
         *,
         qos: int | None = None,
         retain: bool = False,
-        properties: Properties | bytes | None = None,
+        properties: bytes = b"",
         done: Done = ignored,
     ) -> bool:
         """Hand one message to the connection; False when there is none (nothing is kept).
 
-        `properties` are paho's, or the bytes of all of them (without their length).
+        `properties` are the bytes of all of them, without their length.
         """
         if self._connection is None:
             return False
         qos = self.qos if qos is None else qos
-        raw = properties if isinstance(properties, bytes) else packed(properties)
-        self._connection.publish(topic, payload, done, qos, retain, raw)
+        self._connection.publish(topic, payload, done, qos, retain, properties)
         return True
 
     def stop_taking(self) -> None:

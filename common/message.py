@@ -64,10 +64,8 @@ def head(topic: str, size: int, qos: int, retain: bool, mid: int, properties: by
     return b"".join((_FIRST[qos << 1 | retain], rest, name, mark, length, properties))
 
 
-def packed(properties: Properties | None) -> bytes:
+def packed(properties: Properties) -> bytes:
     """The bytes of paho's properties, without their length in front."""
-    if properties is None:
-        return b""
     whole: bytes = properties.pack()
     return whole[read_number(whole, 0, len(whole))[1] :]
 

@@ -14,7 +14,7 @@ from common.connection import Ack
 from common.face import Face
 from common.link import Link
 from common.logs import Seldom
-from common.message import Message
+from common.message import Message, number, packed
 from detector import age, answers, books, metrics
 from detector.delivery import ROOM
 from detector.outbox import Entry, Picture
@@ -184,8 +184,9 @@ class Receipts:
         if facts is None or not self._link.up:
             self._wait_again([kept.entry.id])
             return
-        properties = Face(picture.png, facts).properties(self._response_topic)
-        packet = len(picture.png) + len(properties.pack()) + len(self._topic) + HEADER
+        properties = packed(Face(picture.png, facts).properties(self._response_topic))
+        length = len(number(len(properties))) + len(properties)
+        packet = len(picture.png) + length + len(self._topic) + HEADER
         if packet > self._link.max_packet:
             # The broker would end the connection, and so hold up all the others.
             self._seldom.warn("too_large", f"the broker takes no face of {packet} bytes")

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-from tests.harness.store import BUCKET
+from tests.harness.store import BUCKET, reached_at
 
 ANSWERS = {
     "slow_down": (503, "SlowDown"),
@@ -74,12 +74,7 @@ class FakeS3:
     @property
     def settings(self) -> dict[str, str]:
         """The processor's settings for this store, by HMAC (signatures are not checked here)."""
-        return {
-            "COS_ENDPOINT": self.endpoint,
-            "COS_BUCKET": BUCKET,
-            "COS_ACCESS_KEY_ID": "id",
-            "COS_SECRET_ACCESS_KEY": "secret",
-        }
+        return reached_at(self.endpoint)
 
     @property
     def faces(self) -> dict[str, bytes]:

@@ -14,6 +14,16 @@ BUCKET = "faces"
 KEY_ID, SECRET = "test-key-id", "test-secret"
 
 
+def reached_at(endpoint: str, key_id: str = "id", secret: str = "secret") -> dict[str, str]:
+    """The settings of a service for the store at this URL."""
+    return {
+        "COS_ENDPOINT": endpoint,
+        "COS_BUCKET": BUCKET,
+        "COS_ACCESS_KEY_ID": key_id,
+        "COS_SECRET_ACCESS_KEY": secret,
+    }
+
+
 class Store(Process):
     """`objects()` tells what the bucket holds."""
 
@@ -36,12 +46,7 @@ class Store(Process):
     @property
     def settings(self) -> dict[str, str]:
         """The processor's settings for this store."""
-        return {
-            "COS_ENDPOINT": f"http://127.0.0.1:{self.port}",
-            "COS_BUCKET": BUCKET,
-            "COS_ACCESS_KEY_ID": KEY_ID,
-            "COS_SECRET_ACCESS_KEY": SECRET,
-        }
+        return reached_at(f"http://127.0.0.1:{self.port}", KEY_ID, SECRET)
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """Key to bytes of the faces, or of what is under `prefix`."""

@@ -51,7 +51,7 @@ class Encode:
             "frame": f"{shot.frame_size[0]}x{shot.frame_size[1]}",
             "face": ",".join(map(str, shot.face)),
             "box": ",".join(map(str, shot.box)),
-            "engine": self._settings.engine,
+            "engine": shot.engine,
             "score": f"{shot.score:.3g}",
             "sharpness": f"{shot.sharpness:.1f}",
             "quality": f"{shot.quality:.3f}",

@@ -28,11 +28,15 @@ class Detection:
     box: bounding box x, y, w, h in pixels of the frame, within it.
     score: the engine's own confidence, in the engine's own unit.
     frontal: how much it looks into the camera, 0 to 1.
+    evidence: whether the score says if this is a face; else it is only a place to look at.
+    engine: the name of the engine that found it.
     """
 
     box: Box
     score: float
     frontal: float = 1.0
+    evidence: bool = False
+    engine: str = ""
 
 
 class Engine(Protocol):
@@ -41,14 +45,18 @@ class Engine(Protocol):
     name: str
     once: float  # the score by which one sight confirms a face
     often: float  # the mean score by which several do
+    shown: float  # the score without which a sight of a face is not sent
 
-    def search(self, image: Image, min_side: float, most: float = 1.0) -> list[Box]:
+    def search(
+        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+    ) -> list[Detection]:
         """Candidates of `min_side` pixels or more in a picture (height x width x 3, BGR).
 
-        `most`: the scale to which the picture is to be reduced, or further.
+        most: the scale to which the picture is to be reduced, or further.
+        deep: in all ways that the engine has, not only in the quick ones.
         """
 
-    def near(self, image: Image, box: Box) -> list[Box]:
+    def near(self, image: Image, box: Box) -> list[Detection]:
         """Candidates around `box`, of about its size, where a face was a moment ago: quick."""
 
     def judged(self, image: Image, box: Box) -> Detection:
@@ -60,11 +68,14 @@ class Engine(Protocol):
 
 def made(settings: Settings) -> Engine:
     """The engine that ENGINE names."""
-    from detector import haar, yunet
+    from detector import haar, judged, yunet
 
     if settings.engine == "yunet":
         return yunet.YuNet(settings.model)
-    return haar.Haar(settings.cascade, settings.scale_factor, settings.min_neighbors)
+    cascade = haar.Haar(settings.cascade, settings.scale_factor, settings.min_neighbors)
+    if settings.judge == "auto" and settings.model:
+        return judged.JudgedCascade(cascade, yunet.YuNet(settings.model))
+    return cascade
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -108,3 +119,18 @@ def distinct(found: Iterable[Detection]) -> list[Detection]:
         if all(overlap(detection.box, other.box) < SAME for other in kept):
             kept.append(detection)
     return kept
+
+
+def cut_off(box: Box, part: Image, place: Box, image: Image) -> bool:
+    """Whether the edges of a part of the picture cut off a box in it; those of the picture may.
+
+    part: the pixels, at any scale; place: where the part lies in the picture.
+    """
+    x, y, w, h = box
+    left, top, width, height = place
+    return (
+        (x <= 0 and left > 0)
+        or (y <= 0 and top > 0)
+        or (x + w >= part.shape[1] and left + width < image.shape[1])
+        or (y + h >= part.shape[0] and top + height < image.shape[0])
+    )

@@ -55,9 +55,14 @@ class Haar:
         self._scale_factor = scale_factor
         self._alone = 3.2 * min_neighbors
         self.once, self.often = 1.5 * self._alone, 0.5 * self._alone
+        self.shown = 0.0
 
-    def search(self, image: Image, min_side: float, most: float = 1.0) -> list[Box]:
-        return self._candidates(_grey(image), min_side, min(most, WINDOW / min_side), STEP)
+    def search(
+        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+    ) -> list[Detection]:
+        del deep
+        boxes = self._candidates(_grey(image), min_side, min(most, WINDOW / min_side), STEP)
+        return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
     def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
         grey = _grey(image)
@@ -67,25 +72,28 @@ class Haar:
             if score >= self._alone:
                 score = self._doubted(score, grey, box, EYES_ONCE)
             if score >= self._alone:
-                found.append(Detection(box, score, min(1.0, score / FRONTAL)))
+                frontal = min(1.0, score / FRONTAL)
+                found.append(Detection(box, score, frontal, evidence=True, engine=self.name))
         return distinct(found)
 
-    def near(self, image: Image, box: Box) -> list[Box]:
+    def near(self, image: Image, box: Box) -> list[Detection]:
         part, left, top, scale = _around(image, box, NEAR_ROOM, NEAR_SIDE)
         grey = np.asarray(self._even.apply(_grey(part)), np.uint8)
         found, hits = _hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
-        return [
+        boxes = [
             within((left + x / scale, top + y / scale, w / scale, h / scale), image)
             for (x, y, w, h), count in zip(found, hits, strict=True)
             if count >= NEAR_HITS
         ]
+        return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
     def judged(self, image: Image, box: Box) -> Detection:
         left, top, width, height = surroundings(box, box[2], image)
         grey = _grey(image[top : top + height, left : left + width])
         moved = box[0] - left, box[1] - top, box[2], box[3]
         score = self._doubted(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
-        return Detection(box, score, min(1.0, score / FRONTAL))
+        frontal = min(1.0, score / FRONTAL)
+        return Detection(box, score, frontal, evidence=True, engine=self.name)
 
     def _candidates(self, grey: Image, min_side: float, scale: float, step: float) -> list[Box]:
         """What at least two hits point at, searched for at `scale`, 1 at most."""

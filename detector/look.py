@@ -86,10 +86,14 @@ class Look:
         due = not track.confirmed and frame.time - track.judged >= patience
         if not due and not self._choice.wants(track, possible):
             return
-        judged = self._engine.judged(image, track.box)
-        self._tracks.judge(track, judged, frame.time)
+        if not due and track.scored and track.score < self._engine.shown:
+            return
+        judged = Detection(track.box, track.score, track.frontal)
+        if due or not track.scored:
+            judged = self._engine.judged(image, track.box)
+            self._tracks.judge(track, judged, frame.time)
         track.quality = quality.quality(sharp, judged.frontal, track.box, image)
-        if self._choice.wants(track, track.quality):
+        if judged.score >= self._engine.shown and self._choice.wants(track, track.quality):
             self._choice.see(track, self._shot(track, judged, sharp, image, frame))
 
     def _shot(
@@ -109,4 +113,5 @@ class Look:
             sharpness=sharp,
             quality=track.quality,
             track=track.name,
+            engine=track.engine,
         )

@@ -72,6 +72,13 @@ class Settings(PageSettings):
         "what finds faces: haar, OpenCV's cascades; yunet, a small neural network (YUNET_MODEL)",
         default="haar",
     )
+    judge: str = setting(
+        "JUDGE",
+        choice("auto", "cascade"),
+        "what tells faces from other things with ENGINE=haar: auto, YuNet where its model is, which "
+        "then also looks for faces itself; cascade, the cascades alone",
+        default="auto",
+    )
     yunet_model: str = setting(
         "YUNET_MODEL",
         file,

@@ -42,6 +42,7 @@ class Shot:
     sharpness: float
     quality: float
     track: str
+    engine: str
 
 
 def upright(image: Image, degrees: int) -> Image:

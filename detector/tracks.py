@@ -18,6 +18,8 @@ from detector.engine import SAME, Box, Detection, overlap
 
 KEPT = 1.0  # seconds without a sight of it that a face may stay in view
 KEPT_UNCONFIRMED = 0.5
+MISSABLE = 1.5  # frames without a sight of it that it may stay in view, where those are few
+LONGEST_PAUSE = 4.0  # seconds between two frames that belong together
 REACH = 0.7  # sizes of the face that it may be off its prediction
 DRIFT = 0.8  # more of them per second without a sight
 GROWTH = 1.6  # how much larger or smaller it may get between two sights
@@ -41,6 +43,8 @@ class Track:
     quality: float = 0.0  # of its last shot that was considered
     sights: list[float] = dataclasses.field(default_factory=list)  # the scores until now
     confirmed: bool = False
+    engine: str = ""  # which found it first
+    scored: bool = False  # whether its last sight came with a score
 
     def predicted(self, time: float) -> Box:
         """Where it should be by now, at the velocity it had; it slows down while not found."""
@@ -48,8 +52,16 @@ class Track:
         lasted = min(time - self.seen, KEPT / 2)
         return round(x + self.velocity[0] * lasted), round(y + self.velocity[1] * lasted), w, h
 
-    def found(self, box: Box, time: float) -> None:
+    def held(self) -> Detection:
+        """For a face that has not moved: where it was."""
+        return Detection(self.box, self.score, self.frontal)
+
+    def found(self, detection: Detection, time: float) -> None:
+        box = detection.box
         self.fresh = box is not self.box
+        self.scored = detection.score > 0
+        if self.scored:
+            self.score, self.frontal = detection.score, detection.frontal
         lasted = time - self.seen
         if lasted > 0:
             old, new = centre(self.box), centre(box)
@@ -83,41 +95,50 @@ class Tracks:
         self._once, self._often = once, often
         self._numbers = itertools.count(1)
         self._run = f"{int(clock.time()):x}"
+        self._updated = float("nan")
+        self._pause = 0.0  # seconds between the last two frames
         self.live: list[Track] = []
 
-    def update(self, found: Iterable[Box], time: float) -> list[Track]:
+    def update(self, found: Iterable[Detection], time: float) -> list[Track]:
         """Take in what was found at `time`; the tracks that have ended by now."""
+        self._pause = min(LONGEST_PAUSE, max(0.0, time - self._updated)) if self.live else 0.0
+        self._updated = time
         for track in self.live:
             track.fresh = False
         unmatched = self._match(list(found), time)
-        for box in unmatched:
-            if not any(overlap(track.box, box) > SAME for track in self.live):
-                self.live.append(self._new(box, time))
+        for one in unmatched:
+            if not any(overlap(track.box, one.box) > SAME for track in self.live):
+                self.live.append(self._new(one, time))
         ended = [track for track in self.live if time - track.seen > self._patience(track)]
         self.live = [track for track in self.live if track not in ended]
         return ended
 
     def alone(self, detection: Detection, time: float) -> Track:
         """A track of one sight, which is over with it."""
-        track = self._new(detection.box, time)
-        track.score, track.frontal, track.confirmed = detection.score, detection.frontal, True
+        track = self._new(detection, time)
+        track.confirmed = True
         return track
 
-    def _new(self, box: Box, time: float) -> Track:
+    def _new(self, detection: Detection, time: float) -> Track:
         number = next(self._numbers)
-        return Track(number, f"{self._run}-{number}", box, time, time)
+        track = Track(number, f"{self._run}-{number}", detection.box, time, time)
+        track.score, track.frontal = detection.score, detection.frontal
+        track.engine, track.scored = detection.engine, detection.score > 0
+        if detection.evidence:
+            self.judge(track, detection, time)
+        return track
 
     def end(self) -> list[Track]:
         """All of them: nothing more is to come."""
         ended, self.live = self.live, []
         return ended
 
-    def _match(self, found: list[Box], time: float) -> list[Box]:
+    def _match(self, found: list[Detection], time: float) -> list[Detection]:
         pairs = sorted(
             (
-                (distance(track, box, time), a, b)
+                (distance(track, one.box, time), a, b)
                 for a, track in enumerate(self.live)
-                for b, box in enumerate(found)
+                for b, one in enumerate(found)
             ),
         )
         taken: set[int] = set()
@@ -129,7 +150,9 @@ class Tracks:
                 matched.add(a)
                 taken.add(b)
                 self.live[a].found(found[b], time)
-        return [box for b, box in enumerate(found) if b not in taken]
+                if found[b].evidence:
+                    self.judge(self.live[a], found[b], time)
+        return [one for b, one in enumerate(found) if b not in taken]
 
     def judge(self, track: Track, detection: Detection, time: float) -> None:
         """Take in what the engine says of a track's face in this frame."""
@@ -141,6 +164,5 @@ class Tracks:
         often = len(track.sights) > 1 and mean >= self._often
         track.confirmed = often or detection.score >= self._once
 
-    @staticmethod
-    def _patience(track: Track) -> float:
-        return KEPT if track.confirmed else KEPT_UNCONFIRMED
+    def _patience(self, track: Track) -> float:
+        return max(KEPT if track.confirmed else KEPT_UNCONFIRMED, MISSABLE * self._pause)

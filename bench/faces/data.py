@@ -14,10 +14,11 @@ A frame's number is the order in which cv2.VideoCapture decodes it, from 0.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +46,29 @@ class Still:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A video with what is known about it; `name` as in visits.json."""
+    """A video with what is known about it; `name` as in visits.json.
+
+    change: makes other frames of the file's; rate: frames a second, if not as the file says.
+    """
 
     path: Path
     name: str
     truth: Truth
+    change: Callable[[Iterable[Image]], Iterator[Image]] | None = None
+    rate: float | None = None
 
     def frames(self, most: int | None = None) -> Iterator[Image]:
         """Frames in order of decoding, `most` of them at most."""
-        yield from frames(self.path, most)
+        if self.change is None:
+            yield from frames(self.path, most)
+        else:
+            yield from itertools.islice(self.change(frames(self.path)), most)
 
     @property
     def fps(self) -> float:
         """Frames a second as the file says; 25 where it does not."""
+        if self.rate is not None:
+            return self.rate
         told = float(cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FPS))
         return told if 1 <= told <= 240 else 25.0
 

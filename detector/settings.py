@@ -7,17 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.publish import PageSettings
+from common.http.exposure import PageSettings
 from common.service import http_port
 from common.settings import boolean, choice, file, integer, name, number, setting, text, topic
-from detector import source, yunet
-from detector.haar import CASCADES, readable
+from detector.capture import source
+from detector.detection import yunet
+from detector.detection.haar import CASCADES, readable
+from detector.parsers import Region, cascade, overlapping, quarter_turns, regions, size
 from detector.preview.access import Access
-from detector.values import Region, cascade, overlapping, quarter_turns, regions, size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(PageSettings):
+class DetectorSettings(PageSettings):
     http_port: int = http_port(9101)
     camera: str = setting(
         "CAMERA",

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.harness import clips
+from testing.clips import clips
 
 CUT = 160  # pixels a side around a face of the bundled clip
 NOISE = 3.0  # standard deviation: no two pictures are alike

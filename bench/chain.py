@@ -31,10 +31,10 @@ from bench.report import Figure, tell
 from bench.step import Step
 from bench.usage import Usage
 from bench.wire import PUBLISH, Session
-from common.broker import Broker
+from common.mqtt.broker import Broker
 from demo.__main__ import CLIP
-from tests.harness.mosquitto import Mosquitto
-from tests.harness.process import Service
+from testing.mqtt.mosquitto import Mosquitto
+from testing.services.process import Service
 
 MEBI = 1024 * 1024
 FIRST = 500.0  # faces a second that are tried first

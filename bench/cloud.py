@@ -16,10 +16,10 @@ from bench.sink import Sink
 from common.settings import read
 from enroll import files, services
 from enroll.authority import Authority
-from enroll.settings import Settings
-from tests.harness.enrolment import CloudBroker, Enrolment
-from tests.harness.process import Process, Service
-from tests.harness.wait import free_port
+from enroll.settings import EnrollSettings
+from testing.host.wait import free_port
+from testing.services.enrolment import CloudBroker, Enrolment
+from testing.services.process import Process, Service
 
 
 class Identities:
@@ -27,7 +27,7 @@ class Identities:
 
     def __init__(self, folder: Path, devices: list[str]) -> None:
         self.made = Enrolment(folder, PUBLIC_HOST="localhost")
-        settings = read(Settings, self.made.settings)
+        settings = read(EnrollSettings, self.made.settings)
         self.bundles: dict[str, Path] = {}
         with contextlib.redirect_stderr(io.StringIO()), files.locked(self.made.authority):
             authority = Authority(self.made.authority, settings.authority_days)

@@ -1,7 +1,7 @@
 """A detector as its broker sees it, without the detector: keeps each face until its receipt comes.
 
 What may be under way, when a face without receipt is sent again, and which is sent first, are as in
-detector/receipts.py; the window and its time-outs are the detector's own.
+detector/delivery/reliable.py; the window and its time-outs are the detector's own.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterator
 
 from bench.wire import Letter
-from common.face import Ids
-from detector.receipts import PATIENCE
-from detector.window import Window
+from common.protocol.face import Ids
+from detector.delivery.congestion import CongestionWindow
+from detector.delivery.reliable import PATIENCE
 
 
 @dataclasses.dataclass
@@ -59,7 +59,7 @@ class Device:
     def __init__(self, faces: list[Ready], window: int, books: Books, times: list[float]) -> None:
         self._faces = faces
         self._ids = Ids()
-        self._window = Window(window)
+        self._window = CongestionWindow(window)
         self._books = books
         self._times = times
         self._number = 0

@@ -18,9 +18,9 @@ from typing import Any
 
 from bench.device import Books, Device, Ready
 from bench.wire import PUBLISH, Letter, Session
-from common.broker import Broker
-from common.face import Face
-from tests.harness.process import Process
+from common.mqtt.broker import Broker
+from common.protocol.face import Face
+from testing.services.process import Process
 
 LOOK_EVERY = 0.1  # seconds between looks for faces whose receipt is late
 RECEIPTS = 64 * 1024  # bytes of them read at once

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from bench.parts import Parts
-from tests.harness.process import Process, Service
-from tests.harness.proxy import Proxy
+from testing.network.proxy import Proxy
+from testing.services.process import Process, Service
 
 STORM, CALM = 15.0, 15.0  # seconds, in turns
 TICK = 0.1  # seconds

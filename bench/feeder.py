@@ -23,9 +23,9 @@ from typing import Any
 from bench import wire
 from bench.pictures import picture
 from bench.report import percentile
-from common import clock
-from common.broker import Broker
-from tests.harness.process import ROOT
+from common.mqtt.broker import Broker
+from common.protocol import clock
+from testing.services.process import ROOT
 
 AHEAD = 64  # faces handed to a connection before the kernel has taken them
 PICTURES = 8  # different ones, in turn
@@ -74,7 +74,7 @@ class Fed:
 
 
 def facts(device: str, seed: int) -> dict[str, str]:
-    """What a detector says of a face in a picture of 1080p, but for its id: common/face.py."""
+    """The properties of a face in a 1080p frame, but for its id: common/protocol/face.py."""
     some = random.Random(seed)
     side = round(some.lognormvariate(4.5, 0.5))
     x, y, margin = some.randrange(1920), some.randrange(1080), side // 5

@@ -30,9 +30,9 @@ from bench.rates import search
 from bench.report import tell
 from bench.step import Step
 from bench.usage import Usage
-from common.face import Face
+from common.protocol.face import Face
 from common.settings import read
-from detector.settings import Settings
+from detector.settings import DetectorSettings
 
 PICTURES = 64  # different ones, in turn
 SETTLE = 2.0  # seconds of a step before those that are measured
@@ -116,7 +116,7 @@ def measure(
 ) -> Capacity:
     """One cloud side, from the contract's rate to the highest that holds, and at half of it."""
     seconds, tries = (15.0, 8) if full else (5.0, 5)
-    window = read(Settings, {}).outbox_window
+    window = read(DetectorSettings, {}).outbox_window
     count = len(identities.bundles)
     steps: list[Step] = []
     with contextlib.ExitStack() as stack:

@@ -20,9 +20,9 @@ from bench import feeder
 from bench.memory import Peaks
 from bench.report import Figure, tell
 from bench.usage import cpu_seconds
-from tests.harness.mosquitto import Mosquitto
-from tests.harness.process import Process
-from tests.harness.relay import connected, forwarder
+from testing.mqtt.mosquitto import Mosquitto
+from testing.services.forwarder import connected, forwarder
+from testing.services.process import Process
 
 SIZES = (1.0, 20.0, 200.0)  # kB
 WINDOW = 32  # faces under way

@@ -24,16 +24,16 @@ from pathlib import Path
 from bench.memory import Peaks
 from bench.report import Figure, percentile, tell
 from common.settings import read
-from gallery.access import passwords
-from gallery.access.users import Account, User
-from gallery.bucket import Bucket
-from gallery.settings import Settings
-from tests.harness.bucketful import fill
-from tests.harness.mosquitto import Mosquitto
-from tests.harness.process import Service
-from tests.harness.store import Store
-from tests.harness.visitor import Visitor
-from tests.harness.wait import until
+from gallery.auth import passwords
+from gallery.auth.users import Account, User
+from gallery.bucket import GalleryBucket
+from gallery.settings import GallerySettings
+from testing.host.wait import until
+from testing.mqtt.mosquitto import Mosquitto
+from testing.services.process import Service
+from testing.services.visitor import Visitor
+from testing.store.bucketful import fill
+from testing.store.nanio import Store
 
 PASSWORD = "correct horse battery"
 REQUESTS = "facepipe_gallery_store_requests_total"
@@ -104,7 +104,9 @@ def started(store: Store, broker: Mosquitto, data: Path) -> Iterator[tuple[Galle
 
 def listing(store: Store) -> float:
     """Seconds of the same listing by the SDK, and nothing made of it."""
-    bucket = Bucket(read(Settings, {**store.settings, "GALLERY_DATA": "/nonexistent"}))
+    bucket = GalleryBucket(
+        read(GallerySettings, {**store.settings, "GALLERY_DATA": "/nonexistent"})
+    )
     began = time.perf_counter()
     for _ in bucket.pages():
         pass

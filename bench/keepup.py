@@ -21,9 +21,9 @@ import numpy as np
 from bench.memory import proportional
 from bench.report import Figure, tell
 from bench.usage import cpu_seconds
-from tests.harness import clips
-from tests.harness.mosquitto import Mosquitto
-from tests.harness.process import Service
+from testing.clips import clips
+from testing.mqtt.mosquitto import Mosquitto
+from testing.services.process import Service
 
 FPS = 30.0
 WARM = 10.0  # seconds until memory and caches have settled

@@ -25,13 +25,13 @@ from bench.cgroups import Peak, Peaks
 from bench.load import Flood, crowd
 from bench.pipeline import scaled_up
 from bench.report import Figure, tell
+from testing.host.wait import until
+from testing.services.enrolment import context
+from testing.services.processor import DROPPED, IN_HAND
+from testing.services.visitor import REF
 from tests.containers import engine
 from tests.containers.compose import Container
 from tests.containers.stack import DEVICE, PASSWORD, USER, Stack
-from tests.harness.enrolment import context
-from tests.harness.storing import DROPPED, IN_HAND
-from tests.harness.visitor import REF
-from tests.harness.wait import until
 
 MEBI = 1024 * 1024
 LARGE, USUAL, SMALL = 1900.0, 30.0, 2.0  # kilobytes a face

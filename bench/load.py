@@ -16,7 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from bench.pictures import picture
-from tests.harness.wait import until
+from testing.host.wait import until
 
 
 class Flood:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.harness.mosquitto import Mosquitto
-from tests.harness.process import Service
-from tests.harness.proxy import Proxy
-from tests.harness.record import Record
-from tests.harness.store import Store
-from tests.harness.wait import free_port
+from testing.host.wait import free_port
+from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.record import Record
+from testing.network.proxy import Proxy
+from testing.services.process import Service
+from testing.store.nanio import Store
 
 DEVICE = "box-1"
 ASK = 0.2  # seconds between looks at the books, which cost the detector 2 ms each

@@ -13,8 +13,8 @@ import time
 import cv2
 
 from bench.report import Figure, tell
-from detector.shots import widened
-from tests.harness import clips
+from detector.encoding.crop import widened
+from testing.clips import clips
 
 ROUNDS = 15
 FACE = (262, 73, 80, 80)  # in the frames taken; x, y, w, h

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.faces import data
-from common.face import Face
+from common.protocol.face import Face
 from common.settings import read
 from demo.__main__ import CLIP
-from detector.camera import Frame
-from detector.encode import Encode
-from detector.look import Look
-from detector.settings import Settings
+from detector.capture.camera import Frame
+from detector.encoding.encoder import FaceEncoder
+from detector.settings import DetectorSettings
+from detector.tracking.analyzer import FrameAnalyzer
 
 EVERY = 4  # frames: two that follow each other show the same
 
@@ -44,8 +44,8 @@ def close_ups(folder: Path, count: int) -> list[Face]:
     if not pictures:
         raise ValueError(f"there are no stills with labels in {folder}")
     # Any folder of pictures tells the detector that each of them stands alone.
-    settings = read(Settings, {"CAMERA": str(pictures[0].parent)})
-    look, encode = Look(settings), Encode(settings)
+    settings = read(DetectorSettings, {"CAMERA": str(pictures[0].parent)})
+    look, encode = FrameAnalyzer(settings), FaceEncoder(settings)
     faces: list[Face] = []
     for index, path in enumerate(pictures[:: max(1, len(pictures) // (2 * count))]):
         image = data.picture(path)
@@ -55,8 +55,8 @@ def close_ups(folder: Path, count: int) -> list[Face]:
 
 
 def _of(clip: Path, most: int) -> Iterator[Face]:
-    settings = read(Settings, {"CAMERA": str(clip), "CAPTURE": "every"})
-    look, encode = Look(settings), Encode(settings)
+    settings = read(DetectorSettings, {"CAMERA": str(clip), "CAPTURE": "every"})
+    look, encode = FrameAnalyzer(settings), FaceEncoder(settings)
     frames = 2 * EVERY * most if clip == CLIP else 5 * EVERY
     for index, image in enumerate(data.frames(clip, frames)):
         if index % EVERY:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.pictures import picture
-from tests.harness.process import ROOT
+from testing.services.process import ROOT
 
 PICTURES = 8  # different ones, in turn
 FACTS = {
@@ -57,17 +57,17 @@ class Done:
 def by_sdk(endpoint: str, bucket: str, threads: int) -> Put:
     """By the SDK as the processor sets it up, where it uses it."""
     from common.settings import read
-    from processor.bucket import Bucket
-    from processor.put import Object
-    from processor.settings import Settings
+    from common.store.s3.fast_put import S3Object
+    from processor.bucket import ProcessorBucket
+    from processor.settings import ProcessorSettings
 
     told = {"COS_ENDPOINT": endpoint, "COS_BUCKET": bucket, "UPLOADS": str(threads)}
     told |= {"COS_ACCESS_KEY_ID": "id", "COS_SECRET_ACCESS_KEY": "secret"}
-    by = Bucket(read(Settings, told)).put_by_sdk
+    by = ProcessorBucket(read(ProcessorSettings, told)).put_by_sdk
 
     def put(key: str, body: bytes, metadata: dict[str, str]) -> None:
         digest = hashlib.sha256(body).hexdigest()
-        by(Object(key, body, "image/png", metadata, digest))
+        by(S3Object(key, body, "image/png", metadata, digest))
 
     return put
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from bench.pictures import SIDE, picture
-from common import clock
-from common.face import Face, Ids
+from common.protocol import clock
+from common.protocol.face import Face, Ids
 from common.service import Service, main
-from detector import loop, metrics, watch
-from detector.camera import Frame
-from detector.look import Seen
-from detector.settings import Settings
+from detector import metrics, pipeline, service
+from detector.capture.camera import Frame
+from detector.settings import DetectorSettings
+from detector.tracking.analyzer import FrameResult
 
 PICTURES = 64  # different ones, in turn
 TURN = 8  # faces per frame when there is no pace, as many as may be found in a crowd
@@ -39,7 +39,7 @@ class ReadyCamera:
 
     live = False  # it can wait when there is no room
 
-    def __init__(self, _settings: Settings, _service: Service) -> None:
+    def __init__(self, _settings: DetectorSettings, _service: Service) -> None:
         self.ended = False
         self.skipped = 0
 
@@ -58,7 +58,7 @@ class ReadyCamera:
 class ReadyLook:
     """In place of detector.loop.Look."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DetectorSettings) -> None:
         self._ids = Ids()
         self._pictures = [picture(_KB, seed) for seed in range(PICTURES)]
         self._facts = {
@@ -72,7 +72,7 @@ class ReadyLook:
             "sharpness": "321.5",
         }
 
-    def __call__(self, frame: Frame) -> Seen:
+    def __call__(self, frame: Frame) -> FrameResult:
         count = 1 if _RATE else TURN
         at = {"captured": clock.utc(frame.at), "clock": clock.state(frame.at)}
         index = frame.index or 0
@@ -83,7 +83,7 @@ class ReadyLook:
             )
             for number in range(count)
         ]
-        return Seen(frame.image, [], faces, {})
+        return FrameResult(frame.image, [], faces, {})
 
     def finish(self) -> list[Any]:
         return []
@@ -92,7 +92,7 @@ class ReadyLook:
 class ReadyEncode:
     """In place of detector.loop.Encode: they are encoded already."""
 
-    def __init__(self, _settings: Settings) -> None:
+    def __init__(self, _settings: DetectorSettings) -> None:
         pass
 
     def __call__(self, face: Face) -> Face:
@@ -100,8 +100,8 @@ class ReadyEncode:
 
 
 if __name__ == "__main__":
-    replaced: Any = loop
+    replaced: Any = service
     replaced.Camera = ReadyCamera
-    replaced = watch
+    replaced = pipeline
     replaced.Look, replaced.Encode = ReadyLook, ReadyEncode
-    main("detector", __doc__, Settings, loop.run)
+    main("detector", __doc__, DetectorSettings, service.run)

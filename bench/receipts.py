@@ -18,7 +18,7 @@ from bench.parts import Feed, Parts
 from bench.report import Figure, percentile, tell
 from bench.usage import cpu_seconds
 from bench.witness import Stored
-from tests.harness.wait import until
+from testing.host.wait import until
 
 RATE = 20.0  # faces a second: each has a commit of its own, which is the dearest way
 KB = 30

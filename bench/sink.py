@@ -17,9 +17,9 @@ import urllib.request
 from collections import Counter
 from typing import cast
 
-from tests.harness.process import Process
-from tests.harness.store import BUCKET, reached_at
-from tests.harness.wait import free_port, listening, until
+from testing.host.wait import free_port, listening, until
+from testing.services.process import Process
+from testing.store.nanio import BUCKET, reached_at
 
 OWN = f"/{BUCKET}/.facepipe/".encode()  # the probe is no face
 CHUNK = 1024 * 1024  # bytes read at a time

@@ -24,7 +24,7 @@ from bench.faults import Faults
 from bench.parts import ASK, Feed, Parts
 from bench.report import Figure, percentile, tell
 from bench.witness import Stored
-from tests.harness.record import Record
+from testing.mqtt.record import Record
 
 DRAIN_WITHIN = 600.0  # seconds for what waits, once all is well again
 ID = re.compile(r"_([0-9a-f]{32})\.png$")

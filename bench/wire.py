@@ -12,8 +12,8 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 
-from common.broker import Broker
-from common.message import number
+from common.mqtt.broker import Broker
+from common.mqtt.message import number
 
 BUFFER = 5 * 1024 * 1024  # bytes read or written at once; a packet that is read has to fit
 BATCH = 512  # buffers written at once; the kernel takes 1024

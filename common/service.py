@@ -16,12 +16,13 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
-from common import __version__, web
-from common.broker import Broker
-from common.commands import Command, as_programs_end, parse
-from common.early import release_signals
-from common.health import Health, watch
-from common.logs import configure
+from common import __version__
+from common.http import server
+from common.mqtt.broker import Broker
+from common.runtime.commands import Command, as_programs_end, parse
+from common.runtime.health import Health, watch
+from common.runtime.logs import configure
+from common.runtime.signals import release_signals
 from common.settings import (
     SettingsError,
     choice,
@@ -124,7 +125,7 @@ class Service:
 
     def __init__(self) -> None:
         self.health = Health()
-        self.web: web.Server  # with /healthz and /metrics; takes further pages
+        self.web: server.HttpServer  # with /healthz and /metrics; takes further pages
         self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._broken: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -216,7 +217,7 @@ async def _run(service: str, settings: S, body: Callable[[S, Service], Awaitable
         loop.add_signal_handler(number, _stop, state, number)
     release_signals()
     setting, port = settings.health_port
-    state.web = web.serve(settings.http_host, port, service, state.health, setting)
+    state.web = server.serve(settings.http_host, port, service, state.health, setting)
     log.info("facepipe %s; settings: %s", __version__, shown(settings))
     log.info("health and metrics on %s", state.web.url)
     beat = asyncio.create_task(_beat(state.health))

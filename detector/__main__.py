@@ -1,25 +1,25 @@
-from common.early import hold_signals
+from common.runtime.signals import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from common.commands import Command
+    from common.runtime.commands import Command
     from common.service import main
     from detector import __doc__ as about
-    from detector.loop import run
-    from detector.report import outbox
-    from detector.settings import Settings
-    from detector.still import pictures
+    from detector.commands.image import pictures
+    from detector.commands.outbox_report import outbox
+    from detector.service import run
+    from detector.settings import DetectorSettings
 
     commands = {
-        "outbox": Command[Settings](
+        "outbox": Command[DetectorSettings](
             "print what is in the outbox of this camera, and exit",
             lambda settings, _: outbox(settings),
         ),
-        "image": Command[Settings](
+        "image": Command[DetectorSettings](
             "print the faces of pictures, a line of JSON for each, and exit",
             pictures,
             "FILE",
             {"annotate": ("DIR", "with --image: also write the pictures into DIR, faces drawn in")},
         ),
     }
-    main("detector", about or "", Settings, run, commands)
+    main("detector", about or "", DetectorSettings, run, commands)

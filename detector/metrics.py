@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from detector.books import Books
+from detector.outbox.accounting import Accounts
 
 FRAMES = Counter("facepipe_detector_frames_total", "Frames that were searched for faces.")
 SKIPPED = Counter(
@@ -44,7 +44,7 @@ COMMIT_SECONDS = Histogram(
 class _Faces(Collector):
     """The books, all at one moment: metrics of their own would be read one after the other."""
 
-    of: Books | None = None  # until the outbox is open, no figures rather than wrong ones
+    of: Accounts | None = None  # until the outbox is open, no figures rather than wrong ones
 
     def collect(self) -> Iterator[Metric]:
         facts = self.of.facts() if self.of else {}

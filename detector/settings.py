@@ -7,17 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.publish import PageSettings
+from common.http.exposure import PageSettings
 from common.service import http_port
 from common.settings import boolean, choice, file, integer, name, number, setting, text, topic
-from detector import source, yunet
-from detector.haar import CASCADES, readable
+from detector.capture import source
+from detector.detection import yunet
+from detector.detection.haar import CASCADES, readable
+from detector.parsers import Region, cascade, overlapping, quarter_turns, regions, size
 from detector.preview.access import Access
-from detector.values import Region, cascade, overlapping, quarter_turns, regions, size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(PageSettings):
+class DetectorSettings(PageSettings):
     http_port: int = http_port(9101)
     camera: str = setting(
         "CAMERA",
@@ -75,8 +76,8 @@ class Settings(PageSettings):
     judge: str = setting(
         "JUDGE",
         choice("auto", "cascade"),
-        "what tells faces from other things with ENGINE=haar: auto, YuNet where its model is, which "
-        "then also looks for faces itself; cascade, the cascades alone",
+        "what tells faces from other things with ENGINE=haar: auto, YuNet if its model is there, "
+        "which then looks for faces, too; cascade, the cascades alone",
         default="auto",
     )
     yunet_model: str = setting(

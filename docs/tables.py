@@ -25,7 +25,8 @@ def settings() -> str:
     parts = []
     own: set[str] = set()
     for service in (*SERVICES, *COMMANDS):
-        service_settings = importlib.import_module(f"{service}.settings").Settings
+        module = importlib.import_module(f"{service}.settings")
+        service_settings = getattr(module, f"{service.title()}Settings")
         differing = [spec for _, spec in specs(service_settings) if spec != shared.get(spec.name)]
         own |= {spec.name for spec in differing if service == SERVICES[0]}
         parts += [f"\n## {service}\n", *_rows(differing)]

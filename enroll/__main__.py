@@ -9,7 +9,7 @@ import enroll
 from common import __version__
 from common.settings import SettingsError, listed, read
 from enroll import commands
-from enroll.settings import Settings
+from enroll.settings import EnrollSettings
 from enroll.talk import NotTold
 from enroll.words import say
 
@@ -32,7 +32,7 @@ Settings, as environment variables:
 def main() -> int:
     words = _words()
     try:
-        settings = read(Settings)
+        settings = read(EnrollSettings)
         match words:
             case ["list"]:
                 commands.show(settings)
@@ -60,7 +60,7 @@ def main() -> int:
 def _words() -> list[str]:
     parser = argparse.ArgumentParser(
         usage=USAGE,
-        description=f"{enroll.__doc__}\n{HELP}{listed(Settings)}",
+        description=f"{enroll.__doc__}\n{HELP}{listed(EnrollSettings)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=True,
     )

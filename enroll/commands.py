@@ -10,11 +10,11 @@ from enroll import access, files, services
 from enroll.authority import Authority
 from enroll.ledger import RESERVED, Ledger
 from enroll.live import Live
-from enroll.settings import Settings
+from enroll.settings import EnrollSettings
 from enroll.words import day, say
 
 
-def enrol(settings: Settings, device: str) -> None:
+def enrol(settings: EnrollSettings, device: str) -> None:
     """Give a device a certificate, or the next one; its bundle goes to stdout.
 
     Raises:
@@ -47,7 +47,7 @@ def enrol(settings: Settings, device: str) -> None:
             say(f"the broker is not running: it will know {device} when it starts")
 
 
-def revoke(settings: Settings, device: str) -> None:
+def revoke(settings: EnrollSettings, device: str) -> None:
     """Cut a device off: all its certificates, and its open connection.
 
     Raises:
@@ -76,7 +76,7 @@ def revoke(settings: Settings, device: str) -> None:
         say("the broker has ended its connection and refuses its certificates")
 
 
-def renew(settings: Settings) -> None:
+def renew(settings: EnrollSettings) -> None:
     """Certify the authority, the broker and our services anew, now.
 
     Raises:
@@ -93,7 +93,7 @@ def renew(settings: Settings) -> None:
     say("bundles given out before go on working: the authority's key is the same")
 
 
-def show(settings: Settings) -> None:
+def show(settings: EnrollSettings) -> None:
     """The certificates that still matter, as a table on stdout; days are UTC's."""
     ledger = Ledger(Path(settings.authority_dir) / "ledger.json")
     if not ledger.exists:
@@ -115,7 +115,7 @@ def _check(device: str) -> None:
         raise SettingsError([f"{device!r} {error}"]) from None
 
 
-def _opened(settings: Settings) -> Authority:
+def _opened(settings: EnrollSettings) -> Authority:
     return Authority(Path(settings.authority_dir), settings.authority_days)
 
 

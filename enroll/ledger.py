@@ -21,7 +21,7 @@ RESERVED |= {"unknown", "rejected"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One certificate."""
 
     name: str
@@ -48,7 +48,7 @@ class Entry:
         }
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> Entry:
+    def from_json(cls, entry: dict[str, Any]) -> LedgerEntry:
         moment = datetime.datetime.fromisoformat
         revoked = moment(entry["revoked"]) if entry["revoked"] else None
         serial = int(entry["serial"], 16)
@@ -66,7 +66,7 @@ class Ledger:
         self.exists = content is not None
         try:
             loaded = json.loads(content)["certificates"] if content is not None else []
-            self.entries = [Entry.from_json(entry) for entry in loaded]
+            self.entries = [LedgerEntry.from_json(entry) for entry in loaded]
         except (ValueError, KeyError, TypeError) as error:
             text = f"{path} is damaged ({error}): restore it from the backup of its folder"
             raise SettingsError([text]) from None
@@ -78,7 +78,7 @@ class Ledger:
 
     def add(self, name: str, certificate: x509.Certificate) -> None:
         until = certificate.not_valid_after_utc
-        self.entries.append(Entry(name, certificate.serial_number, now(), until))
+        self.entries.append(LedgerEntry(name, certificate.serial_number, now(), until))
         self.save()
 
     def revoke(self, name: str) -> None:
@@ -98,7 +98,7 @@ class Ledger:
         """Serial numbers and moments; those that have ended need no revocation any more."""
         return [(e.serial, e.revoked) for e in self.entries if e.revoked and not e.ended]
 
-    def shown(self) -> list[Entry]:
+    def shown(self) -> list[LedgerEntry]:
         """The certificates that still matter, and the last one of each name."""
         last = {entry.name: entry for entry in self.entries}
         shown = [e for e in self.entries if not e.ended or last[e.name] is e]

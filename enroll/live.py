@@ -9,13 +9,13 @@ import time
 
 from paho.mqtt.client import Client, MQTTMessage
 
-from common import client, tls
-from common.broker import Broker
+from common.mqtt import paho_client, tls
+from common.mqtt.broker import Broker
 from enroll import access
 from enroll.access import Json
 from enroll.authority import Authority
 from enroll.certificates import Identity
-from enroll.settings import Settings
+from enroll.settings import EnrollSettings
 from enroll.talk import Heard, NotTold, explained, talk
 
 STARTING = 2.0  # seconds in which a broker that refuses may be about to listen
@@ -27,7 +27,7 @@ DONE = {"Role already exists", "Client already exists", "Role not found", "Clien
 class Live:
     """The running broker, as seen from our own side."""
 
-    def __init__(self, settings: Settings, authority: Authority) -> None:
+    def __init__(self, settings: EnrollSettings, authority: Authority) -> None:
         self._broker = Broker("cloud", settings.broker_host, settings.broker_port)
         self._authority = authority
 
@@ -132,7 +132,7 @@ class Live:
 
     def _connected(self) -> socket.socket:
         address = (self._broker.host, self._broker.port)
-        return socket.create_connection(address, client.CONNECT_TIMEOUT)
+        return socket.create_connection(address, paho_client.CONNECT_TIMEOUT)
 
     def _context(self, own: Identity) -> ssl.SSLContext:
         return tls.client_context(self._authority.pem, own.pem)

@@ -11,13 +11,13 @@ from cryptography.exceptions import InvalidSignature
 from enroll import access, certificates, files
 from enroll.authority import Authority
 from enroll.certificates import CLIENT, SERVER, Identity
-from enroll.settings import Settings
+from enroll.settings import EnrollSettings
 from enroll.words import day, say
 
 INSIDE = ("broker", "localhost")  # names of the broker to our own services
 
 
-def keep(authority: Authority, settings: Settings, anew: bool = False) -> None:
+def keep(authority: Authority, settings: EnrollSettings, anew: bool = False) -> None:
     """Make what is missing, and renew what is near its end, or everything if `anew`."""
     broker = Path(settings.broker_dir)
     asked = "as asked" if anew else "the authority's is new" if authority.renewed else ""
@@ -30,13 +30,13 @@ def keep(authority: Authority, settings: Settings, anew: bool = False) -> None:
         _put_list(broker / "crl.pem", authority)
 
 
-def admit(authority: Authority, settings: Settings) -> None:
+def admit(authority: Authority, settings: EnrollSettings) -> None:
     """Write who may come in, for the broker's next start."""
     access_file = Path(settings.broker_dir) / "access.json"
     _put(access_file, access.configuration(authority.ledger.devices), files.SECRET)
 
 
-def shut_out(authority: Authority, settings: Settings) -> Identity:
+def shut_out(authority: Authority, settings: EnrollSettings) -> Identity:
     """Write who may not; returns a canary: a certificate just made that is on the list, too.
 
     Only the broker that refuses the canary has read this list.
@@ -47,7 +47,7 @@ def shut_out(authority: Authority, settings: Settings) -> Identity:
     return canary
 
 
-def _keep_broker(authority: Authority, settings: Settings, file: Path, asked: str) -> None:
+def _keep_broker(authority: Authority, settings: EnrollSettings, file: Path, asked: str) -> None:
     names = tuple(dict.fromkeys((*settings.public_host, *INSIDE)))
     if reason := asked or _due(file, authority, names):
         made = authority.enrol("broker", settings.service_days, SERVER, names)
@@ -57,7 +57,7 @@ def _keep_broker(authority: Authority, settings: Settings, file: Path, asked: st
 
 
 def _keep_client(
-    authority: Authority, settings: Settings, name: str, file: Path, asked: str
+    authority: Authority, settings: EnrollSettings, name: str, file: Path, asked: str
 ) -> None:
     """A service that is a client of the broker, and nothing else."""
     if reason := asked or _due(file, authority):

@@ -35,7 +35,7 @@ def _days(name: str, meaning: str, default: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class EnrollSettings:
     public_host: tuple[str, ...] = setting(
         "PUBLIC_HOST",
         hosts,

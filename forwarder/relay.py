@@ -7,17 +7,18 @@ import time
 from functools import partial
 from typing import Any
 
-from common import allocator, status
-from common.connection import Ack, nothing
-from common.health import Health
-from common.link import Link
-from common.message import Message
-from common.outgoing import Outgoing, Parcel
+from common.mqtt import presence
+from common.mqtt.client import Client
+from common.mqtt.connection import Ack, nothing
+from common.mqtt.message import Message
+from common.mqtt.send_queue import OutboundMessage, SendQueue
+from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
+from common.runtime import allocator
+from common.runtime.health import Health
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
-from common.turns import Tally, Turn
 from forwarder import metrics
-from forwarder.settings import Settings
+from forwarder.settings import ForwarderSettings
 
 RECEIPTS_MAX = 1024 * 1024  # bytes of receipts, and of status, that may wait
 STATUS_MAX = 16 * 1024  # bytes of one, with its properties: they are all kept, to be told anew
@@ -28,10 +29,10 @@ class Kind:
     """Faces, status or receipts, to be counted."""
 
     def __init__(self, name: str) -> None:
-        turn = Turn.of(asyncio.get_running_loop())
+        turn = WriteBatcher.of(asyncio.get_running_loop())
         self._name = name
-        self.received = Tally(turn, metrics.RECEIVED.labels(name))
-        self._relayed = Tally(turn, metrics.RELAYED.labels(name))
+        self.received = BatchedCounter(turn, metrics.RECEIVED.labels(name))
+        self._relayed = BatchedCounter(turn, metrics.RELAYED.labels(name))
 
     def settled(self, ack: Ack, reason: str | None) -> None:
         ack()
@@ -46,20 +47,22 @@ class Kind:
 class Relay:
     """Wires the edge and the cloud link to each other."""
 
-    def __init__(self, settings: Settings, edge: Link, cloud: Link, health: Health) -> None:
+    def __init__(
+        self, settings: ForwarderSettings, edge: Client, cloud: Client, health: Health
+    ) -> None:
         self._settings = settings
         self._health = health
         self._face_kind, self._status_kind = Kind("face"), Kind("status")
         self._receipt_kind = Kind("receipt")
-        self.faces = Outgoing(cloud, settings.buffer_max_mb * 1024 * 1024)
-        self._status_up = Outgoing(cloud, RECEIPTS_MAX)
-        self._receipts = Outgoing(edge, RECEIPTS_MAX)
-        self._statuses: dict[str, Parcel] = {}
+        self.faces = SendQueue(cloud, settings.buffer_max_mb * 1024 * 1024)
+        self._status_up = SendQueue(cloud, RECEIPTS_MAX)
+        self._receipts = SendQueue(edge, RECEIPTS_MAX)
+        self._statuses: dict[str, OutboundMessage] = {}
         self.circle: asyncio.Event = asyncio.Event()
         root, device = settings.mqtt_topic, settings.device
         self._status_root = f"{root}/status/{device}/"
-        self.own_status = status.Status(
-            cloud, status.topic(root, device, "forwarder", "main"), health, self._facts
+        self.own_status = presence.Presence(
+            cloud, presence.topic(root, device, "forwarder", "main"), health, self._facts
         )
         # A retained face would come again, as a new one, with each connection.
         edge.subscribe_to(root, retained=False)
@@ -128,9 +131,9 @@ class Relay:
             part.clear("shutdown")
 
 
-def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> Parcel:
+def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> OutboundMessage:
     expiry = message.expiry
-    return Parcel(
+    return OutboundMessage(
         topic,
         message.content,
         message.forwarded(),
@@ -139,12 +142,12 @@ def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> Parcel:
     )
 
 
-async def run(settings: Settings, service: Service) -> int:
+async def run(settings: ForwarderSettings, service: Service) -> int:
     """Relay until told to stop."""
     allocator.keep_freed()
     name, qos = f"forwarder-{settings.device}", settings.mqtt_qos
-    edge = Link(settings.broker("edge"), f"{name}-edge", service.health, qos)
-    cloud = Link(settings.cloud, name, service.health, qos)
+    edge = Client(settings.broker("edge"), f"{name}-edge", service.health, qos)
+    cloud = Client(settings.cloud, name, service.health, qos)
     relay = Relay(settings, edge, cloud, service.health)
     service.spawn(edge.keep_up(), "edge")
     service.spawn(cloud.keep_up(), "cloud")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from common.broker import Broker
+from common.mqtt.broker import Broker
 from common.service import ServiceSettings, http_port
 from common.settings import file, host, integer, setting, text, topic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(ServiceSettings):
+class ForwarderSettings(ServiceSettings):
     http_port: int = http_port(9102)
     cloud_host: str = setting("CLOUD_HOST", host, "host name of the cloud broker")
     cloud_port: int = setting(

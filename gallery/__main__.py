@@ -1,18 +1,18 @@
-from common.early import hold_signals
+from common.runtime.signals import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from common.commands import Command
+    from common.runtime.commands import Command
     from common.service import main
     from gallery import __doc__ as about
-    from gallery.access.add import add_user
-    from gallery.serve import run
-    from gallery.settings import Settings
+    from gallery.auth.cli import add_user
+    from gallery.service import run
+    from gallery.settings import GallerySettings
 
     main(
         "gallery",
         about or "",
-        Settings,
+        GallerySettings,
         run,
         {
             "add-user": Command(

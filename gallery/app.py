@@ -5,13 +5,13 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from gallery import pages
-from gallery.access.first import first_user
-from gallery.access.guard import Guard
-from gallery.access.login import Login
-from gallery.access.sessions import Sessions
-from gallery.pages import errors
+from gallery import web
+from gallery.auth.bootstrap import first_user
+from gallery.auth.login import LoginPage
+from gallery.auth.middleware import AccessMiddleware
+from gallery.auth.sessions import Sessions
 from gallery.state import State
+from gallery.web import errors
 
 
 def made(state: State) -> ASGIApp:
@@ -20,7 +20,7 @@ def made(state: State) -> ASGIApp:
     secure = bool(settings.http_cert)
     users = settings.users or first_user(settings.folder)
     sessions = Sessions(settings.folder / "sessions.db", users)
-    login = Login(users, sessions, secure)
-    app = Starlette(routes=[*login.routes(), *pages.routes()], exception_handlers=errors.handlers())
+    login = LoginPage(users, sessions, secure)
+    app = Starlette(routes=[*login.routes(), *web.routes()], exception_handlers=errors.handlers())
     app.state.gallery = state
-    return Guard(app, sessions, secure)
+    return AccessMiddleware(app, sessions, secure)

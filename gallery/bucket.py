@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from common.cos.endpoint import Endpoint
-from common.cos.errors import StoreError
+from common.store.base import StoreError
+from common.store.s3.endpoint import Endpoint
+from common.store.s3.lifecycle import Lifecycle
 from gallery import metrics
-from gallery.lifecycle import Lifecycle
-from gallery.settings import Settings
+from gallery.settings import GallerySettings
 
 BATCH = 1000  # keys in one DeleteObjects, and in one page of a listing, at most
 CHUNK = 64 * 1024
@@ -60,13 +60,13 @@ class Body:
         self._stream.close()
 
 
-class Bucket:
+class GalleryBucket:
     """One bucket; it may be shared by threads, and tries each request once.
 
     Every method raises StoreError, with its reason: `missing` for an object that is not there.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: GallerySettings) -> None:
         self.name = settings.bucket
         self._endpoint = Endpoint(settings, connections=settings.downloads + 2)
         self._client = self._endpoint.client

@@ -55,7 +55,7 @@ class Subscription:
         return event
 
 
-class Hub:
+class EventHub:
     """All calls from the event loop."""
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ STATUSES_REFUSED = Counter(
 )
 
 
-class Device(NamedTuple):
+class DeviceFigures(NamedTuple):
     """What /metrics says of one; None is what is not known of it."""
 
     name: str
@@ -76,7 +76,7 @@ class FleetMetrics(Collector):
     """Eight series for each device, no more; `look` is asked at each scrape, by its thread."""
 
     def __init__(self) -> None:
-        self.look: Callable[[], Iterable[Device]] = tuple
+        self.look: Callable[[], Iterable[DeviceFigures]] = tuple
         REGISTRY.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -91,7 +91,7 @@ class FleetMetrics(Collector):
             yield family
 
 
-_OF_DEVICE: tuple[tuple[str, str, Callable[[Device], float | None]], ...] = (
+_OF_DEVICE: tuple[tuple[str, str, Callable[[DeviceFigures], float | None]], ...] = (
     (
         "facepipe_fleet_device_up",
         "1 while the device is heard, else 0, by its retained status messages.",

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from common.settings import SettingsError
-from gallery.settings import Settings
+from gallery.settings import GallerySettings
 
 MAX_CONNECTIONS = 256
 HEAD_WITHIN = (
@@ -45,7 +45,7 @@ class _Impatient(H11Protocol):
         super().connection_lost(exc)
 
 
-class Server(uvicorn.Server):
+class PageServer(uvicorn.Server):
     """Use: `await serve(sockets=[listening(...)])`; it ends after `should_exit` is set."""
 
     @contextlib.contextmanager
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
         yield
 
 
-def made(app: ASGIApp, settings: Settings) -> Server:
+def made(app: ASGIApp, settings: GallerySettings) -> PageServer:
     """Raises OSError: the certificate cannot be used (any more)."""
     config = uvicorn.Config(
         app,
@@ -70,10 +70,10 @@ def made(app: ASGIApp, settings: Settings) -> Server:
     )
     config.load()
     config.ssl = settings.publication.context()
-    return Server(config)
+    return PageServer(config)
 
 
-def listening(settings: Settings) -> socket.socket:
+def listening(settings: GallerySettings) -> socket.socket:
     """Raises SettingsError: the address is taken, or is not one of this machine."""
     where = settings.http_host, settings.http_port
     family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET

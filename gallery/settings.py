@@ -7,15 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.cos.settings import CosSettings
-from common.publish import PageSettings
+from common.http.exposure import PageSettings
 from common.service import HOST, http_port
 from common.settings import integer, name, number, setting, text
-from gallery.access.users import Users, parse
+from common.store.s3.store_settings import StoreSettings
+from gallery.auth.users import Users, parse
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(CosSettings, PageSettings):
+class GallerySettings(StoreSettings, PageSettings):
     http_port: int = http_port(9104, "the pages")
     device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
     instance: str = setting("INSTANCE", name, "name of this gallery, in its status", default=HOST)

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 
-from common.health import Health
-from common.workers import Workers
-from gallery.bucket import Bucket
-from gallery.deletions import Deletions
-from gallery.facts import Facts
+from common.runtime.health import Health
+from common.runtime.workers import Workers
+from gallery.bucket import GalleryBucket
+from gallery.deletion.deletions import Deletions
+from gallery.deletion.retention import Retention
 from gallery.fleet import Fleet
-from gallery.index import Index
-from gallery.live import Hub
-from gallery.retention import Retention
-from gallery.settings import Settings
-from gallery.standing import Standing
-from gallery.sync import Sync
-from gallery.thumbs import Thumbs
+from gallery.index.index import Index
+from gallery.live import EventHub
+from gallery.settings import GallerySettings
+from gallery.sync.listing import BucketListing
+from gallery.sync.metadata import MetadataLoader
+from gallery.sync.store_health import StoreHealth
+from gallery.thumbnails.thumbnails import Thumbnails
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
     """`store` and `local` run what blocks: requests to the store, and what is on our own disk."""
 
-    settings: Settings
+    settings: GallerySettings
     health: Health
     store: Workers
     local: Workers
     index: Index
-    bucket: Bucket
-    hub: Hub
-    thumbs: Thumbs
-    facts: Facts
-    standing: Standing
-    sync: Sync
+    bucket: GalleryBucket
+    hub: EventHub
+    thumbs: Thumbnails
+    facts: MetadataLoader
+    standing: StoreHealth
+    sync: BucketListing
     deletions: Deletions
     retention: Retention
     fleet: Fleet

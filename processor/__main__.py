@@ -1,10 +1,10 @@
-from common.early import hold_signals
+from common.runtime.signals import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
     from common.service import main
     from processor import __doc__ as about
-    from processor.settings import Settings
-    from processor.store import run
+    from processor.intake import run
+    from processor.settings import ProcessorSettings
 
-    main("processor", about or "", Settings, run)
+    main("processor", about or "", ProcessorSettings, run)

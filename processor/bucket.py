@@ -6,29 +6,29 @@ import hashlib
 import logging
 from collections.abc import Callable
 
-from common.cos.endpoint import Endpoint
-from common.cos.errors import FOR_A_PERSON, StoreError
-from common.keys import PROBE
-from processor.put import Object, Put
-from processor.settings import Settings
+from common.protocol.keys import PROBE
+from common.store.base import FOR_A_PERSON, StoreError
+from common.store.s3.endpoint import Endpoint
+from common.store.s3.fast_put import FastPut, S3Object
+from processor.settings import ProcessorSettings
 
 log = logging.getLogger(__name__)
 
 _PROBED = b"facepipe can write here\n"
 
 
-class Bucket:
+class ProcessorBucket:
     """One bucket; it may be shared by threads, and tries each request once.
 
     `put` writes an object, and the store checks the SHA-256 of what it got; StoreError, raised by
     it, has the reason.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProcessorSettings) -> None:
         self._settings = settings
         self._endpoint = Endpoint(settings, connections=settings.uploads)
-        self._own = Put(settings, self._endpoint)
-        self.put: Callable[[Object], None] = self._own
+        self._own = FastPut(settings, self._endpoint)
+        self.put: Callable[[S3Object], None] = self._own
         if self._endpoint.proxied:
             self.put = self.put_by_sdk
 
@@ -60,9 +60,9 @@ class Bucket:
 
     def _probe(self) -> None:
         digest = hashlib.sha256(_PROBED).hexdigest()
-        self.put(Object(PROBE, _PROBED, "text/plain", {}, digest))
+        self.put(S3Object(PROBE, _PROBED, "text/plain", {}, digest))
 
-    def put_by_sdk(self, object: Object) -> None:
+    def put_by_sdk(self, object: S3Object) -> None:
         with self._endpoint.faults("PUT", "write to"):
             answer = self._endpoint.client.put_object(
                 Bucket=self._settings.bucket,

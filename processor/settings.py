@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from common.cos.settings import CosSettings
 from common.service import HOST, http_port
 from common.settings import integer, name, setting
+from common.store.s3.store_settings import StoreSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(CosSettings):
+class ProcessorSettings(StoreSettings):
     http_port: int = http_port(9103)
     device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
     instance: str = setting("INSTANCE", name, "name of this replica, in its status", default=HOST)

@@ -11,13 +11,13 @@ from bench.faces.data import Image
 from bench.faces.engines import Sent
 from bench.faces.match import LEAST, Box
 from common.settings import SettingsError, read
-from detector import engine, yunet
-from detector.camera import Frame
-from detector.encode import Encode
-from detector.look import Look
-from detector.settings import Settings
-from detector.shots import Shot
-from detector.still import find
+from detector.capture.camera import Frame
+from detector.commands.image import find
+from detector.detection import base, yunet
+from detector.encoding.crop import FaceCrop
+from detector.encoding.encoder import FaceEncoder
+from detector.settings import DetectorSettings
+from detector.tracking.analyzer import FrameAnalyzer
 
 MODEL = "face_detection_yunet_2023mar.onnx"
 
@@ -41,12 +41,12 @@ class Product:
         if name == "yunet":
             self._environ.setdefault("YUNET_MODEL", model())
         try:
-            self._engine = engine.made(self._settings())
+            self._engine = base.made(self._settings())
         except SettingsError as error:
             raise Unavailable(f"{name} is left out: {error}") from None
 
-    def _settings(self, **more: str) -> Settings:
-        return read(Settings, {**self._environ, **more})
+    def _settings(self, **more: str) -> DetectorSettings:
+        return read(DetectorSettings, {**self._environ, **more})
 
     def still(self, image: Image) -> list[Box]:
         """With MIN_FACE so that `LEAST` pixels are the least, as far as its range goes."""
@@ -61,9 +61,9 @@ class Product:
 class Following:
     """A clip shown to the product, each frame at its own time."""
 
-    def __init__(self, settings: Settings, fps: float) -> None:
-        self._look = Look(settings)
-        self._encode = Encode(settings)
+    def __init__(self, settings: DetectorSettings, fps: float) -> None:
+        self._look = FrameAnalyzer(settings)
+        self._encode = FaceEncoder(settings)
         self._fps = fps
         self._began = time.time()
 
@@ -75,7 +75,7 @@ class Following:
     def end(self) -> list[Sent]:
         return self._sent(self._look.finish())
 
-    def _sent(self, shots_sent: Iterable[Shot]) -> list[Sent]:
+    def _sent(self, shots_sent: Iterable[FaceCrop]) -> list[Sent]:
         sent = []
         for shot in shots_sent:
             self._encode(shot)
@@ -102,7 +102,7 @@ def _floats(box: tuple[int, int, int, int]) -> Box:
     return float(x), float(y), float(w), float(h)
 
 
-def _within(shot: Shot) -> Box:
+def _within(shot: FaceCrop) -> Box:
     """The face in the shot's own pixels."""
     x, y, w, h = shot.face
     scale = shot.image.shape[1] / max(1, shot.box[2])

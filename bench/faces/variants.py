@@ -22,6 +22,7 @@ LIGHT, NOISE = 0.2, 4.0  # dim: share of the light, grey levels
 SHADE = 1 / 3  # back-lit: the face's share of the light
 TILT = 22.0  # degrees
 LOW_RATE, LOWEST_RATE = 2.0, 0.5  # frames a second
+BACKGROUND = (112, 118, 121)  # BGR, of what the clip does not show
 CANVAS = (1280, 720)  # pixels: what small faces are shown in
 SMALL, BRIEF = 44.0, 70.0  # pixels of a face
 BRIEF_SECONDS = 1.0
@@ -64,7 +65,8 @@ def _side(visit: Visit) -> float:
 def _dim(clip: Clip) -> list[Clip]:
     def change(image: Image, index: int) -> Image:
         noise = np.random.default_rng(index).normal(0, NOISE, image.shape)
-        return np.clip(LIGHT * image + noise, 0, 255).astype(np.uint8)
+        dark: Image = np.clip(LIGHT * image + noise, 0, 255).astype(np.uint8)
+        return dark
 
     return [_changed(clip, change)]
 
@@ -79,7 +81,9 @@ def _backlit(clip: Clip) -> list[Clip]:
             cv2.ellipse(shade, *shoulders, 0, 0, 360, 1.0, -1)
         soft = cv2.GaussianBlur(shade, (0, 0), 3)[..., None]
         bright = 255 - 0.35 * (255 - image.astype(np.float32))
-        return np.clip(soft * SHADE * image + (1 - soft) * bright, 0, 255).astype(np.uint8)
+        mixed = soft * SHADE * image + (1 - soft) * bright
+        shaded: Image = np.clip(mixed, 0, 255).astype(np.uint8)
+        return shaded
 
     return [_changed(clip, change)]
 
@@ -199,9 +203,11 @@ def _moved(clip: Clip, matrix: np.ndarray, size: tuple[int, int]) -> Clip:
 
     def change(image: Image, _: int) -> Image:
         if scale < 1:
-            image = cv2.GaussianBlur(image, (0, 0), 0.35 / scale)
-        border = dict(borderMode=cv2.BORDER_CONSTANT, borderValue=(112, 118, 121))
-        return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, **border)
+            image = cv2.GaussianBlur(image, (0, 0), 0.35 / scale).astype(np.uint8, copy=False)
+        moved = cv2.warpAffine(
+            image, matrix, size, borderMode=cv2.BORDER_CONSTANT, borderValue=BACKGROUND
+        )
+        return moved.astype(np.uint8, copy=False)
 
     return _changed(clip, change, move)
 
@@ -275,7 +281,7 @@ def _cut_out(clip: Clip, first: int, last: int, empty: int) -> Clip:
     truth, before = clip.truth, clip.change
     first = -(-first // truth.step) * truth.step
     lead = -(-empty // truth.step) * truth.step
-    blank = np.full((CANVAS[1], CANVAS[0], 3), (112, 118, 121), np.uint8)
+    blank = np.full((CANVAS[1], CANVAS[0], 3), BACKGROUND, np.uint8)
 
     def changed(frames: Iterable[Image]) -> Iterator[Image]:
         yield from itertools.repeat(blank, lead)

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Iterator
 from email.message import Message
 
-from common.publish import SHORTEST, Publication
+from common.http.exposure import SHORTEST, Exposure
 
 OWN_SITE = ("same-origin", "none")  # what browsers say of requests by the page or by the person
 
@@ -20,7 +20,7 @@ OWN_SITE = ("same-origin", "none")  # what browsers say of requests by the page 
 class Access:
     """Where the page listens and whom it lets in. `alone`: nothing else is on its port."""
 
-    publication: Publication
+    publication: Exposure
     password: str = dataclasses.field(repr=False)
     alone: bool
 

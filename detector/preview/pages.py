@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from common import sockets, web
+from common.http import server as web
+from common.mqtt import sockets
 from common.service import Service
 from detector import metrics
 from detector.preview.access import Access
 from detector.preview.view import MAX_VIEWERS, Preview, TooManyViewers
-from detector.settings import Settings
+from detector.settings import DetectorSettings
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ REFUSALS = {
 }
 
 
-def serve(settings: Settings, service: Service) -> Preview:
+def serve(settings: DetectorSettings, service: Service) -> Preview:
     """The preview, on the port of the settings; with PREVIEW=0 one that is never wanted.
 
     Raises:

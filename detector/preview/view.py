@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 
 from common import metrics as common_metrics
-from common.health import Health
+from common.runtime.health import Health
 from detector import metrics
 from detector.preview import parts
 from detector.preview.parts import Image, Mark

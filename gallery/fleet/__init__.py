@@ -1,6 +1,6 @@
 """The fleet: each device with its services, from their retained status messages."""
 
-from gallery.fleet.fleet import Fleet
+from gallery.fleet.registry import Fleet
 from gallery.fleet.summary import Summary
 
 __all__ = ["Fleet", "Summary"]

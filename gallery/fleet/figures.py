@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.certificates import DAY
+from common.mqtt.certificates import DAY
 from gallery.fleet.instance import Instance
 from gallery.fleet.summary import Summary
-from gallery.metrics import Device
+from gallery.metrics import DeviceFigures
 
 
-def figures(summary: Summary, instances: Iterable[Instance], wall: float) -> Device:
+def figures(summary: Summary, instances: Iterable[Instance], wall: float) -> DeviceFigures:
     """Counts are those of its detectors, over their restarts; what is given up, of all."""
     told = [
         one.message
@@ -18,7 +18,7 @@ def figures(summary: Summary, instances: Iterable[Instance], wall: float) -> Dev
         if one.name.service == "detector" and one.message is not None
     ]
     days = summary.certificate_days
-    return Device(
+    return DeviceFigures(
         name=summary.name,
         up=summary.state != "silent",
         well=summary.state == "online",

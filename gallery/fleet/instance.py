@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from common.certificates import DAY
-from gallery.fleet.message import Message
+from common.mqtt.certificates import DAY
+from gallery.fleet.status_reader import StatusReport
 
 SILENT_AFTER = 3  # periods without a new message
 LEAST = 1.0  # seconds between two messages of which a rate can be told
@@ -16,7 +16,7 @@ LEAST = 1.0  # seconds between two messages of which a rate can be told
 Clock = Callable[[], float]
 
 
-class Name(NamedTuple):
+class InstanceName(NamedTuple):
     """As in its topic."""
 
     device: str
@@ -34,7 +34,7 @@ class Rates:
 
 
 @dataclasses.dataclass
-class Tally:
+class RateMeter:
     """What came since the last sample was taken."""
 
     seconds: float = 0.0  # over which the counts below go
@@ -44,14 +44,14 @@ class Tally:
     waiting: float | None = None  # the most that waited
     round_trip: float | None = None
 
-    def add(self, seconds: float, now: Message, before: Message) -> None:
+    def add(self, seconds: float, now: StatusReport, before: StatusReport) -> None:
         self.seconds += seconds
         self.frames = _sum(self.frames, _more(now.frames, before.frames))
         self.faces = _sum(self.faces, _more(now.faces, before.faces))
         dropped = sum(now.dropped.values()), sum(before.dropped.values())
         self.dropped = _sum(self.dropped, _more(*dropped))
 
-    def look(self, now: Message) -> None:
+    def look(self, now: StatusReport) -> None:
         if now.waiting is not None:
             self.waiting = max(self.waiting or 0.0, now.waiting)
         if now.round_trip is not None:
@@ -66,20 +66,20 @@ class Instance:
     """
 
     def __init__(
-        self, name: Name, since: float | None = None, ticks: Clock = time.monotonic
+        self, name: InstanceName, since: float | None = None, ticks: Clock = time.monotonic
     ) -> None:
         self.name = name
-        self.message: Message | None = None
+        self.message: StatusReport | None = None
         self.heard: float | None = None
         self.since = since
         self.connection = -1  # number of our own connection over which the last one came
         self.rates = Rates()
         self._ticks = ticks
-        self._base: tuple[Message, float] | None = None  # what rates are reckoned from
-        self._tally = Tally()
+        self._base: tuple[StatusReport, float] | None = None  # what rates are reckoned from
+        self._tally = RateMeter()
         self._certificate_end: float | None = None
 
-    def take(self, message: Message, connection: int, wall: float) -> None:
+    def take(self, message: StatusReport, connection: int, wall: float) -> None:
         """A message that came now, over our connection of this number.
 
         The first one of each connection was retained: nobody knows how long ago it was sent, but
@@ -101,7 +101,7 @@ class Instance:
             self._certificate_end = (self.since or wall) + message.certificate_days * DAY
         self._reckon(message, now, first)
 
-    def _reckon(self, message: Message, now: float, first: bool) -> None:
+    def _reckon(self, message: StatusReport, now: float, first: bool) -> None:
         self._tally.look(message)
         if first or self._base is None or not message.online:
             self._base, self.rates = (message, now) if message.online else None, Rates()
@@ -140,20 +140,20 @@ class Instance:
         """They go on running out when it is silent."""
         return None if self._certificate_end is None else (self._certificate_end - wall) / DAY
 
-    def sampled(self) -> Tally | None:
+    def sampled(self) -> RateMeter | None:
         """What came since this was asked last; None when it was not heard."""
-        tally, self._tally = self._tally, Tally()
+        tally, self._tally = self._tally, RateMeter()
         return tally if tally.seconds else None
 
 
-def _age(message: Message, wall: float) -> float | None:
+def _age(message: StatusReport, wall: float) -> float | None:
     """Seconds since it was sent, if its sender's clock seems to agree with ours."""
     if message.at is None or abs(wall - message.at) >= SILENT_AFTER * message.period:
         return None
     return max(0.0, wall - message.at)
 
 
-def _between(before: Message, now: Message, passed: float) -> float | None:
+def _between(before: StatusReport, now: StatusReport, passed: float) -> float | None:
     """Seconds between two messages by their sender's clock, which does not count the way here.
 
     None when the clock was set meanwhile, for all that can be seen.

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from gallery.fleet.instance import Name, Tally
+from gallery.fleet.instance import InstanceName, RateMeter
 from gallery.fleet.statuses import INSTANCES_MAX
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ COMMIT;
 class Series:
     """A day of one service: a value for each five minutes, None where there was none."""
 
-    name: Name
+    name: InstanceName
     begin: int  # seconds since 1970 of the first value
     values: dict[str, list[float | None]]  # by figure; those that never had one are left out
 
@@ -72,7 +72,7 @@ class Samples:
             Path(f"{self._path}{end}").unlink(missing_ok=True)
         return _opened(self._path)
 
-    def add(self, at: int, tallies: Iterable[tuple[Name, Tally]]) -> None:
+    def add(self, at: int, tallies: Iterable[tuple[InstanceName, RateMeter]]) -> None:
         """What came in the five minutes up to `at`, seconds since 1970, a multiple of EVERY."""
         rows = list(tallies)
         try:
@@ -84,7 +84,7 @@ class Samples:
             self._db = self._replaced(error)
             self._add(at, rows)
 
-    def _add(self, at: int, tallies: list[tuple[Name, Tally]]) -> None:
+    def _add(self, at: int, tallies: list[tuple[InstanceName, RateMeter]]) -> None:
         place = at // EVERY % PLACES
         with self._db as db:
             # Those of the future are there after a clock was set back, and would never go.
@@ -110,7 +110,7 @@ class Samples:
         """The last day of all services of a device."""
         end = int(now) // EVERY * EVERY
         begin = end - DAY + EVERY
-        found: dict[Name, dict[str, list[float | None]]] = {}
+        found: dict[InstanceName, dict[str, list[float | None]]] = {}
         query = (
             f"SELECT device, s.service, instance, at, {', '.join(FIGURES)}"  # noqa: S608 - names of ours
             " FROM service s JOIN sample ON sample.service = s.id"
@@ -118,15 +118,15 @@ class Samples:
         )
         for row in self._db.execute(query, (device, begin, end)):
             empty: dict[str, list[float | None]] = {one: [None] * PLACES for one in FIGURES}
-            lists = found.setdefault(Name(*row[:3]), empty)
+            lists = found.setdefault(InstanceName(*row[:3]), empty)
             for figure, value in zip(FIGURES, row[4:], strict=True):
                 lists[figure][(row[3] - begin) // EVERY] = value
         return [Series(name, begin, _known(lists)) for name, lists in found.items()]
 
-    def lasts(self) -> dict[Name, float]:
+    def lasts(self) -> dict[InstanceName, float]:
         """When each service was heard last, seconds since 1970, to five minutes."""
         rows = self._db.execute("SELECT device, service, instance, last FROM service")
-        return {Name(*row[:3]): float(row[3]) for row in rows}
+        return {InstanceName(*row[:3]): float(row[3]) for row in rows}
 
     def close(self) -> None:
         self._db.close()
@@ -155,7 +155,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _figures(tally: Tally) -> tuple[float | None, ...]:
+def _figures(tally: RateMeter) -> tuple[float | None, ...]:
     frames, faces = (
         None if count is None else count / tally.seconds for count in (tally.frames, tally.faces)
     )

@@ -6,10 +6,10 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from common.logs import Seldom
+from common.runtime.logs import RateLimitedLogger
 from gallery import metrics
-from gallery.fleet.instance import Clock, Instance, Name
-from gallery.fleet.message import WORD_MAX, Unreadable, read
+from gallery.fleet.instance import Clock, Instance, InstanceName
+from gallery.fleet.status_reader import WORD_MAX, Unreadable, read
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +23,17 @@ class Statuses:
     def __init__(
         self,
         root: str,
-        known: Mapping[Name, float] | None = None,
+        known: Mapping[InstanceName, float] | None = None,
         ticks: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
         self._root = f"{root}/status/"
         self._known = known or {}
         self._ticks, self._wall = ticks, wall
-        self._devices: dict[str, dict[Name, Instance]] = {}
+        self._devices: dict[str, dict[InstanceName, Instance]] = {}
         self._count = 0
         self._connection = 0
-        self._seldom = Seldom(log)
+        self._seldom = RateLimitedLogger(log)
 
     def disconnected(self) -> None:
         """What comes next, with a new connection, was retained, perhaps for long.
@@ -56,7 +56,7 @@ class Statuses:
     def of(self, device: str) -> list[Instance]:
         return list(self._devices.get(device, {}).values())
 
-    def knew(self, known: Mapping[Name, float]) -> None:
+    def knew(self, known: Mapping[InstanceName, float]) -> None:
         """What the disk has told; it may come after the first messages."""
         self._known = known
         for instance in self:
@@ -87,12 +87,16 @@ class Statuses:
         metrics.STATUSES_REFUSED.labels(reason).inc()
         self._seldom.warn(reason, text)
 
-    def _name(self, topic: str) -> Name | None:
+    def _name(self, topic: str) -> InstanceName | None:
         parts = topic.removeprefix(self._root).split("/")
         fine = all(0 < len(part) <= WORD_MAX and part.isprintable() for part in parts)
-        return Name(*parts) if topic.startswith(self._root) and len(parts) == 3 and fine else None
+        return (
+            InstanceName(*parts)
+            if topic.startswith(self._root) and len(parts) == 3 and fine
+            else None
+        )
 
-    def _remove(self, name: Name) -> str | None:
+    def _remove(self, name: InstanceName) -> str | None:
         instances = self._devices.get(name.device, {})
         if instances.pop(name, None) is None:
             return None
@@ -101,7 +105,7 @@ class Statuses:
             del self._devices[name.device]
         return name.device
 
-    def _instance(self, name: Name) -> Instance | None:
+    def _instance(self, name: InstanceName) -> Instance | None:
         instances = self._devices.get(name.device, {})
         if name in instances:
             return instances[name]

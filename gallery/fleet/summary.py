@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from gallery.fleet.instance import Instance, Name
+from gallery.fleet.instance import Instance, InstanceName
 
 STATES = ("silent", "down", "degraded", "online")  # the worst first
 GONE_AFTER = 86_400.0  # seconds after which a replica that others stand in for is no trouble
@@ -99,7 +99,7 @@ def _state(states: set[str]) -> str:
     return "degraded" if "degraded" in states else "online"
 
 
-def _reasons(instances: list[Instance], states: Mapping[Name, str]) -> tuple[str, ...]:
+def _reasons(instances: list[Instance], states: Mapping[InstanceName, str]) -> tuple[str, ...]:
     found = []
     for one in instances:
         title = f"{one.name.service} {one.name.instance}"

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from testing.services.process import ROOT
 from tests.arm64.emulation import emulated
 from tests.containers import engine
-from tests.harness.process import ROOT
 
 # Debian's name for its arm64 image: a pull by platform would put it in the place of the other.
 BASE = "arm64v8/debian:trixie-slim"

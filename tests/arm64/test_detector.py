@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from paho.mqtt.client import MQTTMessage
 
+from testing.clips.clips import Image, decode, frames
+from testing.host.wait import free_port, until
+from testing.mqtt.client import Mqtt
+from testing.mqtt.mosquitto import Mosquitto
+from testing.services.detector import facts
+from testing.services.process import ROOT
 from tests.arm64.conftest import progress
 from tests.containers.engine import docker
-from tests.harness.client import Mqtt
-from tests.harness.clips import Image, decode, frames
-from tests.harness.detector import facts
-from tests.harness.mosquitto import Mosquitto
-from tests.harness.process import ROOT
-from tests.harness.wait import free_port, until
 
 CLIP_WITHIN = 1800.0  # seconds: emulation takes many times as long as the machine itself
 SUBNET = "--format={{(index .IPAM.Config 0).Subnet}}"

@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any, cast
 
+from testing.host.wait import until
+from testing.services.process import ROOT, Service
 from tests.containers.engine import docker
-from tests.harness.process import ROOT, Service
-from tests.harness.wait import until
 
 PORTS = {"detector": 9101, "forwarder": 9102, "processor": 9103, "gallery": 9114}
 HEALTHY_WITHIN = 60.0  # seconds from a kill or a restart

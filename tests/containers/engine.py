@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.harness.process import ROOT
-from tests.harness.wait import until
+from testing.host.wait import until
+from testing.services.process import ROOT
 
 BASE = "debian:trixie-slim"
 PARTS = ("broker", "detector", "forwarder", "processor", "gallery", "enroll")

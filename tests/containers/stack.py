@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gallery.access import passwords
+from gallery.auth import passwords
+from testing.host.wait import free_port, until
+from testing.services.detector import balance, books
+from testing.services.process import ROOT
+from testing.services.visitor import Visitor
+from testing.store.nanio import BUCKET, KEY_ID, SECRET, Store
 from tests.containers.compose import Project
-from tests.harness.detector import balance, books
-from tests.harness.process import ROOT
-from tests.harness.store import BUCKET, KEY_ID, SECRET, Store
-from tests.harness.visitor import Visitor
-from tests.harness.wait import free_port, until
 
 DEVICE = "jetson-1"
 USER, PASSWORD = "anna", "ladder-of-eleven-rungs"  # of the gallery

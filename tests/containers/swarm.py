@@ -18,16 +18,16 @@ from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
-from gallery.access import passwords
-from tests.conftest import png
+from gallery.auth import passwords
+from testing.host.wait import free_port, until
+from testing.mqtt.sender import Sender
+from testing.pictures import png
+from testing.services import enrolment
+from testing.services.process import ROOT
+from testing.store.nanio import BUCKET, KEY_ID, SECRET
 from tests.containers.compose import Container, Project
 from tests.containers.engine import docker
 from tests.containers.stack import DEVICE, OpenStore
-from tests.harness import enrolment
-from tests.harness.process import ROOT
-from tests.harness.sender import Sender
-from tests.harness.store import BUCKET, KEY_ID, SECRET
-from tests.harness.wait import free_port, until
 
 NETWORK = "facepipe-test-swarm"
 FILE = ROOT / "deploy" / "swarm" / "compose.yml"

@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from enroll import certificates
-from tests.conftest import png
+from testing.host.wait import until
+from testing.pictures import png
+from testing.services.enrolment import Peer, context
 from tests.containers.stack import DEVICE, Stack
-from tests.harness.enrolment import Peer, context
-from tests.harness.wait import until
 
 OTHER = "jetson-2"
 CONNECTIONS = "facepipe_mqtt_connections_total"

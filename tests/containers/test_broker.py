@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from testing.host.wait import until
 from tests.containers.compose import Container
 from tests.containers.engine import docker
 from tests.containers.stack import Stack
-from tests.harness.wait import until
 
 pytestmark = pytest.mark.usefixtures("images")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.host.wait import until
+from testing.services.process import ROOT
 from tests.containers.engine import docker
-from tests.harness.process import ROOT
-from tests.harness.wait import until
 
 PASSWORD = "eight signs or more"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.services.process import ROOT
 from tests.containers.engine import PARTS, docker
-from tests.harness.process import ROOT
 
 SIDES = ("jetson", "cloud")
 # The compose files that read a side's .env.

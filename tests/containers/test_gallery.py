@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from testing.host.wait import until
+from testing.network.pki import Authority
+from testing.services.process import ROOT
+from testing.services.visitor import Visitor
 from tests.containers.stack import DEVICE, PASSWORD, USER, Stack
-from tests.harness.pki import Authority
-from tests.harness.process import ROOT
-from tests.harness.visitor import Visitor
-from tests.harness.wait import until
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from testing.store.nanio import KEY_ID, SECRET
 from tests.containers.compose import Container
 from tests.containers.engine import PARTS, docker
 from tests.containers.stack import DEVICE, PASSWORD, Stack
-from tests.harness.store import KEY_ID, SECRET
 
 MIB = 1024 * 1024
 

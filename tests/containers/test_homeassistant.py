@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from testing.clips.clips import decode
+from testing.host.wait import free_port, until
+from testing.mqtt.homeassistant import HomeAssistant
+from testing.services.process import ROOT
 from tests.containers.compose import Project
-from tests.harness.clips import decode
-from tests.harness.homeassistant import HomeAssistant
-from tests.harness.process import ROOT
-from tests.harness.wait import free_port, until
 
 FILE = ROOT / "docker-compose.homeassistant.yml"
 PASSWORD = ("cat", "/secrets/homeassistant/password")

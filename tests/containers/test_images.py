@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from testing.services.process import ROOT
 from tests.containers.engine import BASE, PARTS, docker, size
-from tests.harness.process import ROOT
 
 pytestmark = pytest.mark.usefixtures("images")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from testing.host.wait import until
 from tests.containers.compose import Project
 from tests.containers.stack import Stack
-from tests.harness.wait import until
 
 STORED = "facepipe_processor_faces_stored_total"
 

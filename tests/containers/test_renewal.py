@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from testing.host.wait import until
 from tests.containers.compose import Container
 from tests.containers.stack import DEVICE, Stack
-from tests.harness.wait import until
 
 LOOKS_EVERY = 45.0  # seconds until a service has looked for a new certificate, at most
 

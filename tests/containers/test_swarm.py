@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from testing.host.wait import until
 from tests.containers.engine import docker
 from tests.containers.stack import DEVICE
 from tests.containers.swarm import NETWORK, REPLICAS, Device, Swarm, kill, stored_by
-from tests.harness.wait import until
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.services.pipeline import Pipeline, check
 from tests.faults.conftest import ALL, SEED
-from tests.harness.pipeline import Pipeline, check
 
 PARTS = ("detector", "forwarder", "processor", "edge", "cloud", "store")
 PAIRS = list(itertools.combinations(PARTS, 2))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.client import Mqtt
-from tests.harness.pipeline import DEVICE, LARGE, Pipeline, check
-from tests.harness.wait import until
+from testing.host.wait import until
+from testing.mqtt.client import Mqtt
+from testing.services.pipeline import DEVICE, LARGE, Pipeline, check
 
 LOST = "facepipe_mqtt_failures_total"
 MISMATCHED = "facepipe_detector_receipts_mismatched_total"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.disk import mounted
-from tests.harness.pipeline import Pipeline, check
-from tests.harness.wait import until
+from testing.host.disk import mounted
+from testing.host.wait import until
+from testing.services.pipeline import Pipeline, check
 
 DROPPED = "facepipe_detector_faces_dropped_total"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.fake_s3 import FakeS3
-from tests.harness.iam import API_KEY, Iam
-from tests.harness.pipeline import Pipeline, check
-from tests.harness.wait import until
+from testing.host.wait import until
+from testing.services.pipeline import Pipeline, check
+from testing.store.fake_s3 import FakeS3
+from testing.store.iam import API_KEY, Iam
 
 FAILURES = "facepipe_processor_put_failures_total"
 LOST = "facepipe_mqtt_failures_total"

@@ -1,0 +1,77 @@
+"""Where a broker is and how to reach it: address, login, TLS."""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+from common.mqtt import tls
+
+
+@dataclasses.dataclass(frozen=True)
+class Broker:
+    """One broker as the settings describe it. `name` is what logs and metrics call it."""
+
+    name: str
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    bundle: str = ""
+
+    @property
+    def tls(self) -> bool:
+        return bool(self.ca or self.bundle)
+
+    @property
+    def files(self) -> list[str]:
+        """The TLS files."""
+        return [path for path in (self.bundle, self.ca, self.cert, self.key) if path]
+
+    def __str__(self) -> str:
+        return f"{self.name} broker {self.host}:{self.port}"
+
+    def context(self) -> ssl.SSLContext | None:
+        """A client context from the files as they are now, or None without TLS.
+
+        Made anew for each connection, so renewed files are taken up by reconnecting.
+
+        Raises:
+            OSError: a file cannot be read, or is not what it should be (ssl.SSLError).
+            ValueError: a bundle that is incomplete.
+        """
+        return tls.client_context(*self._texts()) if self.tls else None
+
+    def _texts(self) -> tuple[str, str]:
+        if self.bundle:
+            return tls.read_bundle(self.bundle)
+        return tls.read_files(self.ca, self.cert, self.key)
+
+    def certificate(self) -> dict[str, Any]:
+        """Our own certificate, decoded; empty if we have none. Raises as `context` does."""
+        identity = self._texts()[1] if self.tls else ""
+        return tls.decoded(identity) if identity else {}
+
+    def common_name(self) -> str | None:
+        """The CN of our own certificate, by which a broker may know us; None if there is none."""
+        return tls.common_name(self.certificate())
+
+    def problems(self, prefix: str) -> Iterator[str]:
+        """What is wrong with the TLS files; `prefix` is that of the settings, such as MQTT."""
+        if self.bundle and (self.ca or self.cert or self.key):
+            yield f"{prefix}_BUNDLE holds all three: leave {prefix}_CA, _CERT and _KEY unset"
+        elif (self.cert or self.key) and not self.ca and not self.bundle:
+            yield f"{prefix}_CERT and {prefix}_KEY need {prefix}_CA, the authority to trust"
+        elif self.key and not self.cert:
+            yield f"{prefix}_KEY needs {prefix}_CERT, the certificate that belongs to it"
+        else:
+            named = f"{prefix}_BUNDLE" if self.bundle else f"{prefix}_CA, _CERT, _KEY"
+            try:
+                self.context()
+            except (OSError, ValueError) as error:
+                yield f"{named}: cannot be used for TLS: {error}"

@@ -1,0 +1,196 @@
+"""A PUBLISH as bytes: what came, read when it is asked for, and what goes out.
+
+The names are those of paho's MQTTMessage and Properties, whose place a `Message` takes. A relay
+passes most of a message on as it is: it needs neither objects made of it nor bytes made of those.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Any
+
+from paho.mqtt.properties import Properties
+
+from common.mqtt.property_cache import (
+    BINARY,
+    CORRELATION,
+    EXPIRY,
+    KINDS,
+    PAIR,
+    SUBSCRIPTION,
+    TEXT,
+    USER,
+    VARIABLE,
+    Malformed,
+    Spans,
+    check_text,
+    read_number,
+    spans,
+)
+
+_IDENTIFIERS = {name: identifier for identifier, (name, _) in KINDS.items()}
+_TOPICS = 1000  # whose text is remembered
+_FIRST = [bytes((0x30 | flags,)) for flags in range(4)]  # QoS 0 and 1, retained or not
+
+_topics: dict[bytes, str] = {}
+
+
+@lru_cache(4096)  # faces of one camera are of some lengths again and again
+def number(value: int) -> bytes:
+    """A Variable Byte Integer: MQTT 5, section 1.5.5."""
+    if value < 128:
+        return bytes((value,))
+    made = bytearray()
+    while value > 127:
+        made.append(value & 127 | 128)
+        value >>= 7
+    made.append(value)
+    return bytes(made)
+
+
+@lru_cache(1024)
+def _named(topic: str) -> bytes:
+    name = topic.encode()
+    return struct.pack("!H", len(name)) + name
+
+
+def head(topic: str, size: int, qos: int, retain: bool, mid: int, properties: bytes) -> bytes:
+    """A PUBLISH but for its payload of `size` bytes: MQTT 5, section 3.3."""
+    name = _named(topic)
+    mark = mid.to_bytes(2, "big") if qos else b""
+    length = number(len(properties))
+    rest = number(len(name) + len(mark) + len(length) + len(properties) + size)
+    return b"".join((_FIRST[qos << 1 | retain], rest, name, mark, length, properties))
+
+
+def packed(properties: Properties) -> bytes:
+    """The bytes of paho's properties, without their length in front."""
+    whole: bytes = properties.pack()
+    return whole[read_number(whole, 0, len(whole))[1] :]
+
+
+class PropertyReader:
+    """A message's properties by paho's names; for what is not there, an AttributeError."""
+
+    __slots__ = ("_raw", "_spans")
+
+    def __init__(self, raw: bytes, where: Spans) -> None:
+        self._raw = raw
+        self._spans = where
+
+    def __getattr__(self, name: str) -> Any:
+        identifier = _IDENTIFIERS.get(name, 0)
+        where = self._spans.get(identifier)
+        if not where:
+            raise AttributeError(name)
+        values = [_value(KINDS[identifier][1], self._raw[at:end]) for at, end in where]
+        return values if identifier in (SUBSCRIPTION, USER) else values[0]
+
+
+def _value(kind: int, raw: bytes) -> Any:
+    if kind == VARIABLE:
+        return read_number(raw, 0, len(raw))[0]
+    if kind == BINARY:
+        return raw[2:]
+    if kind == TEXT:
+        return raw[2:].decode()
+    if kind == PAIR:
+        middle = 2 + int.from_bytes(raw[:2], "big")
+        return raw[2:middle].decode(), raw[middle + 2 :].decode()
+    return int.from_bytes(raw, "big")
+
+
+class Message:
+    """One PUBLISH that came. `mid` is 0 at QoS 0.
+
+    Raises:
+        Malformed: it is not what MQTT 5 says, or not what we allow a broker.
+    """
+
+    __slots__ = ("_at", "_body", "_raw", "_spans", "mid", "qos", "retain", "topic")
+
+    def __init__(self, first: int, body: bytes | bytearray) -> None:
+        """`first` is the packet's first byte, `body` all behind its length."""
+        size = len(body)
+        at = 2 + (body[0] << 8 | body[1]) if size > 1 else size
+        self.qos = first >> 1 & 3
+        self.retain = bool(first & 1)
+        self.mid = 0
+        if self.qos:
+            if self.qos > 1 or at + 2 >= size:
+                raise Malformed("a PUBLISH of another QoS than was asked for, or cut short")
+            self.mid = body[at] << 8 | body[at + 1]
+            if not self.mid:
+                raise Malformed("a packet identifier of 0")
+        name = bytes(body[2:at])
+        self.topic = _topics.get(name) or _topic(name)
+        at += 2 * self.qos
+        if at >= size:
+            raise Malformed("a PUBLISH that ends before its properties")
+        length = body[at]
+        at += 1
+        if length > 127:
+            length, at = read_number(body, at - 1, size)
+        self._at = at + length
+        if self._at > size:
+            raise Malformed("properties that are longer than the PUBLISH")
+        self._body = body
+        self._raw = bytes(body[at : self._at])
+        self._spans = spans(self._raw)
+
+    @property
+    def payload(self) -> bytes:
+        return bytes(self.content)
+
+    @property
+    def content(self) -> memoryview:
+        """The payload, not copied."""
+        return memoryview(self._body)[self._at :]
+
+    @property
+    def properties(self) -> PropertyReader:
+        return PropertyReader(self._raw, self._spans)
+
+    @property
+    def expiry(self) -> int | None:
+        """The Message Expiry Interval, in seconds."""
+        raw = self._only(EXPIRY)
+        return None if raw is None else int.from_bytes(raw, "big")
+
+    @property
+    def correlation(self) -> bytes | None:
+        """The Correlation Data."""
+        raw = self._only(CORRELATION)
+        return None if raw is None else raw[2:]
+
+    def _only(self, identifier: int) -> bytes | None:
+        where = self._spans.get(identifier)
+        if where is None:
+            return None
+        at, end = where[0]
+        return self._raw[at:end]
+
+    def forwarded(self) -> bytes:
+        """The properties as bytes, for the next hop.
+
+        Without those that belong to one hop only (MQTT 5, section 3.3.2.3.8), and without the
+        Message Expiry Interval, which is to be written anew.
+        """
+        if EXPIRY not in self._spans and SUBSCRIPTION not in self._spans:
+            return self._raw
+        where = [*self._spans.get(EXPIRY, ()), *self._spans.get(SUBSCRIPTION, ())]
+        raw = self._raw
+        for at, end in sorted(where, reverse=True):
+            raw = raw[: at - 1] + raw[end:]
+        return raw
+
+
+def _topic(name: bytes) -> str:
+    text = check_text(name)
+    if not text or "#" in text or "+" in text:
+        raise Malformed("no topic to publish on")
+    if len(_topics) >= _TOPICS:
+        _topics.clear()
+    _topics[name] = text
+    return text

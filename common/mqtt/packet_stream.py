@@ -1,0 +1,215 @@
+"""What stands under a paho client in place of its socket: packets in bulk, both ways.
+
+paho reads a packet byte by byte, and writes one at a time. Here as much is read at once as there
+is, and written at once as waits; PUBLISH and PUBACK go straight to the connection, and whatever
+else comes is handed to paho when it asks its socket for it. What paho sends takes its place in the
+queue, between what was queued before and after.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from common.mqtt import sockets
+from common.mqtt.message import number
+from common.mqtt.property_cache import Malformed
+
+MAX_PACKET = 4 * 1024 * 1024  # bytes we are willing to receive in one packet
+BUFFER = 256 * 1024  # bytes read at once; a packet of half of that has a buffer of its own
+BATCH = 128  # buffers written at once; the kernel takes 1024
+JOINED = 4096  # bytes: a smaller payload is copied behind its head, a larger one stays where it is
+
+Buffer = bytes | bytearray | memoryview
+Done = Callable[[str | None], None]  # called with None when sent, else with the reason
+Packet = tuple[int, bytes | bytearray]  # its first byte, and all that is behind its length
+
+
+def ignored(_reason: str | None) -> None:
+    """A `Done` for who does not mind."""
+
+
+class PacketStream:
+    """A socket to paho (recv, send, close, ...), and the packets of it to a `Connection`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.on_queued: Callable[[], None] = lambda: None  # something waits to be written
+        self.leaving = False  # paho has said its last word; it is not yet written
+        self._buffer = bytearray(BUFFER)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+        self._large: bytearray | None = None  # a packet that is too large for the buffer
+        self._first = 0  # its first byte
+        self._got = 0  # bytes of it
+        self._for_paho = b""
+        self._out: deque[tuple[Buffer, Done | None]] = deque()
+        self._given = 0  # bytes, ever: what the kernel has taken
+        self._ask_at = 0  # of these, when it is to be asked for room
+
+    # What paho calls.
+
+    def recv(self, size: int) -> bytes:
+        if not self._for_paho:
+            raise BlockingIOError
+        part, self._for_paho = self._for_paho[:size], self._for_paho[size:]
+        return part
+
+    def send(self, data: bytes | bytearray) -> int:
+        self.put(data)
+        return len(data)
+
+    def close(self) -> None:
+        if not self.leaving:
+            self.sock.close()
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        self.sock.setblocking(flag)
+
+    # What comes.
+
+    def read(self) -> bool | None:
+        """Take what has come; whether it was anything. None at the end of the connection.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        if self._large is not None:
+            room = memoryview(self._large)[self._got :]
+        else:
+            room = self._view[self._filled :]
+        try:
+            count = self.sock.recv_into(room)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        if not count:
+            return None
+        if self._large is not None:
+            self._got += count
+        else:
+            self._filled += count
+        return True
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether it is worth while to read again at once."""
+        # TLS may hold decrypted bytes that the kernel knows nothing of.
+        return self.amid_packet or (
+            isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
+        )
+
+    def packets(self) -> Iterator[Packet]:
+        """What is whole.
+
+        Raises:
+            Malformed: a packet has no valid length, or is larger than we said.
+        """
+        if self._large is not None:
+            if self._got < len(self._large):
+                return
+            large, self._large = self._large, None
+            yield self._first, large
+        buffer, view, filled = self._buffer, self._view, self._filled
+        at = 0
+        while filled - at > 1:
+            size, start = buffer[at + 1], at + 2
+            if size > 127:
+                size, start = self._length(at)
+                if not start:
+                    break
+            end = start + size
+            if end > filled:
+                if end - at > BUFFER // 2:
+                    self._begin(buffer[at], size, view[start:filled])
+                    at = filled
+                break
+            first, at = buffer[at], end
+            yield first, bytes(view[start:end])
+        if at:
+            buffer[: filled - at] = view[at:filled]
+            self._filled = filled - at
+
+    def _length(self, at: int) -> tuple[int, int]:
+        """Remaining length of the packet at `at`, and where it begins: 0 if that is not known."""
+        size = shift = 0
+        for index in range(at + 1, min(at + 5, self._filled)):
+            size |= (self._buffer[index] & 127) << shift
+            if self._buffer[index] < 128:
+                if index + 1 - at + size > MAX_PACKET:
+                    raise Malformed(f"a packet of {size} bytes")
+                return size, index + 1
+            shift += 7
+        if self._filled >= at + 5:
+            raise Malformed("a length of more than four bytes")
+        return 0, 0
+
+    def _begin(self, first: int, size: int, part: memoryview) -> None:
+        self._first, self._large, self._got = first, bytearray(size), len(part)
+        self._large[: len(part)] = part
+
+    @property
+    def amid_packet(self) -> bool:
+        """Whether a packet has come in part."""
+        return self._large is not None or bool(self._filled)
+
+    def hand_to_paho(self, first: int, body: bytes | bytearray) -> None:
+        """Let paho find this packet when it reads next."""
+        self._for_paho += bytes((first,)) + number(len(body)) + body
+
+    # What goes.
+
+    def put(self, head: Buffer, payload: Buffer = b"", given: Done | None = None) -> None:
+        """Queue a packet; `given` is called, with None, once the kernel has all of it."""
+        if not payload:
+            self._out.append((head, given))
+        elif len(payload) <= JOINED:
+            self._out.append((b"".join((head, payload)), given))
+        else:
+            self._out.append((head, None))
+            self._out.append((payload, given))
+        self.on_queued()
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._out)
+
+    def write(self) -> None:
+        """Give the kernel what it takes.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        out = self._out
+        while out and self._has_room():
+            try:
+                if isinstance(self.sock, ssl.SSLSocket):
+                    sent = self.sock.send(out[0][0])
+                else:
+                    sent = self.sock.sendmsg([part for part, _ in itertools.islice(out, BATCH)])
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            self._given += sent
+            while sent:
+                part, given = out[0]
+                if len(part) > sent:
+                    out[0] = memoryview(part)[sent:], given
+                    break
+                sent -= len(part)
+                out.popleft()
+                if given is not None:
+                    given(None)
+
+    def _has_room(self) -> bool:
+        """Whether the kernel has sent most of what it has; asked now and then only."""
+        if self._given < self._ask_at:
+            return True
+        if not sockets.has_room(self.sock):
+            return False
+        self._ask_at = self._given + sockets.UNSENT_IN_KERNEL
+        return True

@@ -1,0 +1,123 @@
+"""Object keys: from the face alone, so that a face which comes twice is one object."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import string
+from collections.abc import Callable
+
+DEFAULT_TEMPLATE = "{device}/{camera}/{date}/face_{unix_ms}_{id}.png"
+OWN = ".facepipe/"  # what is kept there is no face
+REJECTED = "rejected/"
+PROBE = f"{OWN}probe"
+_FIELDS = ("device", "camera", "date", "hour", "unix_ms", "id")
+_LATEST = 253_370_764_800.0  # the last year that a datetime has: as long as unix_ms gets
+_LITERAL = re.compile(r"[A-Za-z0-9!_.'()=@,+/-]*")  # characters that need no care in S3 keys
+
+
+def template(value: str) -> str:
+    """Parse a KEY_TEMPLATE.
+
+    Raises:
+        ValueError: it has other fields, lacks the id, or could lead out of its place.
+    """
+    try:
+        parts = list(string.Formatter().parse(value))
+    except ValueError as error:
+        raise ValueError(f"is not a template ({error})") from None
+    fields = [field for _, field, _, _ in parts if field is not None]
+    for literal, field, spec, conversion in parts:
+        if not _LITERAL.fullmatch(literal):
+            raise ValueError("may have letters, digits and !_.'()=@,+/- around its fields")
+        if field is not None and (field not in _FIELDS or spec or conversion):
+            raise ValueError(f"may have the fields {', '.join(_FIELDS)} only, without formats")
+    if "id" not in fields:
+        raise ValueError("must have {id}, or faces of one millisecond would replace each other")
+    sample = key(value, dict.fromkeys(("device", "camera", "id"), "x" * 64), _LATEST)
+    segments = sample.split("/")
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise ValueError("must not begin or end with /, nor have //, /./ or /../")
+    if segments[0] in (REJECTED.strip("/"), OWN.strip("/"), ".nanio-meta"):
+        raise ValueError(f"must not begin with {segments[0]}/, which is kept for other things")
+    if len(sample) > 1024:
+        raise ValueError("is too long: a key has 1024 bytes at most, its fields filled in")
+    return value
+
+
+def key(template: str, facts: dict[str, str], captured: float) -> str:
+    """The key of a face with these facts (device, camera, id), captured so (seconds since 1970)."""
+    moment = datetime.datetime.fromtimestamp(captured, datetime.UTC)
+    return template.format(
+        device=facts["device"],
+        camera=facts["camera"],
+        id=facts["id"],
+        date=moment.strftime("%Y-%m-%d"),
+        hour=moment.strftime("%H"),
+        unix_ms=round(captured * 1000),
+    )
+
+
+def rejected(device: str, reason: str, id: str) -> str:
+    """The key under which what was not stored among the faces is kept."""
+    return f"{REJECTED}{device}/{reason}_{id}"
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyFacts:
+    """What a key tells of its object; `captured`: unix milliseconds, None if it does not tell."""
+
+    device: str
+    camera: str
+    id: str
+    captured: int | None
+    reason: str = ""  # why it was rejected
+
+
+_NAME = r"[a-z0-9][a-z0-9-]{0,62}"
+_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PATTERNS = {
+    "device": _NAME,
+    "camera": _NAME,
+    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "hour": r"[0-9]{2}",
+    "unix_ms": r"[0-9]{1,15}",
+    "id": _ID,
+}
+_REJECTED = re.compile(rf"{REJECTED}(?P<device>{_NAME})/(?P<reason>[a-z_]+)_(?P<id>{_ID})")
+
+
+def reader(template: str) -> Callable[[str], KeyFacts | None]:
+    """The way back: what keys of a (sound) template, or of rejected objects, tell."""
+    pattern, seen = "", set()
+    for literal, field, _, _ in string.Formatter().parse(template):
+        pattern += re.escape(literal)
+        if field is not None:
+            pattern += f"(?P={field})" if field in seen else f"(?P<{field}>{_PATTERNS[field]})"
+            seen.add(field)
+    faces = re.compile(pattern)
+
+    def read(key: str) -> KeyFacts | None:
+        found = _REJECTED.fullmatch(key) if key.startswith(REJECTED) else faces.fullmatch(key)
+        if found is None:
+            return None
+        told = found.groupdict()
+        return KeyFacts(
+            told.get("device", "unknown"),
+            told.get("camera", "unknown"),
+            told["id"],
+            _milliseconds(told),
+            told.get("reason", ""),
+        )
+
+    return read
+
+
+def _milliseconds(told: dict[str, str]) -> int | None:
+    """By `unix_ms`, or by the id, if it is a UUID version 7 (RFC 9562, section 5.7)."""
+    if "unix_ms" in told:
+        return int(told["unix_ms"])
+    if re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", told["id"]):
+        return int(told["id"][:12], 16)
+    return None

@@ -1,0 +1,1 @@
+"""What any long-running process needs: signals, logs, health, threads, back-off."""

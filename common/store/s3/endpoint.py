@@ -1,0 +1,119 @@
+"""The boundary to the IBM COS SDK: a client for one endpoint, and its faults in one word each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import ibm_boto3
+from ibm_botocore.client import Config
+from ibm_botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ReadTimeoutError,
+    SSLError,
+)
+from ibm_botocore.httpsession import get_cert_path
+from ibm_botocore.parsers import ResponseParserError
+from ibm_botocore.session import get_session
+from ibm_botocore.utils import get_environ_proxies
+
+from common.store.base import StoreError
+from common.store.s3.iam import Tokens
+from common.store.s3.store_errors import Answer, StoreErrors
+from common.store.s3.store_settings import StoreSettings
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 5, 15  # seconds; the SDK's 60 would hold a worker for minutes
+
+
+class Endpoint:
+    """`client` may be shared by threads; each request is tried once, within `faults()`."""
+
+    def __init__(self, settings: StoreSettings, connections: int) -> None:
+        self.url = settings.endpoint
+        self.says = StoreErrors(settings)
+        self.tokens: Tokens | None = None  # with an API key
+        options: dict[str, Any] = {}
+        if settings.hmac:
+            options["aws_access_key_id"] = settings.access_key_id
+            options["aws_secret_access_key"] = settings.secret_access_key
+        else:
+            self.tokens = Tokens(settings.api_key, settings.auth_endpoint)
+            options["token_manager"] = self.tokens
+            options["ibm_service_instance_id"] = settings.instance_crn or None
+        self.client: Any = ibm_boto3.client(
+            "s3",
+            endpoint_url=settings.endpoint,
+            config=Config(
+                signature_version="s3v4" if settings.hmac else "oauth",
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": 1},
+                max_pool_connections=connections,
+                tcp_keepalive=True,
+                s3={"addressing_style": "path"},
+            ),
+            **options,
+        )
+
+    @contextlib.contextmanager
+    def faults(self, what: str, right: str, not_found: str = "no_bucket") -> Iterator[None]:
+        """Tell what goes wrong inside as a StoreError.
+
+        what: the request, as in "does not take a PUT". right: what it needs a right to, as in
+        "write to". not_found: the reason of a 404 that says nothing more.
+        """
+        try:
+            yield
+        except ClientError as error:
+            raise self.refused(_answer(error), what, right, not_found) from None
+        except (ReadTimeoutError, ConnectTimeoutError):
+            raise self.says.silent() from None
+        except SSLError as error:
+            raise self.says.no_tls(error) from None
+        except EndpointConnectionError:
+            raise self.says.absent() from None
+        except ParamValidationError as error:
+            raise StoreError("refused", f"the SDK does not take this request: {error}") from None
+        except BotoCoreError as error:
+            raise self.says.broken(error) from None
+        except (ResponseParserError, LookupError, TypeError, ValueError) as error:
+            raise self.says.strange(error) from None
+
+    def refused(
+        self, answer: Answer, what: str, right: str, not_found: str = "no_bucket"
+    ) -> StoreError:
+        """The fault that an answer tells of; a token that is not taken is not used again."""
+        failure = self.says.answered(answer, what, right, not_found)
+        if failure.reason == "denied" and self.tokens is not None:
+            self.tokens.forget()
+        return failure
+
+    @property
+    def region(self) -> str:
+        """The region that signatures name."""
+        return str(self.client.meta.region_name)
+
+    @property
+    def proxied(self) -> bool:
+        """Whether the environment has a proxy between us and the store."""
+        scheme = urllib.parse.urlsplit(self.url).scheme
+        return bool(get_environ_proxies(self.url).get(scheme))
+
+    @property
+    def trusted(self) -> str:
+        """The file of the authorities that the SDK trusts."""
+        told = get_session().get_config_variable("ca_bundle")
+        return str(told or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True))
+
+
+def _answer(error: ClientError) -> Answer:
+    said = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return Answer(int(status), str(said.get("Code", "")), str(said.get("Message", "")))

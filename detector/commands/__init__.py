@@ -1,0 +1,1 @@
+"""What `python -m detector` does instead of running: `--image`, `--outbox`."""

@@ -1,0 +1,139 @@
+"""`python -m detector --image FILE...`: the faces of single pictures, for trying settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from common.settings import SettingsError
+from detector.detection import base
+from detector.detection.base import Detection, Engine, Image
+from detector.encoding import crop
+from detector.settings import DetectorSettings
+from detector.tracking import quality
+
+_COLOUR = (0, 255, 0)  # BGR
+
+
+def find(image: Image, settings: DetectorSettings, using: Engine | None = None) -> list[Detection]:
+    """Faces in a picture that stands alone (height x width x 3, BGR), whatever time that takes.
+
+    using: an engine made before, since making one takes time.
+    """
+    least = max(1.0, settings.min_face * image.shape[0])
+    most = settings.detect_width / image.shape[1]
+    return (using or base.made(settings)).thorough(image, least, most)
+
+
+def pictures(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
+    """Print the faces of pictures, a line of JSON for each; 1 if one cannot be read or written.
+
+    `ROTATE` and `MASK` are followed, so that boxes are those of the picture turned upright.
+
+    Raises:
+        SettingsError: the folder for annotated pictures cannot be made.
+    """
+    paths = [Path(name) for name in arguments.image]
+    folder = Path(arguments.annotate) if arguments.annotate else None
+    names = Names(folder, paths) if folder else None
+    made = base.made(settings)
+    code = 0
+    for path in paths:
+        image = _read(path)
+        if image is None:
+            sys.stderr.write(f"detector: {path} cannot be read as a picture (unreadable)\n")
+            code = 1
+            continue
+        image = crop.upright(image, settings.rotate)
+        crop.blacken(image, settings.mask)
+        found = find(image, settings, made)
+        print(json.dumps(_told(path, image, found, made.name)), flush=True)  # noqa: T201 - its work
+        if names and not _write(names.free(path), annotated(image, found)):
+            code = 1
+    return code
+
+
+def annotated(image: Image, found: list[Detection]) -> Image:
+    """A copy of the picture with a box around each face, and its score at the box."""
+    drawn = image.copy()
+    line = max(1, round(min(image.shape[:2]) / 300))
+    size = max(0.4, min(image.shape[:2]) / 1000)
+    for one in found:
+        x, y, w, h = one.box
+        cv2.rectangle(drawn, (x, y), (x + w - 1, y + h - 1), _COLOUR, line)
+        place = x, y - 2 * line if y > 40 * size else y + h + round(30 * size)
+        for colour, thick in (((0, 0, 0), 3 * line), (_COLOUR, line)):
+            text = f"{one.score:.3g}"
+            cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thick)
+    return drawn
+
+
+class Names:
+    """Names for annotated pictures in one folder: each its own, and none that of a picture read."""
+
+    def __init__(self, folder: Path, inputs: list[Path]) -> None:
+        """
+        Raises:
+            SettingsError: the folder cannot be made.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError([f"--annotate: {folder}: {error.strerror}"]) from None
+        self._folder = folder.resolve()
+        self._taken = {path.resolve() for path in inputs}
+
+    def free(self, of: Path) -> Path:
+        """`NAME-faces.png`, or the first of `NAME-faces-2.png` and so on that is free."""
+        number = 1
+        while True:
+            end = f"-{number}" if number > 1 else ""
+            path = (self._folder / f"{of.stem}-faces{end}.png").resolve()
+            if path not in self._taken:
+                self._taken.add(path)
+                return path
+            number += 1
+
+
+def _told(path: Path, image: Image, found: list[Detection], engine_name: str) -> dict[str, Any]:
+    return {
+        "image": str(path),
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "engine": engine_name,
+        "faces": [_facts(image, one) for one in found],
+    }
+
+
+def _facts(image: Image, one: Detection) -> dict[str, Any]:
+    sharp = quality.sharpness(image, one.box)
+    return {
+        "box": list(one.box),
+        "score": round(one.score, 4),
+        "sharpness": round(sharp, 1),
+        "quality": round(quality.quality(sharp, one.frontal, one.box, image), 3),
+    }
+
+
+def _read(path: Path) -> Image | None:
+    """The picture as BGR, of a moving one the first frame; None where it cannot be read."""
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else image.astype(np.uint8, copy=False)
+
+
+def _write(path: Path, image: Image) -> bool:
+    try:
+        path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    except OSError as error:
+        sys.stderr.write(f"detector: {path} cannot be written: {error.strerror}\n")
+        return False
+    return True

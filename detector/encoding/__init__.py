@@ -1,0 +1,1 @@
+"""From a detection to a PNG: crop, mask, rotate, scale, encode."""

@@ -1,0 +1,64 @@
+"""From a shot to a face: PNG bytes and facts."""
+
+from __future__ import annotations
+
+import logging
+
+from common import __version__
+from common.protocol import clock
+from common.protocol.face import Face, Ids
+from detector import metrics
+from detector.encoding import crop
+from detector.encoding.crop import FaceCrop
+from detector.settings import DetectorSettings
+
+log = logging.getLogger(__name__)
+
+
+class FaceEncoder:
+    """Runs in the one encoding thread, beside the search in the next frame."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._settings = settings
+        self._ids = Ids()
+
+    def __call__(self, shot: FaceCrop) -> Face | None:
+        """The face; None, counted, if OpenCV cannot encode it."""
+        try:
+            with metrics.ENCODE_SECONDS.time():
+                png, scale = crop.encoded(shot, self._settings.face_max_kb * 1000, self._told(shot))
+        except crop.CannotEncode as error:
+            log.error("a face is lost: %s", error)
+            metrics.ENCODE_FAILURES.inc()
+            return None
+        return Face(png, self._facts(shot, scale))
+
+    def _told(self, shot: FaceCrop) -> dict[str, str]:
+        """What a downloaded file still knows; the keywords are those of the PNG specification."""
+        return {
+            "Creation Time": clock.utc(shot.at),
+            "Source": f"{self._settings.device}/{self._settings.camera_name}",
+            "Software": f"facepipe {__version__}",
+        }
+
+    def _facts(self, shot: FaceCrop, scale: float) -> dict[str, str]:
+        facts = {
+            "id": self._ids.next(),
+            "device": self._settings.device,
+            "camera": self._settings.camera_name,
+            "captured": clock.utc(shot.at),
+            "clock": clock.state(shot.at),
+            "frame": f"{shot.frame_size[0]}x{shot.frame_size[1]}",
+            "face": ",".join(map(str, shot.face)),
+            "box": ",".join(map(str, shot.box)),
+            "engine": shot.engine,
+            "score": f"{shot.score:.3g}",
+            "sharpness": f"{shot.sharpness:.1f}",
+            "quality": f"{shot.quality:.3f}",
+            "track": shot.track,
+        }
+        if shot.frame_index is not None:
+            facts["frame_index"] = str(shot.frame_index)
+        if scale != 1.0:
+            facts["scale"] = f"{scale:.4f}"
+        return facts

@@ -1,0 +1,1 @@
+"""The camera as a device of Home Assistant's."""

@@ -1,0 +1,1 @@
+"""Faces on disk from the moment they are encoded until their fate is known."""

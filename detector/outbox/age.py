@@ -1,0 +1,42 @@
+"""How old a waiting face is, whatever the clock of the box does.
+
+A Jetson has no battery: its clock may show 1970 at boot, and jump by decades when it is set. Within
+a boot, age is reckoned by CLOCK_BOOTTIME (clock_gettime(2)), which nothing sets; across boots, only
+between two times of a set clock.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from common.protocol import clock
+
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+_LOADED = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def ticks() -> float:
+    """Seconds since boot, suspended time included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def of(boot: str, then: float, wall: float) -> float:
+    """Seconds since a moment that was `then` ticks after that boot, and `wall` by the clock.
+
+    Where that cannot be known, seconds since this process began: too young rather than too old.
+    """
+    if boot == BOOT:
+        return ticks() - then
+    now = time.time()
+    if clock.state(wall) == "set" and clock.state(now) == "set":
+        return max(0.0, now - wall)
+    return ticks() - _LOADED
+
+
+def shift(boot: str, then: float, wall: float) -> float | None:
+    """Seconds by which the clock was set since a moment, as in `of`; None if that is unknown."""
+    now = time.time()
+    if boot != BOOT or clock.state(now) != "set":
+        return None
+    return (now - ticks()) - (wall - then)

@@ -1,0 +1,183 @@
+"""The files of one outbox: lock, database, ledger, and a damaged database's way out.
+
+All calls but `lock` and `tell` from one worker thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from common.runtime.logs import StateLogger
+from common.settings import SettingsError
+from detector.outbox.counter_file import CounterFile
+from detector.outbox.database import (
+    OtherVersion,
+    OutboxChange,
+    OutboxDatabase,
+    OutboxEntry,
+    OutboxPicture,
+    Unwritable,
+)
+from detector.outbox.recovery import move, rescue
+
+log = logging.getLogger(__name__)
+
+RESERVE = 8 * 1024 * 1024  # bytes, twice what SQLite lets its log grow to before it is brought in
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class OutboxFiles:
+    """Use: `lock`, then `load`; when that or another call raises Damaged, `rescue` and `replace`.
+
+    Raises (all methods but `tell`): Unwritable, and Damaged where the database is read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.aside = path.with_suffix(".damaged")
+        self._rescued = path.with_suffix(".rescued")
+        self._trouble = StateLogger(log, f"outbox {path}: the books' second place")
+        self._outbox: OutboxDatabase | None = None
+        self._ledger: CounterFile
+        self._reserve: int | None = None
+        self.locked: int | None = None
+
+    def lock(self) -> dict[str, Any] | None:
+        """Take the place, for one detector at a time; the ledger's books.
+
+        Raises:
+            SettingsError: the folder cannot be written, or another detector has it.
+        """
+        with _for_a_person(self.path):
+            if self.locked is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # The lock is the kernel's, and ends with the process.
+                fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self._ledger = CounterFile(self.path.with_suffix(".books"))
+                except BaseException:
+                    os.close(fd)
+                    raise
+                self.locked = fd
+        return self._ledger.last
+
+    def load(self) -> tuple[list[OutboxEntry], dict[str, Any] | None]:
+        """What the database holds, and its books.
+
+        Raises:
+            SettingsError: it cannot be written, or is of another version.
+        """
+        with _for_a_person(self.path):
+            if not self.path.exists():
+                move(self._rescued, self.path)  # killed when only this was left to do
+            self._outbox = OutboxDatabase(self.path)
+            self._fill_reserve()
+            return self._outbox.entries(), self._outbox.books()
+
+    def commit(self, change: OutboxChange, books: dict[str, Any]) -> None:
+        """As `Outbox.commit`; on a full disk faces can still leave, on the reserve."""
+        try:
+            self._open.commit(change, books)
+        except Unwritable as error:
+            if error.reason != "disk_full" or change.added or self._reserve is None:
+                raise
+            os.ftruncate(self._reserve, 0)
+            try:
+                self._open.commit(change, books)
+                self._open.checkpoint()
+            finally:
+                self._fill_reserve()
+
+    def _fill_reserve(self) -> None:
+        """Without it, a disk that is full of waiting faces would stay so: to take a face out,
+        SQLite has to write first."""
+        with contextlib.suppress(OSError):  # as full as that: with what there is, then
+            if self._reserve is None:
+                path = self.path.with_suffix(".reserve")
+                self._reserve = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            # Of a small disk not all, or its log alone would fill it, and never be brought in.
+            disk = os.fstatvfs(self._reserve)
+            os.posix_fallocate(self._reserve, 0, min(RESERVE, disk.f_blocks * disk.f_frsize // 2))
+
+    def read(self, seqs: Iterable[int]) -> dict[int, OutboxPicture | None]:
+        return self._open.read(seqs)
+
+    def rescue(
+        self, wanted: Container[int] | None
+    ) -> tuple[list[OutboxEntry], dict[str, Any] | None]:
+        """What can be read of the damaged database, in a new one beside it.
+
+        Until `replace` the damaged one stays in its place, so that being killed on the way, or a
+        full disk, costs nothing.
+        """
+        with _to_be_tried_again():
+            return rescue(self.path, self._rescued, wanted)
+
+    def replace(self, books: dict[str, Any]) -> None:
+        """Give the new one these books, and the damaged one's place."""
+        with _to_be_tried_again():
+            with contextlib.closing(OutboxDatabase(self._rescued)) as fresh:
+                fresh.commit(OutboxChange(), books)
+            if self._outbox is not None:
+                self._outbox.close()
+            move(self.path, self.aside)
+            move(self._rescued, self.path)
+            self._outbox = OutboxDatabase(self.path)
+            self._fill_reserve()
+
+    def tell(self, books: dict[str, Any]) -> None:
+        """Write the books into their second place."""
+        try:
+            self._ledger.write(books)
+        except OSError as error:
+            self._trouble.begin("disk_failed", f"it cannot be written: {error}")
+        else:
+            if self._trouble.reason is not None:
+                self._trouble.end("it is written again")
+
+    def close(self) -> None:
+        self._open.close()
+        self._ledger.close()
+
+    @property
+    def _open(self) -> OutboxDatabase:
+        assert self._outbox is not None  # noqa: S101 - `load` or `replace` came first
+        return self._outbox
+
+
+@contextlib.contextmanager
+def _to_be_tried_again() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(error) from None
+
+
+@contextlib.contextmanager
+def _for_a_person(path: Path) -> Iterator[None]:
+    """Only a full disk may mend itself."""
+    try:
+        yield
+    except BlockingIOError:
+        text = f"OUTBOX_PATH: another detector has {path}: set another CAMERA_NAME"
+        raise SettingsError([text]) from None
+    except OtherVersion as error:
+        text = f"OUTBOX_PATH: {path} is of another version: {error}; move it away"
+        raise SettingsError([text]) from None
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _unwritable(error) from None
+        text = f"OUTBOX_PATH={path.parent} cannot be written: {error.strerror}"
+        raise SettingsError([text]) from None
+
+
+def _unwritable(error: OSError) -> Unwritable:
+    return Unwritable("disk_full" if error.errno in _FULL else "disk_failed", str(error))

@@ -1,0 +1,286 @@
+"""The outbox as the event loop sees it: an index in memory, pictures on disk, books that balance.
+
+Changes are committed in groups, the books with the faces that make them true, in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from common.protocol import clock
+from common.runtime.logs import StateLogger
+from common.runtime.workers import Workers
+from common.service import Service
+from detector.outbox import accounting, age
+from detector.outbox.accounting import Accounts
+from detector.outbox.counter_file import latest
+from detector.outbox.database import Damaged, OutboxChange, OutboxEntry, OutboxPicture, Unwritable
+from detector.outbox.files import OutboxFiles
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+REOPEN = 5.0  # seconds between tries to open, or to read
+RETRY = 1.0  # seconds between tries to commit what was refused
+LAZY = 0.25  # seconds that a change without new faces may wait for company: fewer fsyncs
+TIDY = 10.0  # seconds between looks for faces that are too old, when nothing else happens
+PENDING_MAX = 32 * 1024 * 1024  # bytes in memory while the disk takes its time
+
+
+class OutboxQueue:
+    """Use: `await open()`, run `keep()` as a task; `on_kept` is told of each committed face."""
+
+    def __init__(
+        self, path: Path, own_books: Accounts, max_bytes: int, max_days: float, service: Service
+    ) -> None:
+        self._files = OutboxFiles(path)
+        self._books = own_books
+        self._max_bytes = max_bytes
+        self._max_age = max_days * 86_400
+        self._service = service
+        self._worker = Workers("outbox")
+        self._trouble = StateLogger(log, f"outbox {path}")
+        self._ready = False  # the index shows what the database holds
+        self._change = OutboxChange()
+        self._events: list[accounting.Event] = []
+        self._wanted = asyncio.Event()
+        self._urgent = asyncio.Event()  # a new face, which is not sent before it is committed
+        self._pending = 0  # bytes of faces that are not committed yet
+        self._seq = 0
+        self._using = asyncio.Lock()
+        self.on_kept: Callable[[OutboxEntry, OutboxPicture], None] = lambda *_: None
+        self.on_gone: Callable[[OutboxEntry], None] = lambda *_: None
+        self.entries: OrderedDict[int, OutboxEntry] = (
+            OrderedDict()
+        )  # committed, oldest first, by seq
+        self.bytes = 0
+
+    async def open(self) -> None:
+        """Open the database, or set a damaged one aside and begin anew with what can be read.
+
+        Raises:
+            SettingsError: the folder cannot be used, or another detector or version uses it.
+        """
+        while not self._service.stopping.is_set():
+            try:
+                await self._open()
+            except Unwritable as error:
+                self._in_trouble(error, "nothing is captured until it is mended")
+                await self._service.pause(REOPEN)
+            else:
+                self._well()
+                return
+
+    async def _open(self) -> None:
+        told = self._files.lock()
+        try:
+            entries, kept = await self._worker.run(self._files.load)
+        except Damaged as error:
+            await self._begin_anew(str(error), told)
+        else:
+            self._start(entries, latest(told, kept))
+            self._files.tell(self._books.state())
+            if entries:
+                log.info("%d faces of earlier runs wait in %s", len(entries), self._files.path)
+        self._ready = True
+
+    def _start(self, entries: list[OutboxEntry], state: dict[str, Any] | None) -> None:
+        """Begin with what the database held, and make the books agree with it."""
+        self._books.load(state)
+        self.entries.clear()
+        self.bytes = 0
+        self._take(entries)
+        lost = self._books.agree(len(entries))
+        if lost:
+            log.error("%d faces are no longer in %s (damaged)", lost, self._files.path)
+
+    def _take(self, entries: Iterable[OutboxEntry]) -> None:
+        for entry in entries:
+            self.entries[entry.seq] = entry
+            self.bytes += entry.size
+            self._seq = max(self._seq, entry.seq)
+
+    async def _begin_anew(self, why: str, told: dict[str, Any] | None = None) -> None:
+        """Go on with a new database of all that can be read from the damaged one."""
+        path, aside = self._files.path, self._files.aside
+        log.error("the outbox %s is damaged (%s); it is set aside as %s", path, why, aside)
+        wanted = frozenset(self.entries) if self._ready else None
+        saved, kept = await self._worker.run(self._files.rescue, wanted)
+        if self._ready:
+            self._lose(set(self.entries).difference(entry.seq for entry in saved))
+        else:
+            self._start(saved, latest(told, kept))
+        await self._worker.run(self._files.replace, self._books.state())
+        self._files.tell(self._books.state())
+        log.error("%d faces were saved from %s", len(saved), aside)
+
+    def _lose(self, seqs: Iterable[int]) -> None:
+        """Waiting faces that cannot be read any more."""
+        for seq in seqs:
+            entry = self.entries.pop(seq)
+            self.bytes -= entry.size
+            self._books.write(accounting.drop("damaged"))
+            self.on_gone(entry)
+
+    def add(self, id: str, sha256: str, picture: OutboxPicture, wall: float) -> None:
+        """Keep a face; once it is on the disk, it is counted and `on_kept` is told."""
+        self._seq += 1
+        size = len(picture.png)
+        # The clock may have been set since the frame came.
+        wall = min(wall, clock.seconds(picture.facts["captured"]))
+        entry = OutboxEntry(self._seq, id, sha256, size, age.BOOT, age.ticks(), wall, False)
+        if self._pending + size > PENDING_MAX:
+            self._events += [accounting.capture, accounting.drop("disk_slow")]
+        else:
+            self._pending += size
+            self._change.added.append((entry, picture))
+        self._wanted.set()
+        self._urgent.set()
+
+    def note(self, event: accounting.Event) -> None:
+        """Write something into the books with the next commit."""
+        self._events.append(event)
+
+    def oldest(self) -> float | None:
+        """Age of the oldest waiting face, in seconds."""
+        for entry in self.entries.values():
+            return age.of(entry.boot, entry.ticks, entry.wall)
+        return None
+
+    def settle(self, entry: OutboxEntry, event: accounting.Event) -> None:
+        """The fate of a waiting face is known; `event` writes it into the books."""
+        if self.entries.pop(entry.seq, None) is None:
+            return
+        self.bytes -= entry.size
+        self._change.removed.append(entry.seq)
+        self._events.append(event)
+        self._wanted.set()
+
+    async def finish(self, entry: OutboxEntry, facts: dict[str, str]) -> bool:
+        """Fix the facts that a face is published with, on the disk, before it is published.
+
+        False when the disk did not take them: it must not be published then.
+        """
+        self._change.finals.append((entry.seq, facts))
+        await self.commit()
+        done = entry.seq in self.entries and self.entries[entry.seq].final
+        if not done:
+            await asyncio.sleep(RETRY)  # who asks will ask again
+        return done
+
+    async def read(self, seqs: list[int]) -> dict[int, OutboxPicture | None]:
+        """Pictures of waiting faces; None for one that is damaged, or waits no longer."""
+        while True:
+            async with self._using:
+                try:
+                    return await self._soundly(self._files.read, seqs)
+                except Unwritable as error:
+                    self._in_trouble(error, "nothing is sent until it is mended")
+            await asyncio.sleep(REOPEN)
+
+    async def _soundly(self, call: Callable[..., T], *args: Any) -> T:
+        """Call in the worker; anew, if the database had to be begun anew for it."""
+        try:
+            return await self._worker.run(call, *args)
+        except Damaged as error:
+            await self._begin_anew(str(error))
+            return await self._worker.run(call, *args)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something has not been committed yet."""
+        return bool(self._change) or self._using.locked()
+
+    def has_room(self, share: float) -> bool:
+        return self.bytes <= self._max_bytes * share and len(self._change.added) < 100
+
+    async def keep(self) -> None:
+        """Commit what has gathered, again and again."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TIDY):
+                    await self._wanted.wait()
+            if self._wanted.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LAZY):
+                        await self._urgent.wait()
+            self._wanted.clear()
+            self._urgent.clear()
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Commit what has gathered, now."""
+        async with self._using:
+            if not self._ready:
+                return
+            self._make_room()
+            change, self._change = self._change, OutboxChange()
+            events, self._events = self._events, []
+            if change or events:
+                await self._commit(change, events)
+                self._pending -= change.size
+                self._files.tell(self._books.state())
+
+    async def _commit(self, change: OutboxChange, events: list[accounting.Event]) -> None:
+        """Commit this, or as much of it as the disk takes."""
+        try:
+            await self._write(change, events)
+        except Unwritable as error:
+            self._in_trouble(error, "new faces are lost until it is mended")
+            for _ in change.added:
+                self._books.write(accounting.capture, accounting.drop(error.reason))
+            if change.added:
+                # Faces that leave make room, and may fit where new ones do not.
+                await self._commit(OutboxChange([], change.removed, change.finals), events)
+            else:
+                self._change.removed[:0] = change.removed
+                self._events[:0] = events
+                asyncio.get_running_loop().call_later(RETRY, self._wanted.set)
+
+    async def _write(self, change: OutboxChange, events: list[accounting.Event]) -> None:
+        events = [accounting.capture] * len(change.added) + events
+        await self._soundly(lambda: self._files.commit(change, self._books.after(events)))
+        self._books.become(events)
+        for seq, _ in change.finals:
+            if seq in self.entries:
+                self.entries[seq] = dataclasses.replace(self.entries[seq], final=True)
+        for entry, picture in change.added:
+            self._take([entry])
+            self.on_kept(entry, picture)
+        if change.added:
+            self._well()
+
+    def _make_room(self) -> None:
+        """Drop the oldest beyond the bounds of bytes and age."""
+        coming = self._change.size
+        while self.entries:
+            oldest = next(iter(self.entries.values()))
+            full = self.bytes + coming > self._max_bytes
+            if not full and age.of(oldest.boot, oldest.ticks, oldest.wall) <= self._max_age:
+                return
+            self.settle(oldest, accounting.drop("full" if full else "old"))
+            self.on_gone(oldest)
+
+    def _in_trouble(self, error: Unwritable, meaning: str) -> None:
+        self._trouble.begin(error.reason, f"{error}; {meaning}")
+        self._service.health.check("outbox", error.reason)
+
+    def _well(self) -> None:
+        if self._trouble.reason is not None:
+            self._trouble.end("keeps faces again")
+        self._service.health.check("outbox", None)
+
+    async def close(self) -> None:
+        """Commit what has gathered, and close."""
+        await self.commit()
+        # And keep it: whoever wants the database after this waits until the process ends.
+        await self._using.acquire()
+        if self._ready:
+            await self._worker.run(self._files.close)

@@ -1,0 +1,120 @@
+"""One frame in, the shots to send out: search, follow, choose."""
+
+from __future__ import annotations
+
+import dataclasses
+import time as clock
+
+from detector.capture.camera import Frame
+from detector.commands import image as still
+from detector.detection import base
+from detector.detection.base import Detection, Image
+from detector.encoding import crop
+from detector.encoding.crop import FaceCrop
+from detector.settings import DetectorSettings
+from detector.tracking import quality
+from detector.tracking.scheduler import DetectionScheduler
+from detector.tracking.selection import ShotSelector
+from detector.tracking.tracker import Track, Tracker
+
+JUDGED_EVERY = 0.1  # seconds between two judgements of a face that is not confirmed, at first
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameResult:
+    """What came of a frame. `image`: upright and masked, as searched; `spent`: seconds by step."""
+
+    image: Image
+    tracks: list[Track]
+    shots: list[FaceCrop]
+    spent: dict[str, float]
+
+
+class FrameAnalyzer:
+    """Runs in the one vision thread; keeps what must be known from frame to frame."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._settings = settings
+        self._engine = base.made(settings)
+        self._search = DetectionScheduler(
+            self._engine,
+            settings.min_face,
+            settings.detect_width,
+            hold=settings.capture != "every",
+            live=settings.source.live or settings.camera_loop,
+        )
+        self._tracks = Tracker(self._engine.once, self._engine.often)
+        self._choice = ShotSelector(settings.capture, settings.best_after)
+        self._alone = settings.source.kind == "images"
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        began = clock.perf_counter()
+        image = crop.upright(frame.image, self._settings.rotate)
+        crop.blacken(image, self._settings.mask)
+        if self._alone:
+            return self._single(image, frame, began)
+        found = self._search.find(image, self._tracks.live, frame.time)
+        searched = clock.perf_counter()
+        ended = self._tracks.update(found, frame.time)
+        for track in self._tracks.live:
+            # Where nothing moves a frame may still be sharper: less noise, or a better picture of
+            # a compressed stream. Only a face that is none would be judged for nothing.
+            if track.fresh or (track.confirmed and track.seen == frame.time):
+                self._consider(track, image, frame)
+        taken = [shot for track in ended for shot in self._choice.ended(track)]
+        taken += self._choice.due(self._tracks.live, frame.time)
+        spent = {"search": searched - began, "choose": clock.perf_counter() - searched}
+        return FrameResult(image, list(self._tracks.live), taken, spent)
+
+    def _single(self, image: Image, frame: Frame, began: float) -> FrameResult:
+        """A picture that stands alone: all of its faces are sent."""
+        tracks, taken = [], []
+        for detection in still.find(image, self._settings, self._engine):
+            track = self._tracks.alone(detection, frame.time)
+            sharp = quality.sharpness(image, detection.box)
+            track.quality = quality.quality(sharp, detection.frontal, detection.box, image)
+            taken.append(self._shot(track, detection, sharp, image, frame))
+            tracks.append(track)
+        return FrameResult(image, tracks, taken, {"search": clock.perf_counter() - began})
+
+    def finish(self) -> list[FaceCrop]:
+        """The shots of all faces in view: nothing more is to come."""
+        return [shot for track in self._tracks.end() for shot in self._choice.ended(track)]
+
+    def _consider(self, track: Track, image: Image, frame: Frame) -> None:
+        """Judge a face that is not confirmed yet, and keep a shot that is better than before."""
+        sharp = quality.sharpness(image, track.box)
+        possible = quality.quality(sharp, track.frontal, track.box, image)
+        patience = JUDGED_EVERY * max(1, len(track.sights) - 3)
+        due = not track.confirmed and frame.time - track.judged >= patience
+        if not due and not self._choice.wants(track, possible):
+            return
+        if not due and track.scored and track.score < self._engine.shown:
+            return
+        judged = Detection(track.box, track.score, track.frontal)
+        if due or not track.scored:
+            judged = self._engine.judged(image, track.box)
+            self._tracks.judge(track, judged, frame.time)
+        track.quality = quality.quality(sharp, judged.frontal, track.box, image)
+        if judged.score >= self._engine.shown and self._choice.wants(track, track.quality):
+            self._choice.see(track, self._shot(track, judged, sharp, image, frame))
+
+    def _shot(
+        self, track: Track, judged: Detection, sharp: float, image: Image, frame: Frame
+    ) -> FaceCrop:
+        height, width = image.shape[:2]
+        box = x, y, w, h = crop.widened(judged.box, self._settings.margin, width, height)
+        return FaceCrop(
+            image=image[y : y + h, x : x + w].copy(),  # the frame goes
+            box=box,
+            face=judged.box,
+            frame_size=(width, height),
+            frame_index=frame.index,
+            at=frame.at,
+            time=frame.time,
+            score=judged.score,
+            sharpness=sharp,
+            quality=track.quality,
+            track=track.name,
+            engine=track.engine,
+        )

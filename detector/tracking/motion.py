@@ -1,0 +1,53 @@
+"""Where the picture has changed: a still scene costs almost nothing to watch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from detector.detection.base import Box, Image
+
+WIDTH = 160  # pixels of the picture that is compared
+CHANGE = 10  # grey levels; the noise of a picture that small is 1 to 3
+ROOM = 0.15  # of the picture's height, searched around what has changed
+
+
+def small(image: Image) -> Image:
+    """The picture that is compared: grey, 160 pixels wide, smoothed."""
+    height, width = image.shape[:2]
+    size = WIDTH, max(1, round(height * WIDTH / width))
+    # Green is most of what is bright, and a part of the pixels tells as much as all of them.
+    step = max(1, width // (4 * WIDTH))
+    green = np.ascontiguousarray(image[::step, ::step, 1])
+    reduced = cv2.resize(green, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.blur(reduced, (3, 3)), np.uint8)
+
+
+class MotionMask:
+    """Between two small pictures of one frame size; without a first one, everything."""
+
+    def __init__(self, before: Image | None, now: Image, width: int) -> None:
+        self._scale = width / WIDTH
+        if before is None or before.shape != now.shape:
+            self._map: Image = np.ones(now.shape, np.uint8)
+        else:
+            self._map = (cv2.absdiff(before, now) > CHANGE).astype(np.uint8)
+
+    def anywhere(self) -> bool:
+        return bool(self._map.any())
+
+    def inside(self, box: Box) -> bool:
+        """Whether anything has changed in a box, in pixels of the frame."""
+        x, y, w, h = (int(value / self._scale) for value in box)
+        return bool(self._map[max(0, y) : y + h + 1, max(0, x) : x + w + 1].any())
+
+    def bounds(self) -> Box:
+        """The part of the frame to search: all that has changed, with room around it."""
+        height, width = self._map.shape
+        x, y, w, h = cv2.boundingRect(self._map)
+        room = round(ROOM * height) + max(w, h) // 2
+        left, top = max(0, x - room), max(0, y - room)
+        right, bottom = min(width, x + w + room), min(height, y + h + room)
+        grown = (left, top, right - left, bottom - top)
+        x, y, w, h = (int(value * self._scale) for value in grown)
+        return x, y, w, h

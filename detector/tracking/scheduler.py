@@ -1,0 +1,137 @@
+"""Where each frame is searched: around the faces that are followed, and at times everywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import time as clock
+
+from detector.detection.base import (
+    SAME,
+    UNMOVED,
+    Box,
+    Detection,
+    Engine,
+    Image,
+    cut_off,
+    distinct,
+    overlap,
+)
+from detector.tracking import motion
+from detector.tracking.tracker import Track
+
+EVERY = 0.2  # seconds between two searches of all that moves
+ALONE = 0.4  # while nobody is in view, or only what has not shown yet that it is a face
+SMALLEST = 0.8  # of the smallest face: what is smaller is not followed
+AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
+DEEP = 1.0  # seconds between two searches in all ways that the engine has
+SELDOM = 0.4  # seconds between two frames, from which each is searched in all ways
+SHARE = 0.5  # of a live camera's time that searches of all that moves may take: faces are followed
+CHECK = 0.5  # seconds after which a face that does not move is looked at again
+
+
+class DetectionScheduler:
+    """Finds the faces of a frame in a time that a camera leaves."""
+
+    def __init__(
+        self, engine: Engine, min_face: float, width: int, *, hold: bool, live: bool
+    ) -> None:
+        """
+        hold: a face where nothing moves is taken for found.
+        live: frames do not wait, so that a slow machine must search less often.
+        """
+        self._engine = engine
+        self._min_face = min_face
+        self._width = width
+        self._hold = hold
+        self._live = live
+        self._least = 0.0  # pixels
+        self._took = 0.0  # seconds of the last search of all that moves
+        self._previous: Image | None = None
+        self._reference: Image | None = None  # the scene at the last search
+        self._last = float("nan")
+        self._searched = float("-inf")
+        self._whole = float("-inf")
+        self._deep = float("-inf")
+        self._checked: dict[int, float] = {}
+
+    def find(self, image: Image, tracks: list[Track], time: float) -> list[Detection]:
+        """What may be faces in a frame (height x width x 3, BGR) at `time` seconds."""
+        self._least = SMALLEST * self._min_face * image.shape[0]
+        now = motion.small(image)
+        width = image.shape[1]
+        change = motion.MotionMask(self._previous, now, width)
+        self._previous = now
+        found = distinct(self._follow(image, tracks, time, change))
+        seldom = not 0 <= time - self._last < SELDOM
+        self._last = time
+        if 0 <= time - self._searched < self._patience(tracks):
+            return found
+        since = motion.MotionMask(self._reference, now, width)
+        part: Box | None = None
+        if time - self._whole >= AT_LEAST or time < self._whole:
+            part = 0, 0, width, image.shape[0]
+            self._whole = time
+        elif since.anywhere():
+            part = since.bounds()
+        if part is not None:
+            self._searched, self._reference = time, now
+            began = clock.perf_counter()
+            deep = seldom or not 0 <= time - self._deep < DEEP
+            if deep:
+                self._deep = time
+            found = _merged(found, self._everywhere(image, part, deep=deep))
+            self._took = clock.perf_counter() - began
+        return found
+
+    def _patience(self, tracks: list[Track]) -> float:
+        least = EVERY if any(track.confirmed for track in tracks) else ALONE
+        return max(least, self._took / SHARE) if self._live else least
+
+    def _follow(
+        self, image: Image, tracks: list[Track], time: float, change: motion.MotionMask
+    ) -> list[Detection]:
+        found: list[Detection] = []
+        self._checked = {t.number: self._checked.get(t.number, 0.0) for t in tracks}
+        for track in tracks:
+            box = track.predicted(time)
+            still = self._hold and track.seen == self._last and not change.inside(box)
+            if still and time - self._checked[track.number] < CHECK:
+                found.append(track.held())
+                continue
+            self._checked[track.number] = time
+            near = [one for one in self._engine.near(image, box) if self._large(one)]
+            # Where nothing moves, a box that has shifted a little is the search's doing. Of a face
+            # that is not confirmed yet it is another sight, or somebody asleep would never be.
+            same = (
+                still
+                and track.confirmed
+                and any(overlap(track.box, other.box) > UNMOVED for other in near)
+            )
+            found += [track.held()] if same else near
+        return found
+
+    def _everywhere(self, image: Image, part: Box, *, deep: bool) -> list[Detection]:
+        left, top, width, height = part
+        min_side = self._min_face * image.shape[0]
+        most = self._width / image.shape[1]
+        within = image[top : top + height, left : left + width]
+        return [
+            dataclasses.replace(one, box=(left + one.box[0], top + one.box[1], *one.box[2:]))
+            for one in self._engine.search(within, min_side, most, deep=deep)
+            if self._large(one) and not cut_off(one.box, within, part, image)
+        ]
+
+    def _large(self, one: Detection) -> bool:
+        return max(one.box[2:]) >= self._least
+
+
+def _merged(followed: list[Detection], searched: list[Detection]) -> list[Detection]:
+    """Each face once: where it was followed to, with what the search says of it."""
+    merged = list(followed)
+    for one in distinct(searched):
+        at = next((i for i, f in enumerate(followed) if overlap(f.box, one.box) >= SAME), None)
+        if at is None:
+            merged.append(one)
+        elif one.evidence and one.score > merged[at].score:
+            merged[at] = dataclasses.replace(merged[at], score=one.score, evidence=True)
+    return merged

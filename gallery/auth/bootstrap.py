@@ -1,0 +1,70 @@
+"""The first start, when nobody has been named: a user and a password are made, and told once."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+from pathlib import Path
+
+from common.settings import SettingsError
+from gallery.auth import passwords
+from gallery.auth.users import Account, User, Users, parse
+
+log = logging.getLogger(__name__)
+
+FILE = "users.txt"
+_ABOUT = "# Made at the first start, since GALLERY_USERS was not set; deleted, it is made anew.\n"
+
+
+def first_user(folder: Path) -> Users:
+    """The users of `users.txt` in `folder`; without it, it is made, with an `admin` in it.
+
+    The password is in the log once, when it is made, and nowhere else.
+
+    Raises:
+        SettingsError: the file cannot be read, used or written.
+    """
+    path = folder / FILE
+    try:
+        if not path.exists():
+            _make(path)
+        return parse(path.read_text())
+    except ValueError as error:  # of no user, or of no UTF-8
+        raise SettingsError([f"{path} {error}"]) from None
+    except OSError as error:
+        remedy = f"set GALLERY_DATA to a folder that user {os.geteuid()} may write to"
+        raise SettingsError([f"{path}: {error.strerror}; {remedy}"]) from None
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    password = passwords.made_up()
+    account = Account(User("admin", "admin"), passwords.hashed(password))
+    if not _written(path, f"{_ABOUT}{account.line}\n"):
+        return
+    log.warning(
+        "no GALLERY_USERS: made the user admin with the password %s (said this once; its hash is"
+        " in %s; if it is lost, delete that file and start again)",
+        password,
+        path,
+    )
+
+
+def _written(path: Path, text: str) -> bool:
+    """Write a file whole and for its owner alone, or not at all; False if there is one already."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(number)
+        os.link(draft, path)  # which, other than a rename, never takes another's place
+    except FileExistsError:
+        return False
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+    return True

@@ -1,0 +1,128 @@
+"""The page where one signs in, and the way out."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from common.runtime.logs import RateLimitedLogger
+from common.runtime.workers import Workers
+from gallery import metrics
+from gallery.auth.limits import LoginLimits
+from gallery.auth.middleware import cookie
+from gallery.auth.origins import local
+from gallery.auth.request_body import fields
+from gallery.auth.sessions import LONGEST, Sessions
+from gallery.auth.users import NAME, Account, Users
+from gallery.web import rendering
+
+log = logging.getLogger(__name__)
+
+KNOWN_FOR = 90 * 86_400  # seconds for which a browser that was signed in stays known
+TOLD = {"out": "You are signed out.", "ended": "Your session has ended: sign in again."}
+WRONG = "That is not the name and password of a user."
+
+
+class LoginPage:
+    """GET and POST /login, POST /logout. They count on the guard before them."""
+
+    def __init__(
+        self, users: Users, sessions: Sessions, secure: bool, limits: LoginLimits | None = None
+    ) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._secure = secure
+        self._limits = limits or LoginLimits()
+        self._worker = Workers("passwords")  # one at a time: each takes 19 MiB
+        self._seldom = RateLimitedLogger(log)
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/login", self._show, methods=["GET"]),
+            Route("/login", self._try, methods=["POST"]),
+            Route("/logout", self._out, methods=["POST"]),
+        ]
+
+    async def _show(self, request: Request) -> Response:
+        onward = local(request.query_params.get("next", "/"))
+        if request.state.user is not None:
+            return RedirectResponse(onward, 303)
+        told = TOLD.get(request.query_params.get("why", ""), "")
+        return _page(200, onward, told=told)
+
+    async def _try(self, request: Request) -> Response:
+        given = fields(await request.body(), request.headers)
+        name = given.get("username", "").strip().lower()
+        onward = local(given.get("next", "/"))
+        address = request.client.host if request.client else "nowhere"
+        cookies = request.cookies.get(cookie("known", self._secure), "")
+        device = self._sessions.device(cookies, name)
+        wait = self._limits.take(address, device)
+        if wait > 0:
+            return self._limited(name, onward, address, wait)
+        account = await self._worker.run(self._users.check, name, given.get("password", ""))
+        if account is None:
+            metrics.LOGINS_REFUSED.labels("password").inc()
+            # People type passwords where names belong: only the name of a user is logged.
+            known = name if self._users.get(name) else "a name that no user has"
+            log.warning("login refused: %s, from %s", known, address)
+            return self._again(401, name, onward, WRONG)
+        self._limits.give_back(address, device)
+        log.info("%s (%s) signed in from %s", name, account.user.role, address)
+        return await self._welcome(request, account, onward)
+
+    async def _welcome(self, request: Request, account: Account, onward: str) -> Response:
+        if request.state.session is not None:
+            await self._sessions.end(request.state.session)
+        metrics.LOGINS.inc()
+        response = RedirectResponse(onward, 303)
+        self._set(response, "session", await self._sessions.begin(account), int(LONGEST))
+        self._set(response, "known", self._sessions.device_cookie(account), KNOWN_FOR)
+        return response
+
+    def _limited(self, name: str, onward: str, address: str, wait: float) -> Response:
+        metrics.LOGINS_REFUSED.labels("limited").inc()
+        self._seldom.warn("limited", f"login refused: too many tries, now from {address}")
+        seconds = math.ceil(wait)
+        when = "1 second" if seconds == 1 else f"{seconds} seconds"
+        response = self._again(429, name, onward, f"Too many tries. Try again in {when}.")
+        response.headers["Retry-After"] = str(seconds)
+        return response
+
+    def _again(self, status: int, name: str, onward: str, error: str) -> Response:
+        sound = name if NAME.fullmatch(name) else ""
+        response = _page(status, onward, error=error, name=sound)
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Cookie realm="facepipe gallery"'
+        return response
+
+    async def _out(self, request: Request) -> Response:
+        user, address = request.state.user, request.client.host if request.client else "nowhere"
+        await self._sessions.end(request.state.session)
+        log.info("%s signed out from %s", user.name, address)
+        response = RedirectResponse("/login?why=out", 303)
+        response.delete_cookie(
+            cookie("session", self._secure), secure=self._secure, httponly=True, samesite="lax"
+        )
+        # Pictures that the browser keeps are not for whoever sits there next.
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
+
+    def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
+        response.set_cookie(
+            cookie(name, self._secure),
+            value,
+            max_age=seconds,
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
+        )
+
+
+def _page(status: int, onward: str, told: str = "", error: str = "", name: str = "") -> Response:
+    template = rendering.environment().get_template("login.html")
+    return HTMLResponse(template.render(onward=onward, told=told, error=error, name=name), status)

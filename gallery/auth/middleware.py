@@ -1,0 +1,152 @@
+"""Stands before all pages: who asks, from where, and with what right."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import urllib.parse
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gallery import metrics
+from gallery.auth.denied import Refused, is_page_load, refusal
+from gallery.auth.headers import hardened
+from gallery.auth.origins import SAFE, is_ours, local
+from gallery.auth.request_body import MAX_BODY, MAX_LOGIN, fields, replayed, whole
+from gallery.auth.sessions import Session, Sessions, csrf
+
+
+class AccessMiddleware:
+    """An ASGI app that lets `app` have what it should have, and answers the rest.
+
+    It puts into the state of a request: `user` (User), `csrf` (text for pages), `session`; for
+    /login and /static/, which are open to all, they may be None and empty.
+
+    secure: the pages are served by TLS.
+    """
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, secure: bool) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, hardened(send, self._secure))
+        else:  # a WebSocket, of which we have none
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        try:
+            session, receive = await self._admitted(scope, headers, receive)
+        except Refused as refused:
+            response = self._refused(scope, headers, refused.reason)
+            await response(scope, receive, send)
+            return
+        if session is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._until_it_ends(session, scope, receive, send)
+
+    async def _admitted(
+        self, scope: Scope, headers: Headers, receive: Receive
+    ) -> tuple[Session | None, Receive]:
+        """The session of a request, and its body, if it was read.
+
+        Raises:
+            Refused: it is not let through.
+        """
+        method, path = scope["method"], scope["path"]
+        if not is_ours(method, scope["scheme"], headers):
+            raise Refused("origin")
+        token = Request(scope).cookies.get(cookie("session", self._secure), "")
+        session = self._sessions.find(token)
+        state = scope.setdefault("state", {})
+        state["session"] = session
+        state["user"] = session.user if session else None
+        state["csrf"] = csrf(token) if session else ""
+        if path == "/login" and method == "POST":
+            return session, replayed(await whole(receive, headers, MAX_LOGIN), receive)
+        if method in ("GET", "HEAD") and _is_open(path):
+            return session, receive
+        if session is None:
+            raise Refused("signed_out")
+        if method in SAFE:
+            return session, receive
+        body = await whole(receive, headers, MAX_BODY)
+        given = headers.get("x-csrf-token") or fields(body, headers).get("csrf", "")
+        if not hmac.compare_digest(_bytes(given), _bytes(state["csrf"])):
+            raise Refused("csrf")
+        return session, replayed(body, receive)
+
+    def _refused(self, scope: Scope, headers: Headers, reason: str) -> Response:
+        if reason == "signed_out" and is_page_load(headers):
+            return RedirectResponse(self._login(scope), 303)
+        metrics.REFUSED.labels(reason).inc()
+        return refusal(reason, headers)
+
+    def _login(self, scope: Scope) -> str:
+        query: dict[str, str] = {}
+        if scope["method"] in SAFE:
+            asked = local(_target(scope))
+            query |= {"next": asked} if asked != "/" else {}
+        if cookie("session", self._secure) in Request(scope).cookies:
+            query["why"] = "ended"
+        return "/login" + (f"?{urllib.parse.urlencode(query, safe='/')}" if query else "")
+
+    async def _until_it_ends(
+        self, session: Session, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """An answer without an end, such as what is new, ends with its session."""
+        complete = False
+
+        async def sending(message: Message) -> None:
+            nonlocal complete
+            if message["type"] == "http.response.start" and _is_stream(message):
+                left = self._sessions.remaining(session)
+                limit.reschedule(asyncio.get_running_loop().time() + left)
+                session.streams.add(limit)
+            complete = message["type"] == "http.response.body" and not message.get("more_body")
+            await send(message)
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                await self._app(scope, receive, sending)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if not complete:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            session.streams.discard(limit)
+
+
+def cookie(name: str, secure: bool) -> str:
+    """A cookie's name; with TLS, one that no neighbour under the same domain can set."""
+    return f"{'__Host-' if secure else ''}facepipe_{name}"
+
+
+def _is_open(path: str) -> bool:
+    return path == "/login" or (path.startswith("/static/") and ".." not in path)
+
+
+def _is_stream(message: Message) -> bool:
+    kind = Headers(raw=message["headers"]).get("content-type", "")
+    return kind.startswith("text/event-stream")
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they were asked for, still encoded."""
+    raw: bytes = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
+    query: bytes = scope["query_string"]
+    return (raw + (b"?" + query if query else b"")).decode("latin-1")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,1 @@
+"""Deleting faces, the record of it, and how long faces are kept."""

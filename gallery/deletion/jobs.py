@@ -1,0 +1,100 @@
+"""What is to be deleted, written down in the bucket until it is done: whatever ends the gallery."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+from typing import Any
+
+from common.protocol.keys import OWN
+from common.store.base import StoreError
+from gallery.bucket import GalleryBucket
+from gallery.index.query import Filter
+
+log = logging.getLogger(__name__)
+
+PREFIX = f"{OWN}pending/"
+MAX_BYTES = 4_000_000
+SKEW = 60_000  # milliseconds by which the store's clock and ours may differ
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Some entries by their refs, or all that a filter asks for: not both."""
+
+    refs: tuple[str, ...] = ()
+    filter: Filter | None = None
+
+    def until(self, added: int) -> Selection:
+        """Without what has been added since (unix milliseconds)."""
+        if self.filter is None:
+            return self
+        return Selection(filter=dataclasses.replace(self.filter, added=added))
+
+    def resumed(self) -> Selection:
+        """The same by the store's clock: an index that was built anew knows all since then only."""
+        if self.filter is None or self.filter.added is None:
+            return self
+        stored = self.filter.added - SKEW
+        return Selection(filter=dataclasses.replace(self.filter, added=None, stored=stored))
+
+
+@dataclasses.dataclass
+class Job:
+    """state: running, done or failed; `failed`: objects that are still there, by reason."""
+
+    id: str
+    by: str
+    what: str
+    total: int
+    done: int = 0
+    state: str = "running"
+    failed: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def write(bucket: GalleryBucket, job: Job, selection: Selection) -> None:
+    """Raises StoreError: it could not be written down, and is not to be begun."""
+    told = {"id": job.id, "by": job.by, "what": job.what, "total": job.total}
+    told["selection"] = dataclasses.asdict(selection)
+    bucket.put(f"{PREFIX}{job.id}.json", json.dumps(told).encode() + b"\n", "application/json")
+
+
+def finished(bucket: GalleryBucket, job: Job) -> None:
+    """Raises StoreError."""
+    bucket.delete([f"{PREFIX}{job.id}.json"])
+
+
+def unfinished(bucket: GalleryBucket) -> list[tuple[Job, Selection]]:
+    """What was begun and not ended, by a gallery that is no more.
+
+    Raises:
+        StoreError: with the reason.
+    """
+    found = []
+    for page in bucket.pages(PREFIX):
+        for listed in page:
+            if listed.size > MAX_BYTES:
+                log.warning("%s is too large for a deletion, and is passed over", listed.key)
+                continue
+            try:
+                with contextlib.closing(bucket.get(listed.key)) as body:
+                    found.append(_read(json.loads(body.read())))
+            except StoreError as error:
+                if error.reason != "missing":
+                    raise
+            except (ValueError, TypeError, LookupError, RecursionError) as error:
+                log.warning("%s is no deletion, and is passed over: %s", listed.key, error)
+    return found
+
+
+def _read(told: Any) -> tuple[Job, Selection]:
+    job = Job(str(told["id"]), str(told["by"]), str(told["what"]), int(told["total"]))
+    chosen = told["selection"]
+    if chosen["filter"] is None:
+        return job, Selection(tuple(str(ref) for ref in chosen["refs"]))
+    return job, Selection(filter=Filter(**chosen["filter"])).resumed()

@@ -1,0 +1,127 @@
+"""Who deleted what, and when: records in the bucket, written before anything is deleted.
+
+They are never changed. They are the log that people read, and what keeps a face from coming back
+that an edge box sends once more: the index takes their ids up whenever it is built anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from common.protocol.clock import utc
+from common.protocol.keys import OWN
+from common.store.base import StoreError
+from gallery.bucket import GalleryBucket, Listed
+from gallery.index.model import Entry, milliseconds
+
+if TYPE_CHECKING:
+    from gallery.index.index import Index
+
+log = logging.getLogger(__name__)
+
+PREFIX = f"{OWN}deletions/"
+MAX_BYTES = 16_000_000  # of a record
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Some objects deleted together: `at` in unix milliseconds, `what` in words.
+
+    `ids`: of the faces that stay away from now on; what has no id of its own is deleted once.
+    """
+
+    job: str
+    at: int
+    by: str
+    what: str
+    ids: list[str]
+    count: int
+
+
+def write(
+    bucket: GalleryBucket, index: Index, job: str, by: str, what: str, gone: list[Entry]
+) -> None:
+    """Write down what is about to be deleted.
+
+    Raises:
+        StoreError: it could not be written, and nothing may be deleted.
+    """
+    at = time.time()
+    ids = sorted({entry.id for entry in gone if entry.id})
+    record = Record(job, round(at * 1000), by, what, ids, len(gone))
+    keys = [entry.key for entry in gone]
+    told = {**dataclasses.asdict(record), "at": utc(at), "keys": keys}
+    key = f"{PREFIX}{utc(at).replace(':', '')}-{secrets.token_hex(4)}.json"
+    bucket.put(key, json.dumps(told).encode() + b"\n", "application/json")
+    index.bury(key, record)
+
+
+def take_up(bucket: GalleryBucket, index: Index) -> None:
+    """Read the records that the index does not know.
+
+    Raises:
+        StoreError: with the reason.
+    """
+    known = index.logs()
+    for page in bucket.pages(PREFIX):
+        for listed in page:
+            if listed.size > MAX_BYTES:
+                log.warning("%s is too large for a record, and is passed over", listed.key)
+            elif listed.key not in known:
+                _take_up(bucket, index, listed)
+
+
+def _take_up(bucket: GalleryBucket, index: Index, listed: Listed) -> None:
+    try:
+        with contextlib.closing(bucket.get(listed.key)) as body:
+            record = _read(body.read())
+    except StoreError as error:
+        if error.reason != "missing":
+            raise
+        return
+    except (ValueError, RecursionError) as error:
+        log.warning("%s is no record of a deletion, and is passed over: %s", listed.key, error)
+        return
+    index.bury(listed.key, record)
+
+
+def _read(content: bytes) -> Record:
+    told: Any = json.loads(content)
+    if not isinstance(told, dict) or not isinstance(told.get("ids"), list):
+        raise ValueError("it has no ids")
+    at = milliseconds(told.get("at"))
+    if at is None:
+        raise ValueError("it has no time")
+    words = (str(told.get(name, ""))[:500] for name in ("job", "by", "what"))
+    job, by, what = words
+    ids = [id for id in told["ids"] if isinstance(id, str)]
+    count = told.get("count")
+    return Record(job, at, by, what, ids, count if type(count) is int else len(ids))
+
+
+def keep(bucket: GalleryBucket, older_than: int) -> None:
+    """Write records anew, as they are, that were stored before a time (unix milliseconds).
+
+    A lifecycle rule for all of the bucket would delete them with the faces.
+
+    Raises:
+        StoreError: with the reason of the last one that could not be; the others have been.
+    """
+    failure: StoreError | None = None
+    for page in bucket.pages(PREFIX):
+        for listed in page:
+            if listed.stored >= older_than or listed.size > MAX_BYTES:
+                continue
+            try:
+                with contextlib.closing(bucket.get(listed.key)) as body:
+                    bucket.put(listed.key, body.read(), "application/json")
+            except StoreError as error:
+                failure = error
+    if failure is not None:
+        raise failure

@@ -1,0 +1,1 @@
+"""What the bucket holds, as far as it is known: an SQLite file."""

@@ -1,0 +1,116 @@
+"""An entry of the index: what is known of one object without reading it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from common.protocol.keys import OWN, REJECTED, KeyFacts
+from gallery.bucket import Listed
+from gallery.index import query
+
+LATEST = 253_402_300_799_999  # unix milliseconds of the last year that a date has
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """`captured` and `stored`: unix milliseconds; `size`: bytes; `kind`: face or rejected.
+
+    `id`: the face's own, with its device: copies of a face share it; empty if the key tells none.
+    `sharpness`, `quality`, `score`: None where
+    nobody has said them yet, or the object has none; `known`: its metadata has been read.
+    """
+
+    ref: str
+    key: str
+    kind: str
+    device: str
+    camera: str
+    id: str
+    captured: int
+    stored: int
+    size: int
+    sharpness: float | None = None
+    quality: float | None = None
+    score: float | None = None
+    reason: str = ""
+    known: bool = False
+
+
+def ref_of(key: str) -> str:
+    """By what pages and links name an object: nothing of the key, and the same for ever."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def listed(one: Listed, read: Callable[[str], KeyFacts | None]) -> Entry | None:
+    """From a listing, which has no metadata; None for what is the product's own."""
+    key = one.key
+    if key.startswith(OWN) or key.endswith("/") or not _is_text(key):
+        return None
+    named = read(key) or KeyFacts("unknown", "unknown", "", None)
+    captured = named.captured if named.captured is not None else one.stored
+    return Entry(
+        ref=ref_of(key),
+        key=key,
+        kind=query.REJECTED if key.startswith(REJECTED) else query.FACE,
+        device=named.device,
+        camera=named.camera,
+        id=named.id and f"{named.device}/{named.id}",
+        captured=min(captured, LATEST),
+        stored=one.stored,
+        size=one.size,
+        reason=named.reason,
+    )
+
+
+def announced(told: Mapping[str, Any], read: Callable[[str], KeyFacts | None]) -> Entry | None:
+    """From a message on faces/stored; None for one that is none."""
+    key, size = told.get("key"), told.get("bytes")
+    stored = milliseconds(told.get("stored"))
+    if not isinstance(key, str) or len(key) > 1024 or type(size) is not int or stored is None:
+        return None
+    entry = listed(Listed(key, size, stored), read)
+    if entry is None or entry.kind != query.FACE or not 0 <= size < 1 << 40:
+        return None
+    return learned(entry, told)
+
+
+def learned(entry: Entry, facts: Mapping[str, Any]) -> Entry:
+    """An entry with what its object's metadata say, as far as the key does not."""
+    changes: dict[str, Any] = {
+        name: number(facts.get(name)) for name in ("sharpness", "quality", "score")
+    }
+    for name in ("device", "camera"):
+        said = facts.get(name)
+        if getattr(entry, name) == "unknown" and isinstance(said, str) and 0 < len(said) <= 100:
+            changes[name] = said
+    captured = milliseconds(facts.get("captured"))
+    if captured is not None:
+        changes["captured"] = captured
+    return dataclasses.replace(entry, known=True, **changes)
+
+
+def number(value: Any) -> float | None:
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def milliseconds(value: Any) -> int | None:
+    """Of a time by RFC 3339."""
+    try:
+        moment = datetime.datetime.fromisoformat(value)
+        found = round(moment.timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return found if moment.tzinfo is not None and 0 <= found <= LATEST else None
+
+
+def _is_text(key: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in key)

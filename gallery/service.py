@@ -1,0 +1,169 @@
+"""The gallery's loop: hear of what is stored, keep the index in step, and serve the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+
+from common.mqtt import presence
+from common.mqtt.client import Client
+from common.mqtt.connection import Ack
+from common.mqtt.message import Message
+from common.protocol import keys
+from common.runtime.workers import Workers
+from common.service import Service
+from common.settings import SettingsError
+from common.store.base import FOR_A_PERSON, StoreError
+from gallery import app, metrics, server
+from gallery.bucket import GalleryBucket
+from gallery.deletion.deletions import Deletions
+from gallery.deletion.retention import Retention
+from gallery.fleet import Fleet
+from gallery.index.index import Index
+from gallery.live import EventHub
+from gallery.settings import GallerySettings
+from gallery.state import State
+from gallery.sync.announcements import Announcements
+from gallery.sync.listing import BucketListing
+from gallery.sync.metadata import MetadataLoader
+from gallery.sync.store_health import StoreHealth
+from gallery.thumbnails.thumbnails import Thumbnails
+
+log = logging.getLogger(__name__)
+
+LOCAL_WORKERS = 3  # for what is on our own disk
+
+
+def _made(settings: GallerySettings, service: Service) -> State:
+    """Every part, none of them at work yet.
+
+    Raises:
+        SettingsError: GALLERY_DATA cannot be written to.
+    """
+    store, local = Workers("store", settings.downloads), Workers("local", LOCAL_WORKERS)
+    bucket, hub = GalleryBucket(settings), EventHub()
+    standing = StoreHealth(bucket, store, hub, service.health)
+    try:
+        index = Index(settings.folder / "index.db", settings.index_max_faces)
+        thumbs_folder = settings.folder / "thumbs"
+        thumbs = Thumbnails(thumbs_folder, settings.thumbs_max_mb * 1_000_000, bucket, index, store)
+        fleet = Fleet(settings.folder, settings.mqtt_topic, hub, _own_topic(settings))
+    except (OSError, StoreError, sqlite3.Error) as error:
+        raise SettingsError([f"GALLERY_DATA={settings.data} cannot be used: {error}"]) from None
+    facts = MetadataLoader(index, bucket, thumbs, store, local, standing)
+    deletions = Deletions(index, bucket, thumbs, store, hub, standing)
+    days, hours = settings.retention_days, settings.retention_hours
+    retention = Retention(days, hours, index, bucket, deletions, store, standing, service.health)
+    read = keys.reader(settings.key_template)
+    sync = BucketListing(index, bucket, store, hub, standing, read, settings.sync_hours * 3600)
+    sync.deleted_before = deletions.again
+    sync.vanished = deletions.vanished
+    sync.is_over = retention.is_over
+    sync.listed += [facts.news, retention.news, deletions.listed]
+    sync.pruned = thumbs.prune
+    standing.on_index_trouble.append(sync.at_once)
+    return State(
+        settings=settings,
+        health=service.health,
+        store=store,
+        local=local,
+        index=index,
+        bucket=bucket,
+        hub=hub,
+        thumbs=thumbs,
+        facts=facts,
+        standing=standing,
+        sync=sync,
+        deletions=deletions,
+        retention=retention,
+        fleet=fleet,
+    )
+
+
+def _own_topic(settings: GallerySettings) -> str:
+    return presence.topic(settings.mqtt_topic, settings.device, "gallery", settings.instance)
+
+
+async def _looked(state: State) -> None:
+    """Ask the store once: what only a person can mend ends the gallery, else it goes on without.
+
+    Raises:
+        SettingsError: wrong credentials, or no such bucket.
+    """
+    try:
+        await state.store.run(state.bucket.check)
+    except StoreError as error:
+        if error.reason in FOR_A_PERSON:
+            raise SettingsError([str(error)]) from None
+        state.standing.failed(error)
+
+
+def _heard(state: State, link: Client) -> Announcements:
+    """What comes off the broker goes to whom it is for."""
+    settings = state.settings
+    arrivals = Announcements(
+        state.index,
+        state.local,
+        state.hub,
+        keys.reader(settings.key_template),
+        deleted_before=state.deletions.again,
+        missed=state.sync.soon,
+        failed=state.standing.failed,
+        news=state.facts.news,
+    )
+    stored = f"{settings.mqtt_topic}/stored"
+
+    def take(message: Message, ack: Ack) -> None:
+        if message.topic == stored:
+            arrivals.take(bytes(message.payload))
+        else:
+            state.fleet.take(message.topic, bytes(message.payload))
+        ack()
+
+    link.on_message = take
+    link.subscribe_to(stored, retained=False)
+    link.subscribe_to(f"{settings.mqtt_topic}/status/#")
+    link.on_up.append(state.fleet.connected)
+    link.on_down.append(state.fleet.disconnected)
+    link.on_up.append(state.sync.connected)
+    return arrivals
+
+
+async def run(settings: GallerySettings, service: Service) -> int:
+    """Show faces until told to stop."""
+    state = await Workers("open").run(_made, settings, service)
+    await _looked(state)
+    link = Client(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
+    arrivals = _heard(state, link)
+    own_status = presence.Presence(link, _own_topic(settings), service.health)
+    metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
+    sock = server.listening(settings)
+    pages = server.made(app.made(state), settings)
+    host, port = sock.getsockname()[:2]
+    scheme = "https" if settings.http_cert else "http"
+    log.info("the gallery is on %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)
+    for work, name in (
+        (link.keep_up(), "broker"),
+        (own_status.keep_publishing(), "status"),
+        (arrivals.keep_up(), "arrivals"),
+        (state.sync.keep_up(), "sync"),
+        (state.standing.keep_looking(), "standing"),
+        (state.facts.keep_filling(), "facts"),
+        (state.facts.keep_warm(), "thumbnails"),
+        (state.deletions.keep_working(), "deletions"),
+        (state.deletions.keep_clean(), "clean"),
+        (state.retention.keep_rule(), "lifecycle"),
+        (state.retention.keep_sweeping(), "sweeper"),
+        (state.fleet.keep_telling(), "fleet"),
+        (state.fleet.keep_sampling(), "samples"),
+    ):
+        service.spawn(work, name)
+    serving = asyncio.create_task(pages.serve(sockets=[sock]))
+    await service.until_stopped(serving)
+    pages.should_exit = True
+    await asyncio.wait([serving])
+    own_status.clear()
+    await link.leave()
+    return 0

@@ -1,0 +1,103 @@
+"""Faces as they are stored: off the broker, into the index, to the pages that are open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from common.protocol.keys import KeyFacts
+from common.runtime.workers import Workers
+from common.store.base import StoreError
+from gallery import metrics
+from gallery.index import model
+from gallery.index.index import Index
+from gallery.index.model import Entry
+from gallery.live import EventHub
+
+log = logging.getLogger(__name__)
+
+EVERY = 0.2  # seconds between two writes to the index, while faces come
+AFTER_TROUBLE = 5.0  # seconds
+WAITING = 20_000  # faces that wait for it at most; a listing finds those that are passed over
+SHOWN = 60  # of each write, the newest, that pages are told
+
+
+class Announcements:
+    """`take` and `keep_up` in the event loop."""
+
+    def __init__(
+        self,
+        index: Index,
+        workers: Workers,
+        hub: EventHub,
+        read: Callable[[str], KeyFacts | None],
+        deleted_before: Callable[[list[Entry]], None],
+        missed: Callable[[], None],
+        failed: Callable[[StoreError], None],
+        news: Callable[[], None],
+    ) -> None:
+        self._index = index
+        self._workers = workers
+        self._hub = hub
+        self._read = read
+        self._deleted_before = deleted_before
+        self._missed = missed
+        self._failed = failed
+        self._news = news
+        self._waiting: list[Entry] = []
+        self._some = asyncio.Event()
+
+    def take(self, payload: bytes) -> None:
+        """A message on faces/stored."""
+        entry = self._entry(payload)
+        if entry is None:
+            metrics.UNREADABLE.inc()
+        elif len(self._waiting) >= WAITING:
+            self._missed()
+        else:
+            metrics.ANNOUNCED.inc()
+            self._waiting.append(entry)
+            self._some.set()
+
+    def _entry(self, payload: bytes) -> Entry | None:
+        try:
+            told = json.loads(payload)
+        except (ValueError, RecursionError):
+            return None
+        return model.announced(told, self._read) if isinstance(told, dict) else None
+
+    async def keep_up(self) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            waiting, self._waiting = self._waiting, []
+            try:
+                new, again = await self._workers.run(self._index.add, waiting)
+            except StoreError as error:
+                self._failed(error)
+                self._missed()  # a listing finds them
+                await asyncio.sleep(AFTER_TROUBLE)
+                continue
+            if again:
+                self._deleted_before(again)
+            if new:
+                self._news()
+                shown = sorted(new, key=lambda entry: entry.captured)[-SHOWN:]
+                facts = {"faces": [told(entry) for entry in shown], "count": len(new)}
+                self._hub.publish("faces", facts)
+            await asyncio.sleep(EVERY)
+
+
+def told(entry: Entry) -> dict[str, Any]:
+    """What pages are told of an entry."""
+    return {
+        "ref": entry.ref,
+        "kind": entry.kind,
+        "device": entry.device,
+        "camera": entry.camera,
+        "captured": entry.captured,
+        "sharpness": entry.sharpness,
+    }

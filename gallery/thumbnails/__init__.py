@@ -1,0 +1,1 @@
+"""Small pictures of the faces, kept on disk within a bound."""

@@ -1,0 +1,154 @@
+"""Care for the people in the pictures: what a selection comes to, deleting it, taking it along."""
+
+from __future__ import annotations
+
+import datetime
+import weakref
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gallery.auth.roles import needs_admin
+from gallery.deletion.deletions import Changed
+from gallery.deletion.jobs import Job, Selection
+from gallery.web import selection, zip_export
+from gallery.web.query_params import Bad
+from gallery.web.rendering import PRIVATE, gallery, local, many, page, zone
+from gallery.web.streams import Stream
+
+TYPED = 100  # faces from which on the number has to be typed
+LOG = 500  # deletions in the list
+MAX_ZIPS = 4  # under way at a time
+REASONS = {
+    "denied": "the gallery's credentials may not delete",
+    "unreachable": "the bucket could not be reached",
+    "timeout": "the bucket did not answer in time",
+}
+MAX_ZIPS_EACH = 2  # of one user
+# A download that has ended, however it did, is nobody's any more, and so is not in here.
+_zips: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+
+
+async def count(request: Request) -> Response:
+    """What a selection comes to, and of whom and when it is: for the question before a deletion."""
+    chosen = (await selection.asked_for(request)).selection
+    return JSONResponse(await _counted(request, chosen), headers=PRIVATE)
+
+
+async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
+    state = gallery(request)
+    number, added = await state.deletions.count(chosen)
+    where = await state.local.run(selection.whence, state.index, chosen)
+    span = await state.local.run(selection.span, state.index, chosen)
+    found: dict[str, Any] = {"count": number, "added": added, "where": where}
+    if span is not None:
+        found["where"] += f", {_between(span, zone(request))}"
+    if chosen.filter is not None and number:
+        rejected = number - await state.local.run(state.index.count, chosen.until(added).filter)
+        if rejected > 0:
+            found["where"] += f"; {many(rejected, 'rejected object')} of the same among them"
+    return found
+
+
+def _between(span: tuple[int, int], place: datetime.tzinfo) -> str:
+    first, last = (f"{local(ms, place):%-d %B %Y}" for ms in span)
+    return first if first == last else f"{first} to {last}"
+
+
+@needs_admin
+async def delete(request: Request) -> Response:
+    """Begin to delete what was confirmed, or ask first (of a form without script)."""
+    asked = await selection.asked_for(request)
+    expected, added = asked.number("expected"), asked.number("added")
+    is_form = not request.headers.get("content-type", "").startswith("application/json")
+    if expected is None or added is None:
+        if not is_form:
+            raise Bad("A deletion says how many it expects: ask /count first.")
+        found = await _counted(request, asked.selection)
+        again = selection.as_json(asked.selection)
+        return page(request, "confirm.html", selection=again, typed=TYPED, **found)
+    if is_form and expected > TYPED and asked.number("typed") != expected:
+        raise Bad(f"To delete {expected:,} faces, type that number.")
+    job = await _begun(request, asked.selection, expected, added)
+    if is_form:
+        return RedirectResponse(f"/jobs/{job.id}", 303)
+    return JSONResponse(job.facts(), 202, PRIVATE)
+
+
+async def _begun(request: Request, chosen: Selection, expected: int, added: int) -> Job:
+    state = gallery(request)
+    where = await state.local.run(selection.whence, state.index, chosen)
+    span = await state.local.run(selection.span, state.index, chosen)
+    what = where if span is None else f"{where}, {_between(span, datetime.UTC)}"
+    user = request.scope["state"]["user"].name
+    try:
+        return await state.deletions.start(chosen, user, what, expected, added)
+    except Changed as error:
+        text = f"This comes to {many(error.count, 'face')} now, not {expected:,}: look again."
+        raise HTTPException(409, text) from None
+
+
+async def job(request: Request) -> Response:
+    """How far a deletion is: JSON for scripts, a page for people."""
+    found: Job | None = gallery(request).deletions.jobs.get(request.path_params["id"])
+    if found is None:
+        raise HTTPException(404, "There is no such deletion under way; see Deletions.")
+    facts = {**found.facts(), "sentence": told(found)}
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(facts, headers=PRIVATE)
+    return page(request, "job.html", job=found, over=found.state != "running", **facts)
+
+
+def told(job: Job) -> str:
+    """How far a deletion is, in a sentence."""
+    if job.state == "running":
+        return f"{job.done:,} of {many(job.total, 'face')} are deleted."
+    if not job.failed:
+        return f"{many(job.done, 'face')} deleted."
+    reasons = ", ".join(
+        f"{many(number, 'face')} stayed: {REASONS.get(reason, reason)}"
+        for reason, number in job.failed.items()
+    )
+    return f"{job.done:,} of {many(job.total, 'face')} deleted; {reasons}."
+
+
+async def deletions(request: Request) -> Response:
+    state = gallery(request)
+    past = await state.local.run(state.index.deletions, LOG)
+    running = [one for one in state.deletions.jobs.values() if one.state != "done"]
+    return page(
+        request, "deletions.html", past=past, running=[(one, told(one)) for one in running], log=LOG
+    )
+
+
+async def archive(request: Request) -> Response:
+    """A selection as a zip, made while it is sent."""
+    chosen = (await selection.asked_for(request)).selection
+    state = gallery(request)
+    number, added = await state.deletions.count(chosen)
+    if not number:
+        raise HTTPException(404, "None of these faces are here any more.")
+    user = request.scope["state"]["user"].name
+    mine = sum(one == user for one in _zips.values())
+    if len(_zips) >= MAX_ZIPS or mine >= MAX_ZIPS_EACH:
+        raise HTTPException(503, "Others are being downloaded: try again in a while.")
+    place = zone(request)
+    now = datetime.datetime.now(place)
+    name = f"faces_{now:%Y-%m-%d_%H-%M-%S}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **PRIVATE}
+    stream = zip_export.stream(state, chosen.until(added), place)
+    _zips[stream] = user
+    return Stream(stream, 200, headers, "application/zip")
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/count", count, methods=["POST"]),
+        Route("/delete", delete, methods=["POST"]),
+        Route("/jobs/{id}", job),
+        Route("/deletions", deletions),
+        Route("/zip", archive, methods=["POST"]),
+    ]

@@ -1,0 +1,60 @@
+"""What is new, to the pages that are open: Server-Sent Events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gallery.live import Event, Subscription, TooManyPages
+from gallery.state import State
+from gallery.sync.store_health import StoreHealth
+from gallery.web.rendering import gallery, trouble
+
+QUIET = 20.0  # seconds after which a word is sent, or things in between would end the connection
+AGAIN = 3000  # milliseconds after which a browser whose connection ended comes again
+
+
+async def live(request: Request) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    user = request.scope["state"]["user"].name
+    return StreamingResponse(_stream(gallery(request), user), 200, headers, "text/event-stream")
+
+
+async def _stream(state: State, user: str) -> AsyncIterator[str]:
+    """Until the reader leaves; then Starlette cancels it, and the subscription ends."""
+    yield f"retry: {AGAIN}\n\n"
+    try:
+        with state.hub.subscribe(user) as events:
+            yield _line(Event("sync", state.sync.progress.facts()))
+            yield _line(Event("store", _store(state.standing)))
+            while True:
+                yield await _next(events, state)
+    except TooManyPages:
+        yield _line(Event("full", {}))
+
+
+async def _next(events: Subscription, state: State) -> str:
+    try:
+        async with asyncio.timeout(QUIET):
+            event = await events.next()
+    except TimeoutError:
+        return ": quiet\n\n"
+    return _line(Event("store", _store(state.standing)) if event.kind == "store" else event)
+
+
+def _store(standing: StoreHealth) -> dict[str, str]:
+    return {"text": trouble(standing) if standing.reason else ""}
+
+
+def _line(event: Event) -> str:
+    # json.dumps leaves no line break in it, whatever the text: no text can end the event.
+    return f"event: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
+
+
+def routes() -> list[Route]:
+    return [Route("/live", live)]

@@ -1,0 +1,145 @@
+"""The faces: the grid and its parts, and how many there are by day and hour."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gallery.index.index import Index
+from gallery.index.model import Entry
+from gallery.index.query import Filter
+from gallery.state import State
+from gallery.web import pagination, query_params
+from gallery.web.query_params import Bad, View
+from gallery.web.rendering import PRIVATE, gallery, page, zone
+
+TILES = 60  # asked for by name at a time
+FACTS_WITHIN = 4.0  # seconds in which the store may say what it knows of a face
+
+
+async def grid(request: Request) -> Response:
+    state = gallery(request)
+    view, place = query_params.view(request.query_params), zone(request)
+    after = query_params.cursor(request.query_params.get("after"))
+    context = await state.local.run(_grid, state.index, view, place, after)
+    _have_read(state, view, context["chunk"], place)
+    settings = state.settings
+    context |= _links(view, context.pop("chunk"))
+    return page(
+        request,
+        "faces.html",
+        orders=query_params.ORDERS,
+        kinds=query_params.KINDS,
+        live=view.order == "newest" and view.day is None and after is None,
+        paged=after is not None or view.day is not None,
+        bucket=settings.bucket,
+        endpoint=settings.endpoint,
+        key_template=settings.key_template,
+        **context,
+    )
+
+
+def _grid(index: Index, view: View, place: datetime.tzinfo, after: str | None) -> dict[str, Any]:
+    """In a worker: all that the index has to say for a page."""
+    whole = dataclasses.replace(view.filter(place), until=None)
+    devices = index.devices()
+    chosen = [device for device in devices if view.device in ("", device.name)]
+    return {
+        "chunk": pagination.chunk(index, view, place, after),
+        "total": index.count(whole),
+        "devices": devices,
+        "cameras": sorted({camera for device in chosen for camera in device.cameras}),
+    }
+
+
+def _links(view: View, chunk: pagination.Chunk) -> dict[str, Any]:
+    """What days.html shows of a chunk."""
+    return {
+        "view": view,
+        "days": chunk.days,
+        "next": chunk.next,
+        "older": view.query(after=chunk.next),
+        "query": view.query(day=None, hour=None),
+    }
+
+
+async def more(request: Request) -> Response:
+    state = gallery(request)
+    view, place = query_params.view(request.query_params), zone(request)
+    after = query_params.cursor(request.query_params.get("after"))
+    most = (
+        query_params.count(request.query_params.get("chunks"), pagination.MOST) * pagination.FACES
+    )
+    chunk = await state.local.run(pagination.chunk, state.index, view, place, after, most)
+    _have_read(state, view, chunk, place)
+    return page(request, "days.html", **_links(view, chunk))
+
+
+async def tiles(request: Request) -> Response:
+    """Some tiles by name, in the order in which they are asked for; without those that are gone."""
+    state = gallery(request)
+    refs = request.query_params.get("refs", "").split(",")
+    if len(refs) > TILES:
+        raise Bad(f"At most {TILES} tiles can be asked for at once.")
+    view = query_params.view(request.query_params)
+    named = [query_params.ref(ref) for ref in refs]
+    entries = await state.local.run(_entries, state.index, named)
+    return page(request, "tiles.html", entries=entries, query=view.query(day=None, hour=None))
+
+
+def _entries(index: Index, refs: list[str]) -> list[Entry]:
+    return [entry for entry in map(index.entry, refs) if entry is not None]
+
+
+async def days(request: Request) -> Response:
+    state = gallery(request)
+    view, place = query_params.view(request.query_params), zone(request)
+    whole = dataclasses.replace(view.filter(place), until=None)
+    found = await state.local.run(pagination.days, state.index, whole, place)
+    return JSONResponse({"zone": place.key, "days": found}, headers=PRIVATE)
+
+
+async def sharpness(request: Request) -> Response:
+    """Of how many of a day's faces the sharpness is known."""
+    state = gallery(request)
+    view, place = query_params.view(request.query_params), zone(request)
+    if view.day is None:
+        raise Bad("Of which day?")
+    within = _of_day(view, view.day, place)
+    known = await state.local.run(state.index.known, within)
+    count = await state.local.run(state.index.count, within)
+    return JSONResponse({"known": known, "count": count}, headers=PRIVATE)
+
+
+def _of_day(view: View, day: datetime.date, place: datetime.tzinfo) -> Filter:
+    since, until = query_params.bounds(day, place)
+    return dataclasses.replace(view.filter(place), since=since, until=until)
+
+
+def _have_read(state: State, view: View, chunk: pagination.Chunk, place: datetime.tzinfo) -> None:
+    """Where days are sorted by what is not known yet, have it read."""
+    for day in chunk.days:
+        if day.unknown:
+            state.facts.fill(_of_day(view, day.day, place))
+
+
+async def devices(request: Request) -> Response:
+    state = gallery(request)
+    found = await state.local.run(state.index.devices)
+    return JSONResponse([[device.name, device.faces] for device in found], headers=PRIVATE)
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/", grid),
+        Route("/more", more),
+        Route("/tiles", tiles),
+        Route("/days", days),
+        Route("/sharpness", sharpness),
+        Route("/devices", devices),
+    ]

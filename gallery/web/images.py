@@ -1,0 +1,131 @@
+"""Pictures: thumbnails, and the objects themselves as they are in the bucket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from common.store.base import StoreError
+from gallery.bucket import Body
+from gallery.index.model import Entry
+from gallery.state import State
+from gallery.thumbnails.thumbnails import MEDIA_TYPE, NoThumbnail
+from gallery.web.detail import entry_of
+from gallery.web.rendering import gallery, local, rendered, zone
+from gallery.web.streams import Stream
+
+PNG = b"\x89PNG\r\n\x1a\n"
+# An address names a face for good; a day is how long a deleted one may stay in a reader's browser.
+KEPT = {"Cache-Control": "private, max-age=86400, immutable"}
+NOT_KEPT = {"Cache-Control": "private, max-age=30"}
+WHOLE = 4_000_000  # bytes up to which an object is read before the answer begins
+WORDS = {
+    "not_image": ("not an image",),
+    "too_large": ("too large", "to be shown"),
+    "missing": ("no longer", "in the bucket"),
+}
+AWAY = ("the bucket does", "not answer")
+
+
+async def thumb(request: Request) -> Response:
+    """A thumbnail; where there can be none, a picture that says why."""
+    entry = await entry_of(request)
+    tag = _tag(entry, "t")
+    if _known(request, tag):
+        return Response(status_code=304, headers={"ETag": tag, **KEPT})
+    try:
+        made = await gallery(request).thumbs.get(entry)
+    except NoThumbnail as error:
+        if error.trouble is not None:
+            gallery(request).standing.failed(error.trouble)
+        lines = WORDS.get(error.reason, AWAY)
+        text = rendered(request, "nothumb.svg", {"lines": lines})
+        return Response(text, 200, NOT_KEPT, "image/svg+xml")
+    return Response(made, 200, {"ETag": tag, **KEPT}, MEDIA_TYPE)
+
+
+async def image(request: Request) -> Response:
+    """An object as it is: shown if it is a PNG, else to be downloaded only.
+
+    Raises:
+        HTTPException: 404 when it is gone, 503 when the store does not answer.
+    """
+    entry = await entry_of(request)
+    tag = _tag(entry, "o")
+    if _known(request, tag):
+        return Response(status_code=304, headers={"ETag": tag, **KEPT})
+    state = gallery(request)
+    try:
+        body = await state.store.run(state.bucket.get, entry.key)
+        parts = body.chunks()
+        first = await state.store.run(_begun, parts, body.size)
+    except StoreError as error:
+        state.standing.failed(error)
+        raise _refusal(error) from None
+    state.standing.worked()
+    shown = first.startswith(PNG)
+    headers = {"ETag": tag, "Content-Length": str(body.size), **KEPT}
+    if not shown or "download" in request.query_params:
+        name = _file_name(entry, request, ".png" if shown else ".bin")
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    kind = "image/png" if shown else "application/octet-stream"
+    if len(first) >= body.size:
+        return Response(first, 200, headers, kind)
+    return Stream(_rest(state, body, first, parts), 200, headers, kind)
+
+
+def _begun(parts: Iterator[bytes], size: int) -> bytes:
+    """In a worker: all of a small object, so that a fault can still be told; else its beginning."""
+    if size <= WHOLE:
+        return b"".join(parts)
+    return next(parts, b"")
+
+
+async def _rest(
+    state: State, body: Body, first: bytes, parts: Iterator[bytes]
+) -> AsyncIterator[bytes]:
+    """A large object; if the reader leaves, so do we."""
+    try:
+        yield first
+        while (part := await state.store.run(next, parts, b"")) != b"":
+            yield part
+    finally:
+        body.close()
+
+
+def _tag(entry: Entry, kind: str) -> str:
+    return f'"{kind}-{entry.ref}-{entry.stored:x}-{entry.size:x}"'
+
+
+def _known(request: Request, tag: str) -> bool:
+    """Whether the browser has it (RFC 9110, section 13.1.2)."""
+    given = request.headers.get("if-none-match", "")
+    return given.strip() == "*" or tag in re.findall(r'"[^"]*"', given)
+
+
+def _refusal(error: StoreError) -> HTTPException:
+    if error.reason == "missing":
+        return HTTPException(404, "This face is not in the bucket any more.")
+    return HTTPException(503, f"The bucket cannot be read now ({error.reason}).")
+
+
+def _file_name(entry: Entry, request: Request, suffix: str) -> str:
+    """Of letters, digits and dashes, whatever the device calls itself."""
+    when = local(entry.captured, zone(request)).strftime("%Y-%m-%d_%H-%M-%S")
+    return plain(f"{entry.device}_{entry.camera}_{when}_{entry.ref[:6]}") + suffix
+
+
+def plain(text: str) -> str:
+    """A name that is safe as part of a path anywhere: no separators, nothing hidden, not empty."""
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:100]
+    # Windows takes names such as `con` for devices, whatever follows a dot.
+    return f"_{kept}" if re.match(r"(?i)(con|prn|aux|nul|com\d|lpt\d)?(\.|\Z)", kept) else kept
+
+
+def routes() -> list[Route]:
+    return [Route("/thumb/{ref}", thumb), Route("/image/{ref}", image)]

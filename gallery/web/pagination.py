@@ -1,0 +1,133 @@
+"""A page's worth of faces, by the reader's days, with the place where the next one begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+
+from gallery.index.index import Index
+from gallery.index.model import Entry
+from gallery.index.query import BadCursor, Filter
+from gallery.web.query_params import FIRST_YEAR, LAST_YEAR, Bad, View, bounds
+from gallery.web.rendering import local
+
+FACES = 60  # in a chunk: whole rows with 2, 3, 4, 5, 6, 10 or 12 columns
+MOST = 5  # chunks at a time, for readers who scroll fast
+_NOWHERE = "This place in the list is not one that this page has given out."
+
+
+@dataclasses.dataclass(frozen=True)
+class Day:
+    """Some of a day's faces. `since`, `until`: the day, unix milliseconds; `count`: all of it;
+    `unknown`: of how many of them the sharpness is not known, where it is what they are sorted by.
+    """
+
+    day: datetime.date
+    since: int
+    until: int
+    count: int
+    entries: list[Entry]
+    unknown: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    days: list[Day]
+    next: str | None
+
+
+def chunk(
+    index: Index, view: View, place: datetime.tzinfo, after: str | None, most: int = FACES
+) -> Chunk:
+    """What of a view follows the cursor `after`, `most` faces; from its beginning with None.
+
+    Raises:
+        Bad: the cursor is none.
+    """
+    try:
+        if view.order == "sharpest":
+            return _sharpest(index, view.filter(place), place, after, most)
+        return _newest(index, view.filter(place), place, after, most)
+    except BadCursor:
+        raise Bad(_NOWHERE) from None
+
+
+def _newest(
+    index: Index, asked: Filter, place: datetime.tzinfo, after: str | None, most: int
+) -> Chunk:
+    page = index.page(asked, "newest", after, most)
+    days = [
+        _day(index, asked, day, place, list(entries))
+        for day, entries in itertools.groupby(page.entries, lambda entry: _date(entry, place))
+    ]
+    return Chunk(days, page.next)
+
+
+def _sharpest(
+    index: Index, asked: Filter, place: datetime.tzinfo, after: str | None, most: int
+) -> Chunk:
+    """Days are newest first here, too; within each, the sharpest come first."""
+    found: list[Day] = []
+    room = most
+    day, inner = _split(after) if after else (_newest_day(index, asked, place), None)
+    while day is not None and room:
+        since, until = bounds(day, place)
+        within = _within(asked, since, until)
+        page = index.page(within, "sharpest", inner, room)
+        if page.entries:
+            made = _day(index, asked, day, place, page.entries)
+            unknown = made.count - index.known(_within(asked, since, until, whole=True))
+            found.append(dataclasses.replace(made, unknown=unknown))
+        room -= len(page.entries)
+        if page.next is not None:
+            return Chunk(found, f"{day}~{page.next}")
+        inner = None
+        day = _newest_day(index, _within(asked, None, since), place)
+    return Chunk(found, f"{day}~" if day else None)
+
+
+def _split(after: str) -> tuple[datetime.date, str | None]:
+    text, _, inner = after.partition("~")
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError:
+        raise Bad(_NOWHERE) from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise Bad(_NOWHERE)
+    return day, inner or None
+
+
+def _within(asked: Filter, since: int | None, until: int, whole: bool = False) -> Filter:
+    """A filter between two times, and before its own end unless the `whole` of that is meant."""
+    end = until if asked.until is None or whole else min(until, asked.until)
+    return dataclasses.replace(asked, since=since, until=end)
+
+
+def _newest_day(index: Index, asked: Filter, place: datetime.tzinfo) -> datetime.date | None:
+    newest = index.page(asked, "newest", None, 1).entries
+    return _date(newest[0], place) if newest else None
+
+
+def _day(
+    index: Index, asked: Filter, day: datetime.date, place: datetime.tzinfo, entries: list[Entry]
+) -> Day:
+    since, until = bounds(day, place)
+    count = index.count(_within(asked, since, until, whole=True))
+    return Day(day, since, until, count, entries)
+
+
+def _date(entry: Entry, place: datetime.tzinfo) -> datetime.date:
+    return local(entry.captured, place).date()
+
+
+def days(
+    index: Index, asked: Filter, place: datetime.tzinfo
+) -> list[tuple[str, int, list[tuple[int, int]]]]:
+    """Of each day that has faces, oldest first: the date, how many, and how many in which hours."""
+    found: dict[datetime.date, dict[int, int]] = {}
+    for began, count in index.histogram(asked):
+        there = local(began, place)
+        hours = found.setdefault(there.date(), {})
+        hours[there.hour] = hours.get(there.hour, 0) + count
+    return [(str(day), sum(hours.values()), sorted(hours.items())) for day, hours in found.items()]

@@ -1,0 +1,205 @@
+"""Many faces as one zip file, made while it is sent: never more than a few of them in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import datetime
+import io
+import itertools
+import json
+import tempfile
+import zipfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any
+
+from common.runtime.backoff import Backoff
+from common.store.base import StoreError
+from gallery.bucket import Body, GalleryBucket
+from gallery.deletion.jobs import Selection
+from gallery.index.model import Entry
+from gallery.state import State
+from gallery.web.images import PNG, WHOLE, plain
+from gallery.web.rendering import local
+
+AHEAD = 4  # objects that are read before it is their turn; others want the store, too
+TRIES = 4  # of each
+AT_MOST = 5  # objects in a row that cannot be read; then the store is at fault, and the zip ends
+OWN_FAULTS = ("denied", "refused", "missing", "not_s3")  # which no other try mends
+FACTS = "facts.jsonl"
+FACTS_IN_MEMORY = 1_000_000  # bytes; the rest waits on disk
+
+
+@dataclasses.dataclass
+class Got:
+    """An object: its bytes, or the body that they are read from if it is large; or the error."""
+
+    entry: Entry
+    facts: dict[str, str]
+    first: bytes = b""
+    body: Body | None = None
+    error: StoreError | None = None
+
+
+class _Pipe(io.RawIOBase):
+    """What zipfile writes into: it cannot go back, and keeps nothing that was taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+async def stream(state: State, chosen: Selection, place: datetime.tzinfo) -> AsyncIterator[bytes]:
+    """The zip's bytes: the objects by device, camera and day, and their facts at the end.
+
+    Raises:
+        StoreError: the store does not answer any more.
+    """
+    pipe = _Pipe()
+    with (
+        tempfile.SpooledTemporaryFile(FACTS_IN_MEMORY, dir=state.settings.data) as lines,
+        zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        async with contextlib.aclosing(_read_ahead(state, chosen)) as objects:
+            in_a_row = 0
+            async for got in objects:
+                in_a_row = 0 if got.error is None else in_a_row + 1
+                if got.error is not None and got.error.reason != "missing" and in_a_row >= AT_MOST:
+                    raise got.error
+                name = None if got.error is not None else _name(got, place)
+                lines.write(_line(got, name))
+                if name is not None:
+                    async for _ in _added(state, archive, got, name, place):
+                        yield pipe.take()
+        lines.seek(0)
+        with archive.open(_about(FACTS, datetime.datetime.now(place)), "w") as member:
+            while part := lines.read(WHOLE):
+                member.write(part)
+                yield pipe.take()
+    yield pipe.take()
+
+
+async def _added(
+    state: State, archive: zipfile.ZipFile, got: Got, name: str, place: datetime.tzinfo
+) -> AsyncIterator[None]:
+    """Write one object; stops after each piece, for it to be sent."""
+    about = _about(name, local(got.entry.captured, place))
+    about.file_size = got.entry.size  # which makes it a ZIP64 member if it must be one
+    with archive.open(about, "w") as member:
+        member.write(got.first)
+        yield
+        if got.body is not None:
+            parts = got.body.chunks()
+            while part := await state.store.run(next, parts, b""):
+                member.write(part)
+                yield
+    yield
+
+
+async def _read_ahead(state: State, chosen: Selection) -> AsyncGenerator[Got, None]:
+    """The objects in order, a few of them under way."""
+    under_way: collections.deque[asyncio.Task[Got]] = collections.deque()
+    entries = _entries(state, chosen)
+    more = True
+    try:
+        while more or under_way:
+            while more and len(under_way) < AHEAD:
+                entry = await anext(entries, None)
+                more = entry is not None
+                if entry is not None:
+                    under_way.append(asyncio.create_task(_tried(state, entry)))
+            if under_way:
+                got = await under_way.popleft()
+                try:
+                    yield got
+                finally:
+                    if got.body is not None:
+                        got.body.close()
+    finally:
+        await _let_go(under_way)
+
+
+async def _let_go(under_way: collections.deque[asyncio.Task[Got]]) -> None:
+    """The reader has left: what is under way is read no further."""
+    for task in under_way:
+        task.cancel()
+    for got in await asyncio.gather(*under_way, return_exceptions=True):
+        if isinstance(got, Got) and got.body is not None:
+            got.body.close()
+
+
+async def _entries(state: State, chosen: Selection) -> AsyncIterator[Entry]:
+    lots: Iterator[list[Entry]] = state.deletions.entries(chosen)
+    while (lot := await state.local.run(next, lots, None)) is not None:
+        for entry in lot:
+            yield entry
+
+
+async def _tried(state: State, entry: Entry) -> Got:
+    """An object, after some tries if need be."""
+    backoff = Backoff(first=0.5)
+    for attempt in itertools.count(1):
+        try:
+            got = await state.store.run(_got, state.bucket, entry)
+        except StoreError as error:
+            state.standing.failed(error)
+            if error.reason in OWN_FAULTS or attempt == TRIES:
+                return Got(entry, {}, error=error)
+            await asyncio.sleep(backoff.next())
+        else:
+            state.standing.worked()
+            return got
+    raise AssertionError("the last try returns")
+
+
+def _got(bucket: GalleryBucket, entry: Entry) -> Got:
+    """In a worker: all of a small object; a large one is begun."""
+    body = bucket.get(entry.key)
+    if body.size <= WHOLE:
+        with contextlib.closing(body):
+            return Got(entry, body.facts, body.read())
+    return Got(entry, body.facts, b"", body)
+
+
+def _name(got: Got, place: datetime.tzinfo) -> str:
+    """Device, camera, day, file; unique by the ref, and safe whatever the key is."""
+    entry = got.entry
+    day = f"{local(entry.captured, place):%Y-%m-%d}"
+    stem = plain(entry.key.rpartition("/")[2].removesuffix(".png"))
+    suffix = ".png" if got.first.startswith(PNG) or (got.body and _is_png(entry)) else ".bin"
+    kind = "" if entry.kind == "face" else "rejected/"
+    return f"{kind}{plain(entry.device)}/{plain(entry.camera)}/{day}/{stem}_{entry.ref[:8]}{suffix}"
+
+
+def _is_png(entry: Entry) -> bool:
+    return entry.key.lower().endswith(".png")
+
+
+def _line(got: Got, name: str | None) -> bytes:
+    entry = got.entry
+    captured = local(entry.captured, datetime.UTC).isoformat(timespec="milliseconds")
+    told: dict[str, Any] = {"file": name, "key": entry.key, "kind": entry.kind}
+    if got.error is not None:
+        told["missing"] = got.error.reason
+    told |= {"device": entry.device, "camera": entry.camera, "captured": captured}
+    return json.dumps({**told, "size": entry.size, "metadata": got.facts}).encode() + b"\n"
+
+
+def _about(name: str, when: datetime.datetime) -> zipfile.ZipInfo:
+    year = min(max(when.year, 1980), 2107)  # as far as a zip's calendar goes
+    clock = (year, when.month, when.day, when.hour, when.minute, when.second)
+    about = zipfile.ZipInfo(name, clock)
+    about.external_attr = 0o600 << 16
+    return about

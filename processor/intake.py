@@ -1,0 +1,224 @@
+"""The processor's loop: take a face, judge it, put it, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from typing import Any
+
+from common.metrics import total
+from common.mqtt import presence
+from common.mqtt.client import Client
+from common.mqtt.connection import Ack
+from common.mqtt.message import Message
+from common.runtime.backoff import Backoff
+from common.runtime.health import Health
+from common.runtime.logs import RateLimitedLogger, StateLogger
+from common.runtime.workers import Workers
+from common.service import FINISH_WITHIN, Service
+from common.settings import SettingsError
+from common.store.base import FOR_A_PERSON, StoreError
+from processor import metrics
+from processor.bucket import ProcessorBucket
+from processor.duplicates import Duplicates, Receipt
+from processor.receipts import Receipts, receipt
+from processor.settings import ProcessorSettings
+from processor.uploads import Upload, Uploader
+from processor.validation import Arrival
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Faces in hand, from the broker to the bucket. All calls from the event loop."""
+
+    def __init__(
+        self, settings: ProcessorSettings, link: Client, bucket: ProcessorBucket, health: Health
+    ) -> None:
+        self._settings = settings
+        self._root = settings.mqtt_topic
+        self._answers = Receipts(link, self._root)
+        self._copies = Duplicates()
+        self._errands = Uploader(bucket.put, self._copies, self._root, settings.key_template)
+        self._health = health
+        self._trouble = StateLogger(log, f"bucket {settings.bucket}")
+        self._workers = Workers("put", settings.uploads)
+        self._seldom = RateLimitedLogger(log)
+        self._in_hand: dict[asyncio.Task[None], int] = {}
+        self._failing: set[str] = set()  # keys that the store has not taken at the first try
+        self._bytes = 0
+        link.on_message = self._take
+        link.manual_ack = True
+        for topic in (self._root, f"{self._root}/from/+"):
+            link.subscribe_to(f"$share/processors/{topic}")
+        metrics.IN_HAND.set_function(lambda: len(self._in_hand))
+        metrics.IN_HAND_BYTES.set_function(lambda: self._bytes)
+
+    def _take(self, message: Message, ack: Ack) -> None:
+        arrival = _arrival(message)
+        metrics.RECEIVED.inc()
+        size = len(arrival.payload)
+        if self._in_hand and self._bytes + size > self._settings.hand_max_mb * 1024 * 1024:
+            # Its sender still has it, and sends it again; who publishes and forgets, forgets.
+            metrics.DROPPED.labels("hands_full").inc()
+            ack()
+            return
+        task = asyncio.create_task(self._handle(arrival))
+        self._in_hand[task] = size
+        self._bytes += size
+        task.add_done_callback(self._put_down)
+        task.add_done_callback(lambda _: ack())
+
+    def _put_down(self, task: asyncio.Task[None]) -> None:
+        self._bytes -= self._in_hand.pop(task)
+        if task.cancelled():
+            metrics.DROPPED.labels("shutdown").inc()
+        elif task.exception() is not None:
+            log.error("a face could not be handled", exc_info=task.exception())
+            metrics.DROPPED.labels("fault").inc()
+
+    async def _handle(self, arrival: Arrival) -> None:
+        errand = await self._workers.run(self._errands.begin, arrival)
+        if errand.copy:
+            metrics.DUPLICATES.inc()
+            known = self._copies.receipt(errand.name)
+            if known is not None:  # else whoever has it in hand will answer
+                self._answers.answer(errand, known)
+            return
+        answered = None
+        try:
+            answered = await self._finish(errand)
+        finally:
+            self._copies.release(errand.name, answered)
+
+    async def _finish(self, errand: Upload) -> Receipt | None:
+        """Answer when it is stored, or rejected; None when neither is possible."""
+        verdict = errand.verdict
+        if verdict.reason is not None:
+            text = f"rejected a message on {errand.arrival.topic!r}: {verdict.text}"
+            self._seldom.warn(verdict.reason, text)
+        try:
+            await self._until_put(errand)
+        except StoreError as error:
+            if verdict.reason is None:
+                rejected = self._errands.refused(errand, str(error))
+                await self._workers.run(rejected.attempt)
+                return await self._finish(rejected)
+            self._seldom.warn("not_kept", f"not even a copy can be kept: {error}")
+            metrics.DROPPED.labels(error.reason).inc()
+            return None
+        if verdict.reason is None:
+            metrics.STORED.inc()
+            metrics.STORED_BYTES.inc(len(errand.arrival.payload))
+            self._answers.announce(errand)
+        else:
+            metrics.REJECTED.labels(verdict.reason).inc()
+        return self._answers.answer(errand, receipt(errand))
+
+    async def _until_put(self, errand: Upload) -> None:
+        """Try again what has failed, until it is there.
+
+        Raises:
+            StoreError: refused, when the store does not want this very object.
+        """
+        backoff = Backoff(first=0.2)
+        key = errand.object.key
+        while errand.failure is not None:
+            error = errand.failure
+            metrics.RETRIES.labels(error.reason).inc()
+            if error.reason == "refused":
+                self._failing.discard(key)
+                raise error
+            self._failing.add(key)
+            self._trouble.begin(error.reason, str(error))
+            self._health.check("bucket", error.reason)
+            await asyncio.sleep(backoff.next())
+            await self._workers.run(errand.attempt)
+        metrics.PUT_SECONDS.observe(errand.seconds)
+        self._failing.discard(key)
+        # A store that takes every other face is in trouble still, which is said once.
+        if self._trouble.reason is not None and not self._failing:
+            self._trouble.end("takes objects again")
+            self._health.check("bucket", None)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "stored": total(metrics.STORED),
+            "in_hand": len(self._in_hand),
+            "in_hand_bytes": self._bytes,
+        }
+
+    async def finish(self, within: float) -> None:
+        """Store what is in hand; what cannot be stored in time is let go, without a receipt."""
+        until = time.monotonic() + within
+        while self._in_hand and time.monotonic() < until:  # some may still come off the wire
+            await asyncio.wait(list(self._in_hand), timeout=until - time.monotonic())
+        left = list(self._in_hand)
+        if left:
+            text = "%d faces are let go unstored: who waits for receipts still has them"
+            log.warning(text, len(left))
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+def _arrival(message: Message) -> Arrival:
+    properties = message.properties
+    return Arrival(
+        message.topic,
+        bytes(message.payload),
+        tuple(getattr(properties, "UserProperty", ())),
+        getattr(properties, "CorrelationData", None),
+        getattr(properties, "ResponseTopic", None),
+        time.time(),
+    )
+
+
+async def _open(settings: ProcessorSettings, service: Service) -> ProcessorBucket | None:
+    """Show that writing works before anything is taken; None when told to stop before that."""
+    bucket = ProcessorBucket(settings)
+    opener = Workers("open")
+    trouble = StateLogger(log, f"bucket {settings.bucket}")
+    backoff = Backoff()
+    service.health.check("bucket", "connecting")
+    while not service.stopping.is_set():
+        try:
+            await service.until_stopped(opener.run(bucket.probe))
+            if service.stopping.is_set():
+                return None
+        except StoreError as error:
+            if error.reason in FOR_A_PERSON:
+                raise SettingsError([str(error)]) from None
+            trouble.begin(error.reason, str(error))
+            service.health.check("bucket", error.reason)
+            await service.pause(backoff.next())
+        else:
+            service.health.check("bucket", None)
+            trouble.end(f"can be written to, at {settings.endpoint}")
+            return bucket
+    return None
+
+
+async def run(settings: ProcessorSettings, service: Service) -> int:
+    """Store faces until told to stop."""
+    bucket = await _open(settings, service)
+    if bucket is None:
+        return 0
+    replica = f"{settings.instance}-{os.urandom(4).hex()}"
+    link = Client(
+        settings.broker("cloud"), f"processor-{replica}", service.health, settings.mqtt_qos
+    )
+    store = Intake(settings, link, bucket, service.health)
+    topic = presence.topic(settings.mqtt_topic, settings.device, "processor", settings.instance)
+    own_status = presence.Presence(link, topic, service.health, store.facts)
+    service.spawn(link.keep_up(), "broker")
+    service.spawn(own_status.keep_publishing(), "status")
+    await service.until_stopped()
+    link.stop_taking()
+    await store.finish(FINISH_WITHIN)
+    own_status.clear()
+    await link.leave()
+    bucket.close()
+    return 0

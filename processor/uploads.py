@@ -1,0 +1,85 @@
+"""What a worker's thread does for one face, in one go: judge it, and put it where it belongs."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from common.protocol import keys
+from common.protocol.face import CONTENT_TYPE
+from common.store.base import StoreError
+from common.store.s3.fast_put import S3Object
+from processor.duplicates import Duplicates, FaceKey
+from processor.validation import Arrival, Verdict, judge
+
+Put = Callable[[S3Object], None]
+
+
+@dataclasses.dataclass(slots=True)
+class Upload:
+    """`failure` is None once the object is there, and `seconds` how long that PUT took."""
+
+    arrival: Arrival
+    verdict: Verdict
+    object: S3Object
+    put: Put
+    copy: bool = False  # it is in hand or was answered already, and nothing is done
+    failure: StoreError | None = None
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> FaceKey | None:
+        correlation = self.arrival.correlation
+        return None if correlation is None else (correlation, self.verdict.sha256)
+
+    def attempt(self) -> None:
+        """Put the object once."""
+        began = time.monotonic()
+        try:
+            self.put(self.object)
+        except StoreError as error:
+            self.failure = error
+        else:
+            self.failure = None
+            self.seconds = time.monotonic() - began
+
+
+class Uploader:
+    """May be shared by threads."""
+
+    def __init__(self, put: Put, copies: Duplicates, root: str, template: str) -> None:
+        self._put = put
+        self._copies = copies
+        self._root = root
+        self._template = template
+
+    def begin(self, arrival: Arrival) -> Upload:
+        """Judge a face, and put it, which is mostly all that there is to do."""
+        verdict = judge(arrival, self._root)
+        errand = Upload(arrival, verdict, self._object(arrival, verdict), self._put)
+        if not self._copies.claim(errand.name):
+            errand.copy = True
+            return errand
+        try:
+            errand.attempt()
+        except BaseException:
+            self._copies.release(errand.name, None)
+            raise
+        return errand
+
+    def refused(self, errand: Upload, text: str) -> Upload:
+        """The errand of a face that the store does not want among the faces: begun, not tried."""
+        old = errand.verdict
+        verdict = Verdict(old.facts, old.captured, old.sha256, "refused", text)
+        return Upload(errand.arrival, verdict, self._object(errand.arrival, verdict), self._put)
+
+    def _object(self, arrival: Arrival, verdict: Verdict) -> S3Object:
+        facts, body = verdict.facts, arrival.payload
+        if verdict.reason is None:
+            key = keys.key(self._template, facts, verdict.captured)
+            return S3Object(key, body, CONTENT_TYPE, facts, verdict.sha256)
+        kept = {name: facts[name] for name in ("id", "device", "camera", "captured")}
+        kept["reason"] = verdict.reason
+        key = keys.rejected(facts["device"], verdict.reason, facts["id"])
+        return S3Object(key, body, "application/octet-stream", kept, verdict.sha256)

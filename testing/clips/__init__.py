@@ -1,0 +1,1 @@
+"""Clips and scenes with known faces."""

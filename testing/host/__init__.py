@@ -1,0 +1,1 @@
+"""What a test borrows from the machine: disks, clocks, ports, and waiting."""

@@ -1,0 +1,73 @@
+"""A plain MQTT client for tests: what a stranger, a checker or another device would be."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from types import TracebackType
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from testing.host.wait import until
+
+
+class Mqtt:
+    """Use in `with`; what it subscribed to gathers in `messages`."""
+
+    def __init__(
+        self,
+        port: int,
+        *topics: str,
+        username: str = "",
+        password: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.messages: list[MQTTMessage] = []
+        self._subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        if username:
+            self._client.username_pw_set(username, password)
+        if tls is not None:
+            self._client.tls_set_context(tls)
+        self._client.on_message = lambda _c, _u, message: self.messages.append(message)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.connect("127.0.0.1", port, clean_start=True)
+        self._client.loop_start()
+        if topics:
+            options = SubscribeOptions(qos=1, retainAsPublished=True)
+            until(self._client.is_connected, what="connected")
+            self._client.subscribe([(topic, options) for topic in topics])
+            assert self._subscribed.wait(5)
+
+    def __enter__(self) -> Mqtt:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        user: list[tuple[str, str]] | None = None,
+        **properties: Any,
+    ) -> None:
+        """`properties` by paho's names, such as ResponseTopic."""
+        made = Properties(PacketTypes.PUBLISH)
+        for name, value in properties.items():
+            setattr(made, name, value)
+        if user:
+            made.UserProperty = user
+        self._client.publish(topic, payload, qos, retain, made).wait_for_publish(10)
+
+    def on(self, topic: str) -> list[MQTTMessage]:
+        return [message for message in self.messages if message.topic == topic]

@@ -1,0 +1,33 @@
+"""A real Mosquitto on a free port, that can be stopped and started to play an outage."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from testing.host.wait import free_port, until
+from testing.services.process import Process
+
+BINARY = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+
+
+class Mosquitto(Process):
+    """`extra` are lines for its configuration; `listener` replaces the plain listener's."""
+
+    def __init__(self, folder: Path, extra: str = "", anonymous: bool = True) -> None:
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        conf = folder / f"mosquitto-{self.port}.conf"
+        conf.write_text(
+            f"listener {self.port} 127.0.0.1\n"
+            f"allow_anonymous {str(anonymous).lower()}\n"
+            "max_packet_size 4194304\nset_tcp_nodelay true\nuser root\n"
+            f"log_type all\n{extra}\n"
+        )
+        super().__init__([BINARY, "-c", str(conf)])
+
+    def start(self) -> None:
+        before = self.log.count(" running\n")
+        super().start()
+        # It listens before it minds signals, and says that it is running after both.
+        until(lambda: self.log.count(" running\n") > before, what="mosquitto runs")

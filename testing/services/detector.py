@@ -1,0 +1,74 @@
+"""What a checker needs to know of a detector, from outside."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+from paho.mqtt.client import MQTTMessage
+from prometheus_client.parser import text_string_to_metric_families
+
+from testing.clips.clips import Image, decode
+from testing.host.wait import until
+from testing.mqtt.client import Mqtt
+from testing.mqtt.mosquitto import Mosquitto
+from testing.services.process import Service
+
+NAMES = ("captured", "confirmed", "sent", "rejected", "dropped", "waiting")
+
+
+def detector(broker: Mosquitto, camera: object, **env: object) -> Service:
+    env.setdefault("CAPTURE", "every")
+    env.setdefault("OUTBOX_PATH", tempfile.mkdtemp(prefix="facepipe-test-outbox-"))
+    return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=broker.port, **env)
+
+
+def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[MQTTMessage], str]:
+    """Play a file to its end: the faces that came, and the log."""
+    with Mqtt(broker.port, "faces") as mqtt, detector(broker, camera, **env) as service:
+        assert service.wait(60) == 0, service.log
+        captured = int(service.says(r"INFO +detector: (\d+) captured")[1])
+        until(lambda: len(mqtt.messages) >= captured, what=f"{captured} faces came")
+        return mqtt.messages, service.log
+
+
+def facts(message: MQTTMessage) -> dict[str, str]:
+    assert message.properties is not None
+    pairs = message.properties.UserProperty
+    assert len(dict(pairs)) == len(pairs), "a property stands there twice"
+    return dict(pairs)
+
+
+def is_cut_from(message: MQTTMessage, frame: Image) -> bool:
+    """Whether the PNG is exactly the frame's pixels in its box."""
+    x, y, w, h = map(int, facts(message)["box"].split(","))
+    return np.array_equal(decode(message.payload), frame[y : y + h, x : x + w])
+
+
+def child(service: Service) -> int | None:
+    """The capture process that runs now."""
+    pids = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+    return int(pids[0]) if pids else None
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended (one that nobody has waited for yet has ended too)."""
+    try:
+        return re.search(r"\) [ZX] ", Path(f"/proc/{pid}/stat").read_text()) is not None
+    except OSError:
+        return True
+
+
+def books(service: Service) -> dict[str, float]:
+    """The books by one scrape, reasons summed, by name without prefix."""
+    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
+        families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
+    prefix = "facepipe_detector_faces_"
+    return {name: sum(s.value for s in families[prefix + name].samples) for name in NAMES}
+
+
+def balance(books: dict[str, float]) -> bool:
+    return books["captured"] == sum(books[name] for name in NAMES[1:])

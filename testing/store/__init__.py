@@ -1,0 +1,1 @@
+"""Object stores on loopback, real and failing ones."""

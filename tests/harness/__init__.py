@@ -1,1 +1,0 @@
-"""Real counterparts for tests: brokers, a store, a link to cut, the services themselves."""

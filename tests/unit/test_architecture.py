@@ -1,0 +1,191 @@
+"""The rules of the house: how rooms may depend on each other, and how large they may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("detector", "forwarder", "gallery", "processor")
+PACKAGES = ("common", "demo", "enroll", *SERVICES)
+MODULES_IN_A_FOLDER = 14  # beside __init__.py and __main__.py
+LINES_IN_A_MODULE = 400
+
+# Inside common: which rooms each room may import. Modules that lie beside the rooms are the
+# top floor: they may import every room, and no room imports them, but for settings and metrics.
+COMMON = {
+    "runtime": set[str](),
+    "protocol": {"runtime"},
+    "http": {"runtime", "settings"},
+    "mqtt": {"runtime", "protocol", "metrics"},
+    "store": {"runtime", "protocol", "settings", "service"},
+}
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {module_of(path): path for path in sorted(paths)}
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports name their package"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def imports(name: str) -> frozenset[str]:
+    """The modules of the product that a module imports."""
+    found = set()
+    for imported in imported_names(modules()[name]):
+        for candidate in (imported, imported.rpartition(".")[0]):
+            if candidate in modules():
+                found.add(candidate)
+                break
+    return frozenset(found - {name})
+
+
+def reach(package: str) -> set[str]:
+    """The top-level packages that a package's modules import."""
+    found = {
+        name
+        for module, path in modules().items()
+        if within(module, package)
+        for name in imported_names(path)
+    }
+    return {name.partition(".")[0] for name in found}
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def folders() -> list[Path]:
+    return sorted({path.parent for path in modules().values()})
+
+
+def assert_no_circle(graph: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_common_imports_no_service() -> None:
+    assert not reach("common") & {*SERVICES, "demo", "enroll", "tests", "testing", "bench"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_never_import_each_other(service: str) -> None:
+    others = set(SERVICES) - {service}
+    assert not reach(service) & (others | {"demo", "enroll", "tests", "testing", "bench"})
+
+
+def test_enrolment_knows_no_service() -> None:
+    assert not reach("enroll") & {*SERVICES, "demo", "tests", "testing", "bench"}
+
+
+def test_the_demo_starts_services_and_imports_none() -> None:
+    assert not reach("demo") & set(SERVICES)
+
+
+def test_the_forwarder_does_not_know_what_it_relays() -> None:
+    names = {name for name in modules() if within(name, "forwarder")}
+    assert not [name for name in names if "common.protocol.face" in imports(name)]
+
+
+def test_the_forwarder_needs_the_base_requirements_only() -> None:
+    standard = {"__future__", "asyncio", "collections", "dataclasses", "functools", "time"}
+    allowed = standard | {"typing", "common", "forwarder", "paho", "prometheus_client"}
+    assert reach("forwarder") <= allowed
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_the_same_shape(service: str) -> None:
+    names = {path.name for path in (ROOT / service).glob("*.py")}
+    assert {"__init__.py", "__main__.py", "settings.py", "metrics.py"} <= names
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert_no_circle({name: set(imports(name)) for name in modules()})
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_rooms_of_a_package_import_each_other_in_a_circle(package: str) -> None:
+    """A room is a folder directly below the package; a module beside the rooms is no room."""
+    rooms = {path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").exists()}
+
+    def room(name: str) -> str:
+        return name.split(".")[1] if "." in name else ""
+
+    graph: dict[str, set[str]] = {name: set() for name in rooms}
+    for name in modules():
+        if within(name, package) and room(name) in rooms:
+            inside = {room(other) for other in imports(name) if within(other, package)}
+            graph[room(name)] |= inside & rooms - {room(name)}
+    assert_no_circle(graph)
+
+
+@pytest.mark.parametrize("room", COMMON)
+def test_a_room_of_common_imports_what_it_may(room: str) -> None:
+    for name in modules():
+        if within(name, f"common.{room}"):
+            found = {other.split(".")[1] for other in imports(name) if within(other, "common.")}
+            assert found <= COMMON[room] | {room}, name
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
+    names = [path.name for path in folder.glob("*.py") if not path.name.startswith("__")]
+    assert len(names) <= MODULES_IN_A_FOLDER
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_module_can_be_read_at_one_sitting(name: str) -> None:
+    assert len(modules()[name].read_text().splitlines()) <= LINES_IN_A_MODULE
+
+
+def test_no_class_name_stands_twice() -> None:
+    counts = Counter(
+        node.name
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_name_stands_twice_in_a_package(package: str) -> None:
+    names = [
+        path.stem
+        for name, path in modules().items()
+        if within(name, package) and not path.name.startswith("__")
+    ]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_settings_are_read_without_opencv_and_numpy(service: str) -> None:
+    code = f"import sys, {service}.settings; print({{'cv2', 'numpy'}} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "set()", done.stdout + done.stderr

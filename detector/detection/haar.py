@@ -46,6 +46,7 @@ class Haar:
     """The score is a number of hits; `alone`, in a picture that stands alone, they are a face."""
 
     name = "haar"
+    quick = False
 
     def __init__(self, cascade: str, scale_factor: float, min_neighbors: int) -> None:
         self._first = cv2.CascadeClassifier(cascade)

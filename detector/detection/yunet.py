@@ -27,7 +27,7 @@ from detector.detection.base import (
 )
 
 SCORE = 0.8  # of 1; below it hands and patterns begin
-ONCE, OFTEN = 0.86, 0.76  # what confirms a face: by one sight, by the mean of several
+ONCE, OFTEN = 0.86, 0.78  # what confirms a face: by one sight, by the mean of several
 SHOWN = 0.7  # what a sight of a face must have to become a shot
 WEAK = 0.5  # of a candidate
 STRIDE = 32  # pixels
@@ -66,6 +66,7 @@ class YuNet:
     """The score is the model's own, 0 to 1."""
 
     name = "yunet"
+    quick = True
     once, often, shown = ONCE, OFTEN, SHOWN
 
     def __init__(self, model: str) -> None:

@@ -91,10 +91,13 @@ class FrameAnalyzer:
             return
         if not due and track.scored and track.score < self._engine.shown:
             return
-        judged = Detection(track.box, track.score, track.frontal)
+        judged = track.held()
         if due or not track.scored:
-            judged = self._engine.judged(image, track.box)
-            self._tracks.judge(track, judged, frame.time)
+            again = self._engine.judged(image, track.box)
+            track.judged = frame.time
+            self._tracks.judge(track, again)
+            if not track.scored or again.score > judged.score:
+                judged = again
         track.quality = quality.quality(sharp, judged.frontal, track.box, image)
         if judged.score >= self._engine.shown and self._choice.wants(track, track.quality):
             self._choice.see(track, self._shot(track, judged, sharp, image, frame))

@@ -8,7 +8,9 @@ import numpy as np
 from detector.detection.base import Box, Image
 
 WIDTH = 160  # pixels of the picture that is compared
-CHANGE = 10  # grey levels; the noise of a picture that small is 1 to 3
+# Grey levels that are a change: a share of the range that the picture fills, since in the dark all
+# changes are small. The noise of a picture that small is 1 to 3 levels, and less in the dark.
+CHANGE, LEAST_CHANGE, MOST_CHANGE = 0.06, 4.0, 10.0
 ROOM = 0.15  # of the picture's height, searched around what has changed
 
 
@@ -31,7 +33,7 @@ class MotionMask:
         if before is None or before.shape != now.shape:
             self._map: Image = np.ones(now.shape, np.uint8)
         else:
-            self._map = (cv2.absdiff(before, now) > CHANGE).astype(np.uint8)
+            self._map = (cv2.absdiff(before, now) > _least_change(now)).astype(np.uint8)
 
     def anywhere(self) -> bool:
         return bool(self._map.any())
@@ -51,3 +53,8 @@ class MotionMask:
         grown = (left, top, right - left, bottom - top)
         x, y, w, h = (int(value * self._scale) for value in grown)
         return x, y, w, h
+
+
+def _least_change(picture: Image) -> float:
+    low, high = np.percentile(picture, (1, 97))
+    return min(MOST_CHANGE, max(LEAST_CHANGE, CHANGE * float(high - low)))

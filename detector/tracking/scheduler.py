@@ -21,7 +21,7 @@ from detector.tracking.tracker import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
 ALONE = 0.4  # while nobody is in view, or only what has not shown yet that it is a face
-SMALLEST = 0.8  # of the smallest face: what is smaller is not followed
+SMALLEST, LEAST_HEIGHT = 0.7, 24  # of the smallest face, and pixels: what is less is not followed
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
 DEEP = 1.0  # seconds between two searches in all ways that the engine has
 SELDOM = 0.4  # seconds between two frames, from which each is searched in all ways
@@ -46,22 +46,19 @@ class DetectionScheduler:
         self._live = live
         self._least = 0.0  # pixels
         self._took = 0.0  # seconds of the last search of all that moves
-        self._previous: Image | None = None
         self._reference: Image | None = None  # the scene at the last search
         self._last = float("nan")
         self._searched = float("-inf")
         self._whole = float("-inf")
         self._deep = float("-inf")
-        self._checked: dict[int, float] = {}
+        self._checked: dict[int, tuple[float, Image]] = {}  # by track: when, and the scene then
 
     def find(self, image: Image, tracks: list[Track], time: float) -> list[Detection]:
         """What may be faces in a frame (height x width x 3, BGR) at `time` seconds."""
-        self._least = SMALLEST * self._min_face * image.shape[0]
+        self._least = max(LEAST_HEIGHT, SMALLEST * self._min_face * image.shape[0])
         now = motion.small(image)
         width = image.shape[1]
-        change = motion.MotionMask(self._previous, now, width)
-        self._previous = now
-        found = distinct(self._follow(image, tracks, time, change))
+        found = distinct(self._follow(image, tracks, time, now))
         seldom = not 0 <= time - self._last < SELDOM
         self._last = time
         if 0 <= time - self._searched < self._patience(tracks):
@@ -84,21 +81,25 @@ class DetectionScheduler:
         return found
 
     def _patience(self, tracks: list[Track]) -> float:
-        least = EVERY if any(track.confirmed for track in tracks) else ALONE
+        followed = self._engine.quick or any(track.confirmed for track in tracks)
+        least = EVERY if followed else ALONE
         return max(least, self._took / SHARE) if self._live else least
 
     def _follow(
-        self, image: Image, tracks: list[Track], time: float, change: motion.MotionMask
+        self, image: Image, tracks: list[Track], time: float, now: Image
     ) -> list[Detection]:
         found: list[Detection] = []
-        self._checked = {t.number: self._checked.get(t.number, 0.0) for t in tracks}
+        never = float("-inf"), now
+        self._checked = {t.number: self._checked.get(t.number, never) for t in tracks}
         for track in tracks:
             box = track.predicted(time)
-            still = self._hold and track.seen == self._last and not change.inside(box)
-            if still and time - self._checked[track.number] < CHECK:
+            checked, scene = self._checked[track.number]
+            still = self._hold and track.seen == self._last
+            still = still and not motion.MotionMask(scene, now, image.shape[1]).inside(box)
+            if still and time - checked < CHECK:
                 found.append(track.held())
                 continue
-            self._checked[track.number] = time
+            self._checked[track.number] = time, now
             near = [one for one in self._engine.near(image, box) if self._large(one)]
             # Where nothing moves, a box that has shifted a little is the search's doing. Of a face
             # that is not confirmed yet it is another sight, or somebody asleep would never be.

@@ -18,6 +18,7 @@ from detector.detection.base import SAME, Box, Detection, overlap
 
 KEPT = 1.0  # seconds without a sight of it that a face may stay in view
 KEPT_UNCONFIRMED = 0.5
+LATEST = 8  # sights that say whether it is a face
 MISSABLE = 1.5  # frames without a sight of it that it may stay in view, where those are few
 LONGEST_PAUSE = 4.0  # seconds between two frames that belong together
 REACH = 0.7  # sizes of the face that it may be off its prediction
@@ -125,7 +126,7 @@ class Tracker:
         track.score, track.frontal = detection.score, detection.frontal
         track.engine, track.scored = detection.engine, detection.score > 0
         if detection.evidence:
-            self.judge(track, detection, time)
+            self.judge(track, detection)
         return track
 
     def end(self) -> list[Track]:
@@ -151,15 +152,15 @@ class Tracker:
                 taken.add(b)
                 self.live[a].found(found[b], time)
                 if found[b].evidence:
-                    self.judge(self.live[a], found[b], time)
+                    self.judge(self.live[a], found[b])
         return [one for b, one in enumerate(found) if b not in taken]
 
-    def judge(self, track: Track, detection: Detection, time: float) -> None:
+    def judge(self, track: Track, detection: Detection) -> None:
         """Take in what the engine says of a track's face in this frame."""
-        track.judged, track.score, track.frontal = time, detection.score, detection.frontal
+        track.score, track.frontal = detection.score, detection.frontal
         if track.confirmed:
             return
-        track.sights.append(detection.score)
+        track.sights = [*track.sights[-LATEST + 1 :], detection.score]
         mean = sum(track.sights) / len(track.sights)
         often = len(track.sights) > 1 and mean >= self._often
         track.confirmed = often or detection.score >= self._once

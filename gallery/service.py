@@ -7,11 +7,12 @@ import logging
 import os
 import sqlite3
 
-from common.mqtt import presence
 from common.mqtt.client import Client
 from common.mqtt.connection import Ack
 from common.mqtt.message import Message
+from common.mqtt.presence import Presence
 from common.protocol import keys
+from common.protocol.topics import Topics
 from common.runtime.workers import Workers
 from common.service import Service
 from common.settings import SettingsError
@@ -83,7 +84,7 @@ def _made(settings: GallerySettings, service: Service) -> State:
 
 
 def _own_topic(settings: GallerySettings) -> str:
-    return presence.topic(settings.mqtt_topic, settings.device, "gallery", settings.instance)
+    return Topics(settings.mqtt_topic).status(settings.device, "gallery", settings.instance)
 
 
 async def _looked(state: State) -> None:
@@ -137,7 +138,7 @@ async def run(settings: GallerySettings, service: Service) -> int:
     await _looked(state)
     link = Client(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
     arrivals = _heard(state, link)
-    own_status = presence.Presence(link, _own_topic(settings), service.health)
+    own_status = Presence(link, _own_topic(settings), service.health)
     metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
     sock = server.listening(settings)
     pages = server.made(app.made(state), settings)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from common.protocol.keys import OWN, REJECTED, KeyFacts
+from common.protocol.stored import Stored
 from gallery.bucket import Listed
 from gallery.index import query
 
@@ -67,16 +68,12 @@ def listed(one: Listed, read: Callable[[str], KeyFacts | None]) -> Entry | None:
     )
 
 
-def announced(told: Mapping[str, Any], read: Callable[[str], KeyFacts | None]) -> Entry | None:
-    """From a message on faces/stored; None for one that is none."""
-    key, size = told.get("key"), told.get("bytes")
-    stored = milliseconds(told.get("stored"))
-    if not isinstance(key, str) or len(key) > 1024 or type(size) is not int or stored is None:
+def announced(stored: Stored, read: Callable[[str], KeyFacts | None]) -> Entry | None:
+    """The entry of an announced object; None if its key is not that of a face."""
+    entry = listed(Listed(stored.key, stored.size, round(stored.stored * 1000)), read)
+    if entry is None or entry.kind != query.FACE:
         return None
-    entry = listed(Listed(key, size, stored), read)
-    if entry is None or entry.kind != query.FACE or not 0 <= size < 1 << 40:
-        return None
-    return learned(entry, told)
+    return learned(entry, stored.facts)
 
 
 def learned(entry: Entry, facts: Mapping[str, Any]) -> Entry:

@@ -42,6 +42,21 @@ class Entry:
     known: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Some objects deleted together: `at` in unix milliseconds, `what` in words.
+
+    `ids`: of the faces that stay away from now on; what has no id of its own is deleted once.
+    """
+
+    job: str
+    at: int
+    by: str
+    what: str
+    ids: list[str]
+    count: int
+
+
 def ref_of(key: str) -> str:
     """By what pages and links name an object: nothing of the key, and the same for ever."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:20]

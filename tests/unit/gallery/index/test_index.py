@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from common.protocol.keys import DEFAULT_TEMPLATE, key, reader, rejected
 from common.protocol.stored import Stored
 from gallery.bucket import Listed
-from gallery.deletion.records import Record
 from gallery.index import model
 from gallery.index.database import IndexTrouble
 from gallery.index.index import Index
-from gallery.index.model import Entry, ref_of
+from gallery.index.model import Entry, Record, ref_of
 from gallery.index.query import BadCursor, Filter
 
 DAY = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC).timestamp()

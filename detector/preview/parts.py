@@ -35,12 +35,12 @@ class Mark:
     sent: bool
 
 
-def told(mark: Mark, flashed: set[int]) -> dict[str, Any]:
+def encode_state(mark: Mark, flashed: set[int]) -> dict[str, Any]:
     told = {**dataclasses.asdict(mark), "sent": mark.track in flashed}
-    return {name: plain(value) for name, value in told.items()}
+    return {name: to_plain(value) for name, value in told.items()}
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """For JSON, which knows neither infinities nor NumPy's numbers."""
     if isinstance(value, (tuple, list)):
         return [int(number) for number in value]
@@ -53,7 +53,7 @@ def part(facts: dict[str, Any], body: bytes = b"") -> bytes:
     return json.dumps({**facts, "bytes": len(body)}).encode() + b"\n" + body
 
 
-def reduced(image: Image) -> Image:
+def shrink_image(image: Image) -> Image:
     """A copy, WIDTH wide at most."""
     height, width = image.shape[:2]
     if width <= WIDTH:

@@ -20,10 +20,13 @@ from detector.tracking import motion
 from detector.tracking.tracker import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
-ALONE = 0.4  # while nobody is in view, or only what has not shown yet that it is a face
+ALONE, ALONE_QUICK = (
+    0.4,
+    0.25,
+)  # while nobody is in view, or only what has not shown yet that it is a face
 SMALLEST, LEAST_HEIGHT = 0.7, 24  # of the smallest face, and pixels: what is less is not followed
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
-DEEP = 1.0  # seconds between two searches in all ways that the engine has
+DEEP = 2.0  # seconds between two searches in all ways that the engine has
 SELDOM = 0.4  # seconds between two frames, from which each is searched in all ways
 SHARE = 0.5  # of a live camera's time that searches of all that moves may take: faces are followed
 CHECK = 0.5  # seconds after which a face that does not move is looked at again
@@ -81,8 +84,8 @@ class DetectionScheduler:
         return found
 
     def _patience(self, tracks: list[Track]) -> float:
-        followed = self._engine.quick or any(track.confirmed for track in tracks)
-        least = EVERY if followed else ALONE
+        alone = ALONE_QUICK if self._engine.quick else ALONE
+        least = EVERY if any(track.confirmed for track in tracks) else alone
         return max(least, self._took / SHARE) if self._live else least
 
     def _follow(

@@ -1,15 +1,19 @@
-"""Write the tables of docs/settings.md and docs/metrics.md from the code: `make docs`."""
+"""Write the tables of settings, metrics and messages into docs/ from the code: `make docs`."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from common.protocol import face, receipt, status, stored
+from common.protocol.fields import descriptions
 from common.service import ServiceSettings
 from common.settings import Spec, specs
 
@@ -17,6 +21,9 @@ DOCS = Path(__file__).parent
 SERVICES = ("detector", "forwarder", "processor", "gallery")
 COMMANDS = ("enroll",)  # with settings, and without metrics
 MARK = "<!-- the tables below are written by `make docs` -->"
+TABLE = re.compile(
+    r"(<!-- table (\w+), written by `make docs` -->\n).*?(<!-- end of table -->)", re.DOTALL
+)
 
 
 def settings() -> str:
@@ -75,14 +82,49 @@ def _families(value: Any) -> list[Metric]:
     return [] if other else list(value.collect())
 
 
-def page(name: str, tables: str) -> str:
-    """The page with its tables replaced; what stands above the mark is kept."""
-    head, mark, _ = (DOCS / name).read_text().partition(MARK)
-    return f"{head}{mark}\n\n{tables}"
+def message(kind: type) -> str:
+    """The table of a message's fields."""
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in descriptions(kind).items()]
+    return "\n".join(["| field | meaning |", "|---|---|", *rows]) + "\n"
 
 
-PAGES = {"settings.md": settings, "metrics.md": metrics}
+def face_properties() -> str:
+    rows = [f"| `{name}` | {known.meaning} |" for name, known in face.PROPERTIES.items()]
+    return "\n".join(["| property | meaning |", "|---|---|", *rows]) + "\n"
+
+
+def status_figures() -> str:
+    rows = [f"| `{name}` | {f.services} | {f.meaning} |" for name, f in status.FIGURES.items()]
+    return "\n".join(["| figure | of | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+MESSAGES: dict[str, Callable[[], str]] = {
+    "face": face_properties,
+    "receipt": partial(message, receipt.Receipt),
+    "stored": partial(message, stored.Stored),
+    "status": partial(message, status.Status),
+    "figures": status_figures,
+}
+
+
+def protocol(text: str) -> str:
+    """The page of the protocol with each of its tables replaced."""
+    return TABLE.sub(lambda found: f"{found[1]}{MESSAGES[found[2]]()}{found[3]}", text)
+
+
+def below_mark(tables: Callable[[], str], text: str) -> str:
+    """A page with all below its mark replaced by the tables."""
+    head, mark, _ = text.partition(MARK)
+    return f"{head}{mark}\n\n{tables()}"
+
+
+PAGES: dict[str, Callable[[str], str]] = {
+    "settings.md": partial(below_mark, settings),
+    "metrics.md": partial(below_mark, metrics),
+    "protocol.md": protocol,
+}
 
 if __name__ == "__main__":
-    for name, tables in PAGES.items():
-        (DOCS / name).write_text(page(name, tables()))
+    for name, write in PAGES.items():
+        path = DOCS / name
+        path.write_text(write(path.read_text()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 
+LATEST = 253_402_300_799.999  # seconds since 1970: the end of the last year that a date has
+_LONGEST = 64  # characters of a time that is read
 _SET_AFTER = 2024  # a clock that shows an earlier year has not been set since power came on
 
 
@@ -16,6 +18,18 @@ def utc(seconds: float) -> str:
 def seconds(moment: str) -> float:
     """Seconds since 1970 of what `utc` made."""
     return datetime.datetime.fromisoformat(moment).timestamp()
+
+
+def parse(moment: object) -> float | None:
+    """Seconds since 1970 of a stranger's RFC 3339 text; None for anything else, or before 1970."""
+    if not isinstance(moment, str) or len(moment) > _LONGEST:
+        return None
+    try:
+        parsed = datetime.datetime.fromisoformat(moment)
+        found = parsed.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return found if parsed.tzinfo is not None and 0 <= found <= LATEST else None
 
 
 def state(seconds: float) -> str:

@@ -8,45 +8,88 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-
-from common.settings import NAME
+from common.protocol.fields import BadMessage
+from common.protocol.publish import encode_properties
+from common.protocol.topics import NAME, Topics
 
 CONTENT_TYPE = "image/png"
 METADATA_LIMIT = 2000  # bytes; S3 takes 2 KB of user metadata per object
 
+
+class Property(NamedTuple):
+    """A user property of a face: what its text may be, and what it means."""
+
+    grammar: re.Pattern[str]
+    meaning: str
+
+
+def _property(grammar: str, meaning: str) -> Property:
+    return Property(re.compile(grammar, re.ASCII), meaning)
+
+
 _NUMBER = r"-?[0-9]{1,9}(\.[0-9]{1,6})?"
-_BOX = re.compile(r"-?[0-9]{1,6},-?[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}")
-FACTS: dict[str, re.Pattern[str]] = {
-    "id": re.compile(r"(?!rejected\Z)[A-Za-z0-9][A-Za-z0-9_-]{7,63}"),
-    "device": NAME,
-    "camera": NAME,
-    "captured": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII),
-    "clock": re.compile(r"set|corrected|unset"),
-    "frame": re.compile(r"[0-9]{1,6}x[0-9]{1,6}"),
-    "frame_index": re.compile(r"[0-9]{1,12}"),
-    "face": _BOX,
-    "box": _BOX,
-    "engine": re.compile(r"[a-z0-9_.-]{1,40}"),
-    "score": re.compile(_NUMBER),
-    "sharpness": re.compile(_NUMBER),
-    "quality": re.compile(_NUMBER),
-    "track": re.compile(r"[A-Za-z0-9_-]{1,64}"),
-    "scale": re.compile(_NUMBER),
+_BOX = r"-?[0-9]{1,6},-?[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}"
+PROPERTIES: dict[str, Property] = {
+    "id": _property(
+        r"(?!rejected\Z)[A-Za-z0-9][A-Za-z0-9_-]{7,63}",
+        "unique and time-ordered: a UUID version 7 (RFC 9562) in 32 hex digits",
+    ),
+    "device": Property(
+        NAME, "name of the box: `[a-z0-9][a-z0-9-]{0,62}`, not `unknown`, `rejected`"
+    ),
+    "camera": Property(NAME, "name of its camera, by the same rule; never its address"),
+    "captured": _property(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z",
+        "when the frame was taken: RFC 3339, UTC, microseconds",
+    ),
+    "clock": _property(
+        r"set|corrected|unset",
+        "`set`; `unset`: the box did not know the time; `corrected`: it learned it later, and"
+        " `captured` was corrected",
+    ),
+    "frame": _property(r"[0-9]{1,6}x[0-9]{1,6}", "`WxH` of the frame, pixels"),
+    "frame_index": _property(r"[0-9]{1,12}", "in files: the number of the frame, from 0"),
+    "face": _property(_BOX, "`x,y,w,h` as detected, pixels of the frame"),
+    "box": _property(
+        _BOX, "`x,y,w,h` that was cut out, margin included, clipped to the frame: the PNG's size"
+    ),
+    "engine": _property(r"[a-z0-9_.-]{1,40}", "what found the face first: `haar`, the cascades; `yunet`, the network"),
+    "score": _property(
+        _NUMBER,
+        "the judge's confidence: YuNet's, 0 to 1, or with `JUDGE=cascade` the number of overlapping"
+        " hits",
+    ),
+    "sharpness": _property(
+        _NUMBER, "variance of the Laplacian of the face, scaled to 128 x 128 pixels"
+    ),
+    "quality": _property(
+        _NUMBER,
+        "0 to 1, what the best shot was chosen by: sharpness, weighted by how frontal and whole"
+        " the face is",
+    ),
+    "track": _property(
+        r"[A-Za-z0-9_-]{1,64}", "the visit that the shot belongs to, unique across restarts"
+    ),
+    "scale": _property(
+        _NUMBER, "below 1 when the picture was made smaller to stay within `FACE_MAX_KB`"
+    ),
 }
 _OTHER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _OTHER_VALUE = re.compile(r"[!-~]([ -~]{0,510}[!-~])?")  # printable ASCII, no blank at either end
 
 
-class BadProperty(ValueError):
-    """A property that is not what the protocol says; names it."""
+class BadProperty(BadMessage):
+    """A property that is not what the protocol says; the text names it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("bad_property", text)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Face:
-    """An encoded face and its facts, as text by name (see FACTS)."""
+    """A face on the wire. `facts`: its properties, as text by name (see PROPERTIES)."""
 
     png: bytes
     facts: dict[str, str]
@@ -57,38 +100,42 @@ class Face:
 
     @property
     def sha256(self) -> str:
+        """Of the PNG's bytes, in hex."""
         return hashlib.sha256(self.png).hexdigest()
 
-    def properties(self, response_topic: str) -> Properties:
-        """The PUBLISH properties; Response Topic and Correlation Data as in MQTT 5, 4.10."""
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.ContentType = CONTENT_TYPE
-        properties.ResponseTopic = response_topic
-        properties.CorrelationData = self.id.encode()
-        properties.UserProperty = list(self.facts.items())
-        return properties
+    def encode(self, topics: Topics) -> tuple[bytes, bytes]:
+        """The payload, and the properties of its PUBLISH (MQTT 5, 3.3.2.3 and 4.10) as bytes."""
+        answer_to = topics.receipts(self.facts["device"])
+        properties = encode_properties(
+            CONTENT_TYPE, answer_to, self.id.encode(), self.facts.items()
+        )
+        return self.png, properties
 
+    @classmethod
+    def decode(cls, png: bytes, properties: Iterable[tuple[str, str]]) -> Face:
+        """A face from whoever may send one, its user properties checked; `png` is not looked at.
 
-def checked(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """User properties by name, known ones by their grammar, others if they can be metadata.
+        Known properties are held to their grammar. Others are taken if they can be metadata of
+        an object. Any may be missing.
 
-    Raises:
-        BadProperty: what is wrong with the first bad one.
-    """
-    facts: dict[str, str] = {}
-    size = 0
-    for name, value in pairs:
-        if not _OTHER_NAME.fullmatch(name):
-            raise BadProperty(f"a property's name is not a metadata name: {name[:40]!r}")
-        if name in facts:
-            raise BadProperty(f"the property {name} stands there twice")
-        if not FACTS.get(name, _OTHER_VALUE).fullmatch(value):
-            raise BadProperty(f"the property {name} has a bad value: {value[:40]!r}")
-        size += len(name) + len(value)
-        if size > METADATA_LIMIT:
-            raise BadProperty(f"the properties are more than {METADATA_LIMIT} bytes")
-        facts[name] = value
-    return facts
+        Raises:
+            BadProperty: says what is wrong with the first bad one.
+        """
+        facts: dict[str, str] = {}
+        size = 0
+        for name, value in properties:
+            if not _OTHER_NAME.fullmatch(name):
+                raise BadProperty(f"a property's name is not a metadata name: {name[:40]!r}")
+            if name in facts:
+                raise BadProperty(f"the property {name} is there twice")
+            known = PROPERTIES.get(name)
+            if not (known.grammar if known else _OTHER_VALUE).fullmatch(value):
+                raise BadProperty(f"the property {name} has a bad value: {value[:40]!r}")
+            size += len(name) + len(value)
+            if size > METADATA_LIMIT:
+                raise BadProperty(f"the properties are more than {METADATA_LIMIT} bytes")
+            facts[name] = value
+        return cls(png, facts)
 
 
 class Ids:

@@ -1,33 +1,51 @@
-"""A receipt as it comes off the wire, from whoever may write one."""
+"""A receipt: what became of one face, from the processor to the face's device."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
+from typing import Literal
 
+from common.protocol.fields import BadMessage, described, from_json, to_json
+from common.protocol.publish import encode_properties
+
+CONTENT_TYPE = "application/json"
+MAX_BYTES = 4096  # of a receipt that is read
 _REASON = re.compile(r"[a-z_]{1,40}")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Receipt:
-    """`reason` is a short fixed word; `other` where the sender's was none."""
+    """Request and response as in MQTT 5, section 4.10: the face's PUBLISH names the topic."""
 
-    id: str
-    sha256: str
-    stored: bool
-    reason: str
+    id: str = described("the face's `id`")
+    sha256: str = described("the SHA-256 of the PNG bytes that arrived, in hex")
+    outcome: Literal["stored", "rejected"] = described(
+        "`stored` after the PUT succeeded; `rejected` after the copy under `rejected/` was stored"
+    )
+    key: str = described("the key of the object that was written")
+    reason: str | None = described("why the face was rejected, a short fixed word; else null")
 
+    def encode(self) -> bytes:
+        return to_json({name: getattr(self, name) for name in self.__slots__})
 
-def read(payload: bytes) -> Receipt | None:
-    """The receipt; None for what is none."""
-    try:
-        receipt = json.loads(payload)
-        id, digest = str(receipt["id"]), str(receipt["sha256"])
-        outcome, reason = str(receipt["outcome"]), str(receipt.get("reason"))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    if outcome not in ("stored", "rejected"):
-        return None
-    word = reason if _REASON.fullmatch(reason) else "other"
-    return Receipt(id, digest, outcome == "stored", word)
+    @staticmethod
+    def encode_properties(correlation: bytes) -> bytes:
+        """The PUBLISH properties, with the Correlation Data of the face."""
+        return encode_properties(CONTENT_TYPE, correlation=correlation)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Receipt:
+        """A receipt from whoever may write one; an unknown reason word reads as `other`.
+
+        Raises:
+            BadMessage: with the reason `too_large`, `no_json`, `no_object` or `no_receipt`.
+        """
+        message = from_json(payload, MAX_BYTES)
+        outcome, reason = message.get("outcome"), message.get("reason")
+        if outcome not in ("stored", "rejected") or not {"id", "sha256"} <= message.keys():
+            raise BadMessage("no_receipt", "the message has no id, sha256 or known outcome")
+        if outcome == "rejected" and not (isinstance(reason, str) and _REASON.fullmatch(reason)):
+            reason = "other"
+        id, sha256 = str(message["id"]), str(message["sha256"])
+        return cls(id, sha256, outcome, str(message.get("key", "")), reason)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
-from common.protocol.face import FACTS, METADATA_LIMIT, BadProperty, Face, Ids, checked
+from common.protocol.face import METADATA_LIMIT, PROPERTIES, BadProperty, Face, Ids
+from common.protocol.topics import Topics
+from testing.mqtt.properties import unpack
 
 GOOD = {
     "id": "0192f0c1a2b37c4d8e5f60718293a4b5",
@@ -31,6 +32,10 @@ GOOD = {
 }
 
 
+def check(properties: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return Face.decode(b"", properties).facts
+
+
 def test_ids_differ_and_rise_within_one_millisecond() -> None:
     ids = Ids(lambda: 1_700_000_000_000_000_000)
     made = [ids.next() for _ in range(5000)]
@@ -43,7 +48,7 @@ def test_ids_rise_even_when_the_clock_goes_back(milliseconds: list[int]) -> None
     ids = Ids(lambda: next(clock) * 1_000_000)
     made = [ids.next() for _ in milliseconds]
     assert made == sorted(set(made))
-    assert all(FACTS["id"].fullmatch(id) for id in made)
+    assert all(PROPERTIES["id"].grammar.fullmatch(id) for id in made)
 
 
 def test_an_id_begins_with_the_time_and_is_a_uuid_of_version_7() -> None:
@@ -61,41 +66,41 @@ def test_two_processes_in_the_same_millisecond_make_different_ids() -> None:
 
 
 def test_each_fact_has_a_good_value_here() -> None:
-    assert GOOD.keys() == FACTS.keys()
-    assert checked(GOOD.items()) == GOOD
+    assert GOOD.keys() == PROPERTIES.keys()
+    assert check(GOOD.items()) == GOOD
 
 
-@pytest.mark.parametrize("name", sorted(FACTS))
+@pytest.mark.parametrize("name", sorted(PROPERTIES))
 @pytest.mark.parametrize(
     "bad", ["", " ", "\n", "../..", "a\nb", "\N{GRINNING FACE}", "x" * 2000, "\u0661"]
 )
 def test_a_bad_value_is_refused_by_its_name(name: str, bad: str) -> None:
     with pytest.raises(BadProperty, match=f"property {name} has a bad value"):
-        checked([(name, bad)])
+        check([(name, bad)])
 
 
 @pytest.mark.parametrize("name", ["score", "sharpness", "quality", "scale"])
 @pytest.mark.parametrize("bad", ["-", "nan", "inf", "1e3", ".5", "1.", "+1", "1,5", "0x1"])
 def test_a_number_is_a_plain_decimal_number(name: str, bad: str) -> None:
     with pytest.raises(BadProperty):
-        checked([(name, bad)])
+        check([(name, bad)])
 
 
-@pytest.mark.parametrize("name", sorted(FACTS))
+@pytest.mark.parametrize("name", sorted(PROPERTIES))
 def test_a_good_value_with_a_newline_behind_it_is_refused(name: str) -> None:
     with pytest.raises(BadProperty):
-        checked([(name, GOOD[name] + "\n")])
+        check([(name, GOOD[name] + "\n")])
 
 
 @pytest.mark.parametrize("name", ["unknown", "rejected", "-box", "Box", "box_1", "a" * 64, "b.c"])
 def test_names_that_would_mislead_are_no_devices(name: str) -> None:
     with pytest.raises(BadProperty):
-        checked([("device", name)])
+        check([("device", name)])
 
 
 @pytest.mark.parametrize("pair", [("door", "open"), ("x-y_2", "a b~!"), ("n", "x" * 512)])
 def test_other_properties_pass_if_they_can_be_metadata(pair: tuple[str, str]) -> None:
-    assert checked([pair]) == dict([pair])
+    assert check([pair]) == dict([pair])
 
 
 @pytest.mark.parametrize(
@@ -104,34 +109,34 @@ def test_other_properties_pass_if_they_can_be_metadata(pair: tuple[str, str]) ->
 )
 def test_other_properties_that_cannot_be_metadata_are_refused(pair: tuple[str, str]) -> None:
     with pytest.raises(BadProperty):
-        checked([pair])
+        check([pair])
 
 
 def test_a_property_that_stands_there_twice_is_refused() -> None:
     with pytest.raises(BadProperty, match="twice"):
-        checked([("camera", "a"), ("camera", "b")])
+        check([("camera", "a"), ("camera", "b")])
 
 
 def test_more_properties_than_metadata_can_hold_are_refused() -> None:
     with pytest.raises(BadProperty, match=str(METADATA_LIMIT)):
-        checked((f"p{number}", "x" * 500) for number in range(5))
+        check((f"p{number}", "x" * 500) for number in range(5))
 
 
 @given(st.lists(st.tuples(st.text(max_size=70), st.text(max_size=600)), max_size=8))
 def test_any_properties_are_either_checked_or_refused(pairs: list[tuple[str, str]]) -> None:
     try:
-        facts = checked(pairs)
+        facts = check(pairs)
     except BadProperty:
         return
     assert list(facts.items()) == pairs
     assert all(text.isascii() and text.isprintable() for pair in pairs for text in pair)
 
 
-def test_the_properties_of_a_face_are_those_of_the_protocol() -> None:
-    made = Face(b"png", GOOD).properties("faces/receipts/box-1")
-    back = Properties(PacketTypes.PUBLISH)
-    back.unpack(made.pack())
-    assert back.ContentType == "image/png"
-    assert back.ResponseTopic == "faces/receipts/box-1"
-    assert back.CorrelationData == GOOD["id"].encode()
-    assert checked(back.UserProperty) == GOOD
+def test_what_a_face_encodes_any_mqtt_client_reads_and_it_decodes_itself() -> None:
+    payload, properties = Face(b"png", GOOD).encode(Topics("faces"))
+    read = unpack(properties)
+    assert payload == b"png"
+    assert read.ContentType == "image/png"
+    assert read.ResponseTopic == "faces/receipts/box-1"
+    assert read.CorrelationData == GOOD["id"].encode()
+    assert Face.decode(payload, read.UserProperty) == Face(b"png", GOOD)

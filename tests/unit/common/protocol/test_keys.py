@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.protocol import keys
-from common.protocol.face import FACTS
+from common.protocol.face import PROPERTIES
 
 FACTS_OF_A_FACE = {"device": "box-1", "camera": "door", "id": "0123456789abcdef"}
 CAPTURED = datetime.datetime(2026, 3, 1, 23, 59, 59, 123456, datetime.UTC).timestamp()
@@ -102,7 +102,7 @@ def test_whatever_template_is_taken_makes_keys_that_stay_in_place(pieces: list[s
 
 @given(
     st.fixed_dictionaries(
-        {name: st.from_regex(FACTS[name], fullmatch=True) for name in FACTS_OF_A_FACE}
+        {name: st.from_regex(PROPERTIES[name].grammar, fullmatch=True) for name in FACTS_OF_A_FACE}
     ),
     st.floats(0, 253_370_764_799),
 )

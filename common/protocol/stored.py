@@ -1,0 +1,45 @@
+"""The announcement of one object that was stored, from the processor to whoever subscribes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from common.protocol import clock
+from common.protocol.fields import BadMessage, described, from_json, to_json
+
+MAX_BYTES = 16 * 1024  # of an announcement that is read: a key, and 2,000 bytes of properties
+KEY_MAX = 1024  # characters; S3 allows as many bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """Published once for each PUT that returned."""
+
+    key: str = described("the object's key")
+    sha256: str = described("the SHA-256 of the PNG, in hex")
+    size: int = described("bytes of the object", name="bytes")
+    stored: float = described("when the PUT returned (RFC 3339, UTC)")
+    facts: Mapping[str, Any] = described(
+        "the properties of the face, each as a field of its own", name="(properties)"
+    )
+
+    def encode(self) -> bytes:
+        own = {"sha256": self.sha256, "bytes": self.size, "stored": clock.utc(self.stored)}
+        return to_json({"key": self.key, **self.facts, **own})
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Stored:
+        """An announcement from whoever may write one; `facts` are as they came, unchecked.
+
+        Raises:
+            BadMessage: with the reason `too_large`, `no_json`, `no_object` or `no_announcement`.
+        """
+        facts = from_json(payload, MAX_BYTES)
+        key, size = facts.pop("key", None), facts.pop("bytes", None)
+        stored, sha256 = clock.parse(facts.pop("stored", None)), str(facts.pop("sha256", ""))
+        sound = isinstance(key, str) and len(key) <= KEY_MAX and type(size) is int
+        if not sound or stored is None or not 0 <= size < 1 << 40:
+            raise BadMessage("no_announcement", "the message has no sound key, bytes or stored")
+        return cls(key, sha256, size, stored, facts)

@@ -31,13 +31,17 @@ class Product:
 
     modes: tuple[str, ...] = ("best", "interval")
 
-    def __init__(self, name: str, more: dict[str, str]) -> None:
+    def __init__(self, name: str, more: dict[str, str], factor: float = 1.0) -> None:
         """
+        name: an engine; with `-cascade` the cascades judge. factor: on what confirms a face.
+
         Raises:
             Unavailable: there is no model, or the settings are bad.
         """
         self.name = name
-        self._environ = {"ENGINE": name, **more}
+        engine, _, judge = name.partition("-")
+        self._environ = {"ENGINE": engine, "JUDGE": judge or "auto", **more}
+        self._factor = factor
         if name == "yunet":
             self._environ.setdefault("YUNET_MODEL", model())
         try:
@@ -55,14 +59,18 @@ class Product:
         return [_floats(found.box) for found in find(image, settings, self._engine)]
 
     def follower(self, path: Path, fps: float, capture: str) -> Following:
-        return Following(self._settings(CAMERA=str(path), CAPTURE=capture), fps)
+        settings = self._settings(CAMERA=str(path), CAPTURE=capture)
+        engine = base.made(settings)
+        engine.once *= self._factor
+        engine.often *= self._factor
+        return Following(settings, engine, fps)
 
 
 class Following:
     """A clip shown to the product, each frame at its own time."""
 
-    def __init__(self, settings: DetectorSettings, fps: float) -> None:
-        self._look = FrameAnalyzer(settings)
+    def __init__(self, settings: DetectorSettings, engine: base.Engine, fps: float) -> None:
+        self._look = FrameAnalyzer(settings, engine)
         self._encode = FaceEncoder(settings)
         self._fps = fps
         self._began = time.time()

@@ -55,7 +55,10 @@ PROPERTIES: dict[str, Property] = {
     "box": _property(
         _BOX, "`x,y,w,h` that was cut out, margin included, clipped to the frame: the PNG's size"
     ),
-    "engine": _property(r"[a-z0-9_.-]{1,40}", "what found the face first: `haar`, the cascades; `yunet`, the network"),
+    "engine": _property(
+        r"[a-z0-9_.-]{1,40}",
+        "what found the face first: `haar`, the cascades; `yunet`, the network",
+    ),
     "score": _property(
         _NUMBER,
         "the judge's confidence: YuNet's, 0 to 1, or with `JUDGE=cascade` the number of overlapping"

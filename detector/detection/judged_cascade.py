@@ -18,7 +18,6 @@ class JudgedCascade:
     """The score is YuNet's, 0 to 1, whichever of the two found the face."""
 
     name = "haar"
-    quick = True
 
     def __init__(self, cascade: Haar, network: YuNet) -> None:
         self._cascade = cascade

@@ -67,7 +67,6 @@ class YuNet:
     """The score is the model's own, 0 to 1."""
 
     name = "yunet"
-    quick = True
     once, often, shown = ONCE, OFTEN, SHOWN
 
     def __init__(self, model: str) -> None:

@@ -8,7 +8,7 @@ import time as clock
 from detector.capture.camera import Frame
 from detector.commands import image as still
 from detector.detection import base
-from detector.detection.base import Detection, Image
+from detector.detection.base import Detection, Engine, Image
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
 from detector.settings import DetectorSettings
@@ -33,9 +33,10 @@ class FrameResult:
 class FrameAnalyzer:
     """Runs in the one vision thread; keeps what must be known from frame to frame."""
 
-    def __init__(self, settings: DetectorSettings) -> None:
+    def __init__(self, settings: DetectorSettings, engine: Engine | None = None) -> None:
+        """engine: one made before; else the one that the settings name."""
         self._settings = settings
-        self._engine = base.made(settings)
+        self._engine = engine or base.made(settings)
         self._search = DetectionScheduler(
             self._engine,
             settings.min_face,

@@ -4,8 +4,8 @@
 labels (bench/faces/data.py says its form): `plain`, the loop that everyone writes first (grey,
 detectMultiScale with haarcascade_frontalface_default over the whole frame, crop, encode, for every
 frame; 5 neighbours, 24 pixels at least, scale 1.3 on pictures and 1.1 on clips), and the detector
-with `haar` (JUDGE=auto), `haar-cascade` (JUDGE=cascade) and `yunet`. It tells its progress on standard error, prints a table, and as
-its last line one JSON object of four objects with the keys
+with `haar` (JUDGE=auto), `haar-cascade` (JUDGE=cascade) and `yunet`. It tells its progress on
+standard error, prints a table, and as its last line one JSON object of four objects with the keys
 
 - recall, precision: on pictures with labels. Faces of 24 pixels or more are to be found; a hit is
   an IoU of 0.3 or more, or each centre within the other box; one detection finds one face.
@@ -25,8 +25,9 @@ its last line one JSON object of four objects with the keys
 
 A figure that the folder has no material for is null, and so is `yunet` where there is no model.
 Beside visits missed stands the interval that holds 95 % of resamples of the clips (bootstrap).
-`--variants` adds clips made harder (bench/faces/variants.py), told in lines of their own. `--folds K`
-tells visits missed only, with the thresholds chosen on other sources' clips (bench/faces/folds.py).
+`--variants` adds clips made harder (bench/faces/variants.py), told in lines of their own.
+`--folds K` tells visits missed only, with the thresholds chosen on the clips of other sources
+(bench/faces/folds.py).
 """
 
 from __future__ import annotations

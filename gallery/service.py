@@ -6,18 +6,21 @@ import asyncio
 import logging
 import os
 import sqlite3
+from functools import partial
 
-from common.mqtt import presence
 from common.mqtt.client import Client
 from common.mqtt.connection import Ack
 from common.mqtt.message import Message
+from common.mqtt.presence import Presence
 from common.protocol import keys
+from common.protocol.topics import Topics
 from common.runtime.workers import Workers
 from common.service import Service
 from common.settings import SettingsError
 from common.store.base import FOR_A_PERSON, StoreError
 from gallery import app, metrics, server
 from gallery.bucket import GalleryBucket
+from gallery.deletion import records
 from gallery.deletion.deletions import Deletions
 from gallery.deletion.retention import Retention
 from gallery.fleet import Fleet
@@ -25,10 +28,10 @@ from gallery.index.index import Index
 from gallery.live import EventHub
 from gallery.settings import GallerySettings
 from gallery.state import State
+from gallery.store_health import StoreHealth
 from gallery.sync.announcements import Announcements
-from gallery.sync.listing import BucketListing
+from gallery.sync.listing import BucketListing, ListingHooks
 from gallery.sync.metadata import MetadataLoader
-from gallery.sync.store_health import StoreHealth
 from gallery.thumbnails.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
@@ -57,12 +60,22 @@ def _made(settings: GallerySettings, service: Service) -> State:
     days, hours = settings.retention_days, settings.retention_hours
     retention = Retention(days, hours, index, bucket, deletions, store, standing, service.health)
     read = keys.reader(settings.key_template)
-    sync = BucketListing(index, bucket, store, hub, standing, read, settings.sync_hours * 3600)
-    sync.deleted_before = deletions.again
-    sync.vanished = deletions.vanished
-    sync.is_over = retention.is_over
-    sync.listed += [facts.news, retention.news, deletions.listed]
-    sync.pruned = thumbs.prune
+
+    def listed() -> None:
+        facts.news()
+        retention.news()
+        deletions.listed()
+
+    hooks = ListingHooks(
+        before=partial(records.take_up, bucket, index),
+        prune=thumbs.prune,
+        is_over=retention.is_over,
+        deleted_before=deletions.again,
+        vanished=deletions.vanished,
+        listed=listed,
+    )
+    every = settings.sync_hours * 3600
+    sync = BucketListing(index, bucket, store, hub, standing, read, every, hooks)
     standing.on_index_trouble.append(sync.at_once)
     return State(
         settings=settings,
@@ -83,7 +96,7 @@ def _made(settings: GallerySettings, service: Service) -> State:
 
 
 def _own_topic(settings: GallerySettings) -> str:
-    return presence.topic(settings.mqtt_topic, settings.device, "gallery", settings.instance)
+    return Topics(settings.mqtt_topic).status(settings.device, "gallery", settings.instance)
 
 
 async def _looked(state: State) -> None:
@@ -137,7 +150,7 @@ async def run(settings: GallerySettings, service: Service) -> int:
     await _looked(state)
     link = Client(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
     arrivals = _heard(state, link)
-    own_status = presence.Presence(link, _own_topic(settings), service.health)
+    own_status = Presence(link, _own_topic(settings), service.health)
     metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
     sock = server.listening(settings)
     pages = server.made(app.made(state), settings)

@@ -13,9 +13,9 @@ from gallery.fleet import Fleet
 from gallery.index.index import Index
 from gallery.live import EventHub
 from gallery.settings import GallerySettings
+from gallery.store_health import StoreHealth
 from gallery.sync.listing import BucketListing
 from gallery.sync.metadata import MetadataLoader
-from gallery.sync.store_health import StoreHealth
 from gallery.thumbnails.thumbnails import Thumbnails
 
 

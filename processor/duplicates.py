@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-Receipt = dict[str, str | None]
+from common.protocol.receipt import Receipt
+
 FaceKey = tuple[bytes, str]  # Correlation Data and SHA-256: the same face, the same bytes
 
 REMEMBERED = 5_000  # answered faces, about 5 MB

@@ -9,10 +9,12 @@ import time
 from typing import Any
 
 from common.metrics import total
-from common.mqtt import presence
 from common.mqtt.client import Client
 from common.mqtt.connection import Ack
 from common.mqtt.message import Message
+from common.mqtt.presence import Presence
+from common.protocol.receipt import Receipt
+from common.protocol.topics import Topics
 from common.runtime.backoff import Backoff
 from common.runtime.health import Health
 from common.runtime.logs import RateLimitedLogger, StateLogger
@@ -22,7 +24,7 @@ from common.settings import SettingsError
 from common.store.base import FOR_A_PERSON, StoreError
 from processor import metrics
 from processor.bucket import ProcessorBucket
-from processor.duplicates import Duplicates, Receipt
+from processor.duplicates import Duplicates
 from processor.receipts import Receipts, receipt
 from processor.settings import ProcessorSettings
 from processor.uploads import Upload, Uploader
@@ -211,8 +213,8 @@ async def run(settings: ProcessorSettings, service: Service) -> int:
         settings.broker("cloud"), f"processor-{replica}", service.health, settings.mqtt_qos
     )
     store = Intake(settings, link, bucket, service.health)
-    topic = presence.topic(settings.mqtt_topic, settings.device, "processor", settings.instance)
-    own_status = presence.Presence(link, topic, service.health, store.facts)
+    topic = Topics(settings.mqtt_topic).status(settings.device, "processor", settings.instance)
+    own_status = Presence(link, topic, service.health, store.facts)
     service.spawn(link.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
     await service.until_stopped()

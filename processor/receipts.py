@@ -2,63 +2,48 @@
 
 from __future__ import annotations
 
-import json
-import struct
 import time
+from typing import Literal
 
 from common.mqtt.client import Client
-from common.protocol.clock import utc
+from common.protocol.receipt import Receipt
+from common.protocol.stored import Stored
+from common.protocol.topics import Topics
 from processor import metrics
-from processor.duplicates import Receipt
 from processor.uploads import Upload
 
-# As PUBLISH has them (MQTT 5, 3.3.2.3): Content Type, then the identifier of Correlation Data.
-_JSON = b"application/json"
-_PROPERTIES = struct.pack("!BH", 3, len(_JSON)) + _JSON + b"\x09"
-_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-
-def receipt(errand: Upload) -> Receipt:
-    """Of a face that is stored, or rejected with the verdict's reason."""
-    verdict = errand.verdict
-    return {
-        "id": verdict.facts["id"],
-        "sha256": verdict.sha256,
-        "outcome": "stored" if verdict.reason is None else "rejected",
-        "key": errand.object.key,
-        "reason": verdict.reason,
-    }
+def receipt(upload: Upload) -> Receipt:
+    """The receipt of a face that is stored, or rejected with the verdict's reason."""
+    verdict = upload.verdict
+    outcome: Literal["stored", "rejected"] = "stored" if verdict.reason is None else "rejected"
+    return Receipt(verdict.facts["id"], verdict.sha256, outcome, upload.object.key, verdict.reason)
 
 
 class Receipts:
-    """Publishes at QoS 0: what gets lost is asked for by the next copy."""
+    """Publishes at QoS 0: a receipt that gets lost is asked for by the next copy of the face."""
 
     def __init__(self, link: Client, root: str) -> None:
         self._link = link
-        self._root = root
+        self._topics = Topics(root)
         self._stored = metrics.RECEIPTS.labels("stored")
         self._rejected = metrics.RECEIPTS.labels("rejected")
 
-    def announce(self, errand: Upload) -> None:
-        """Tell of an object that was stored."""
-        stored = {
-            "key": errand.object.key,
-            **errand.verdict.facts,
-            "sha256": errand.verdict.sha256,
-            "bytes": len(errand.object.body),
-            "stored": utc(time.time()),
-        }
-        self._link.publish(f"{self._root}/stored", _json(stored).encode(), qos=0)
+    def announce(self, upload: Upload) -> None:
+        """Announce an object that was stored."""
+        key, size = upload.object.key, len(upload.object.body)
+        stored = Stored(key, upload.verdict.sha256, size, time.time(), upload.verdict.facts)
+        self._link.publish(self._topics.stored, stored.encode(), qos=0)
 
-    def answer(self, errand: Upload, answer: Receipt) -> Receipt:
+    def answer(self, upload: Upload, receipt: Receipt) -> Receipt:
         """Send the receipt if it was asked for, and to none but the face's own device."""
-        topic, correlation = errand.arrival.response_topic, errand.arrival.correlation
+        topic, correlation = upload.arrival.response_topic, upload.arrival.correlation
         if topic is None or correlation is None:
-            return answer
-        if topic != f"{self._root}/receipts/{errand.verdict.facts['device']}":
+            return receipt
+        if topic != self._topics.receipts(upload.verdict.facts["device"]):
             metrics.RECEIPTS_REFUSED.inc()
-            return answer
-        properties = _PROPERTIES + struct.pack("!H", len(correlation)) + correlation
-        if self._link.publish(topic, _json(answer).encode(), qos=0, properties=properties):
-            (self._stored if answer["reason"] is None else self._rejected).inc()
-        return answer
+            return receipt
+        properties = Receipt.encode_properties(correlation)
+        if self._link.publish(topic, receipt.encode(), qos=0, properties=properties):
+            (self._stored if receipt.outcome == "stored" else self._rejected).inc()
+        return receipt

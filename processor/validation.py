@@ -8,7 +8,8 @@ import hashlib
 
 from common import png
 from common.protocol.clock import utc
-from common.protocol.face import FACTS, BadProperty, checked
+from common.protocol.face import PROPERTIES, BadProperty, Face
+from common.protocol.topics import Topics
 
 MAX_BYTES = 2_000_000
 
@@ -39,7 +40,7 @@ class Verdict:
 def judge(arrival: Arrival, root: str) -> Verdict:
     """Look at everything that a stranger could have made; never raises for what it finds."""
     sha256 = hashlib.sha256(arrival.payload).hexdigest()
-    owner = _owner(arrival.topic, root)
+    owner = Topics(root).sender(arrival.topic)
     fallback = {
         "id": sha256[:32],
         "device": "unknown",
@@ -48,7 +49,7 @@ def judge(arrival: Arrival, root: str) -> Verdict:
         "captured": utc(arrival.at),
     }
     try:
-        facts = {**fallback, **checked(arrival.user_properties)}
+        facts = {**fallback, **Face.decode(arrival.payload, arrival.user_properties).facts}
         captured = _seconds(facts["captured"])
         _check_sender(arrival, facts, owner)
     except (BadProperty, ValueError) as error:
@@ -68,12 +69,6 @@ class _WrongDevice(BadProperty):
     pass
 
 
-def _owner(topic: str, root: str) -> str | None:
-    """Whom the broker vouches for: `<root>/from/<device>`; None on the topic of all."""
-    device = topic.removeprefix(f"{root}/from/")
-    return None if device == topic else device
-
-
 def _salvaged(arrival: Arrival, owner: str | None) -> dict[str, str]:
     """Whose it is and which, as far as that can be known whatever else is bad about it.
 
@@ -85,7 +80,9 @@ def _salvaged(arrival: Arrival, owner: str | None) -> dict[str, str]:
     if owner is not None:
         said["device"] = owner
     names = ("id", "device", "camera")
-    return {name: said[name] for name in names if FACTS[name].fullmatch(said.get(name, ""))}
+    return {
+        name: said[name] for name in names if PROPERTIES[name].grammar.fullmatch(said.get(name, ""))
+    }
 
 
 def _check_sender(arrival: Arrival, facts: dict[str, str], owner: str | None) -> None:

@@ -35,7 +35,7 @@ Maker = Callable[[float], Engine]
 
 
 def source(name: str) -> str:
-    """The source that a clip's name tells: its first word; after `intel` or `face` its second, too."""
+    """The source that a clip's name tells: its first word; of `intel` and `face` two words."""
     match = re.match(r"(?:(?:intel|face)_)?[A-Za-z]+", name)
     return match.group() if match else name
 

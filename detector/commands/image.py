@@ -12,23 +12,15 @@ import cv2
 import numpy as np
 
 from common.settings import SettingsError
-from detector.detection import base
-from detector.detection.base import Detection, Engine, Image
+from detector.detection import registry
+from detector.detection.base import Detection
+from detector.detection.boxes import Image
 from detector.encoding import crop
 from detector.settings import DetectorSettings
 from detector.tracking import quality
+from detector.tracking.scheduler import detect_still
 
 _COLOUR = (0, 255, 0)  # BGR
-
-
-def find(image: Image, settings: DetectorSettings, using: Engine | None = None) -> list[Detection]:
-    """Faces in a picture that stands alone (height x width x 3, BGR), whatever time that takes.
-
-    using: an engine made before, since making one takes time.
-    """
-    least = max(1.0, settings.min_face * image.shape[0])
-    most = settings.detect_width / image.shape[1]
-    return (using or base.made(settings)).thorough(image, least, most)
 
 
 def pictures(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
@@ -42,7 +34,7 @@ def pictures(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
     paths = [Path(name) for name in arguments.image]
     folder = Path(arguments.annotate) if arguments.annotate else None
     names = Names(folder, paths) if folder else None
-    made = base.made(settings)
+    engine = registry.create(settings.engine, settings.engine_options)
     code = 0
     for path in paths:
         image = _read(path)
@@ -52,8 +44,8 @@ def pictures(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
             continue
         image = crop.upright(image, settings.rotate)
         crop.blacken(image, settings.mask)
-        found = find(image, settings, made)
-        print(json.dumps(_told(path, image, found, made.name)), flush=True)  # noqa: T201 - its work
+        found = detect_still(engine, image, settings.min_face, settings.detect_width)
+        print(json.dumps(_told(path, image, found, engine.name)), flush=True)  # noqa: T201 - its work
         if names and not _write(names.free(path), annotated(image, found)):
             code = 1
     return code

@@ -7,9 +7,9 @@ import time
 from typing import Any, Protocol
 
 from common.mqtt.client import Client
-from common.mqtt.message import packed
 from common.mqtt.send_queue import OutboundMessage, SendQueue
 from common.protocol.face import Face
+from common.protocol.topics import Topics
 from detector.outbox import accounting
 from detector.outbox.accounting import Accounts
 
@@ -43,14 +43,12 @@ class FireAndForget:
         self._books = own_books
         self._max_bytes = max_bytes
         self._out = SendQueue(link, max_bytes)
-        self._receipts = f"{topic}/receipts/"
+        self._topics = Topics(topic)
 
     def offer(self, face: Face) -> None:
         self._books.write(accounting.capture)
-        properties = face.properties(self._receipts + face.facts["device"])
-        self._out.put(
-            OutboundMessage(self._topic, face.png, packed(properties), settled=self._settled)
-        )
+        png, properties = face.encode(self._topics)
+        self._out.put(OutboundMessage(self._topic, png, properties, settled=self._settled))
 
     def _settled(self, reason: str | None) -> None:
         self._books.write(accounting.send if reason is None else accounting.drop(reason))

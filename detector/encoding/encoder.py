@@ -10,7 +10,6 @@ from common.protocol.face import Face, Ids
 from detector import metrics
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
-from detector.settings import DetectorSettings
 
 log = logging.getLogger(__name__)
 
@@ -18,15 +17,18 @@ log = logging.getLogger(__name__)
 class FaceEncoder:
     """Runs in the one encoding thread, beside the search in the next frame."""
 
-    def __init__(self, settings: DetectorSettings) -> None:
-        self._settings = settings
+    def __init__(self, device: str, camera: str, max_bytes: int) -> None:
+        """max_bytes: of the largest PNG; a larger face is scaled down."""
+        self._device = device
+        self._camera = camera
+        self._max_bytes = max_bytes
         self._ids = Ids()
 
     def __call__(self, shot: FaceCrop) -> Face | None:
         """The face; None, counted, if OpenCV cannot encode it."""
         try:
             with metrics.ENCODE_SECONDS.time():
-                png, scale = crop.encoded(shot, self._settings.face_max_kb * 1000, self._told(shot))
+                png, scale = crop.encoded(shot, self._max_bytes, self._told(shot))
         except crop.CannotEncode as error:
             log.error("a face is lost: %s", error)
             metrics.ENCODE_FAILURES.inc()
@@ -37,15 +39,15 @@ class FaceEncoder:
         """What a downloaded file still knows; the keywords are those of the PNG specification."""
         return {
             "Creation Time": clock.utc(shot.at),
-            "Source": f"{self._settings.device}/{self._settings.camera_name}",
+            "Source": f"{self._device}/{self._camera}",
             "Software": f"facepipe {__version__}",
         }
 
     def _facts(self, shot: FaceCrop, scale: float) -> dict[str, str]:
         facts = {
             "id": self._ids.next(),
-            "device": self._settings.device,
-            "camera": self._settings.camera_name,
+            "device": self._device,
+            "camera": self._camera,
             "captured": clock.utc(shot.at),
             "clock": clock.state(shot.at),
             "frame": f"{shot.frame_size[0]}x{shot.frame_size[1]}",

@@ -11,8 +11,9 @@ import json
 from typing import Any
 
 from common import __version__
-from common.mqtt import presence
 from common.protocol.face import CONTENT_TYPE
+from common.protocol.status import PERIOD
+from common.protocol.topics import Topics
 from detector.settings import DetectorSettings
 
 NODE = "facepipe"
@@ -24,7 +25,7 @@ _DIAGNOSTIC = {"entity_category": "diagnostic"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Topics:
+class HomeAssistantTopics:
     """Where a camera's messages for Home Assistant are."""
 
     config: str
@@ -33,7 +34,7 @@ class Topics:
     birth: str  # where Home Assistant says that it has started
 
     @classmethod
-    def of(cls, settings: DetectorSettings) -> Topics:
+    def of(cls, settings: DetectorSettings) -> HomeAssistantTopics:
         prefix, device, camera = (
             settings.homeassistant_prefix,
             settings.device,
@@ -44,12 +45,12 @@ class Topics:
             # this is emptied.
             f"{prefix}/device/{_id(settings)}/config",
             f"{prefix}/{NODE}/{device}/{camera}/face",
-            presence.topic(settings.mqtt_topic, device, "detector", camera),
+            Topics(settings.mqtt_topic).status(device, "detector", camera),
             f"{prefix}/status",
         )
 
 
-def config(settings: DetectorSettings, topics: Topics) -> bytes:
+def config(settings: DetectorSettings, topics: HomeAssistantTopics) -> bytes:
     """The discovery message."""
     own = _id(settings)
     components = {
@@ -75,14 +76,16 @@ def _id(settings: DetectorSettings) -> str:
     return f"{NODE}_{settings.device}_{settings.camera_name}"
 
 
-def _components(settings: DetectorSettings, topics: Topics) -> dict[str, dict[str, Any]]:
+def _components(
+    settings: DetectorSettings, topics: HomeAssistantTopics
+) -> dict[str, dict[str, Any]]:
     known = {
         "availability_topic": topics.status,
         "availability_template": f"{{{{ 'online' if {_ONLINE} else 'offline' }}}}",
     }
     # Three periods without a message mean "not heard since", where the last will has not come
     # through either.
-    read = {"state_topic": topics.status, "expire_after": 3 * presence.PERIOD}
+    read = {"state_topic": topics.status, "expire_after": 3 * PERIOD}
     sensor = {"platform": "sensor", **known, **read}
     binary = {"platform": "binary_sensor", **read, **_DIAGNOSTIC}
     receipt = settings.delivery == "receipt"

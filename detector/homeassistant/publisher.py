@@ -19,7 +19,7 @@ from common.mqtt.send_queue import OutboundMessage, SendQueue
 from common.protocol.face import CONTENT_TYPE, Face
 from common.runtime.logs import RateLimitedLogger
 from common.service import Service
-from detector.homeassistant.discovery import Topics, config
+from detector.homeassistant.discovery import HomeAssistantTopics, config
 from detector.homeassistant.retained_cleanup import RetainedCleanup
 from detector.settings import DetectorSettings
 
@@ -59,7 +59,7 @@ def begin(settings: DetectorSettings, link: Client, service: Service) -> HomeAss
     if not settings.homeassistant:
         RetainedCleanup(link, note, [])
         return NullPublisher()
-    topics = Topics.of(settings)
+    topics = HomeAssistantTopics.of(settings)
     RetainedCleanup(link, note, [topics.config, topics.face])
     told = HomeAssistant(link, topics, config(settings, topics), settings.homeassistant_keep)
     service.spawn(told.keep_telling(), "home assistant")
@@ -70,7 +70,9 @@ def begin(settings: DetectorSettings, link: Client, service: Service) -> HomeAss
 class HomeAssistant:
     """All calls from the event loop."""
 
-    def __init__(self, link: Client, topics: Topics, about: bytes, keep: float) -> None:
+    def __init__(
+        self, link: Client, topics: HomeAssistantTopics, about: bytes, keep: float
+    ) -> None:
         self._topics = topics
         self._about = about
         self._keep = keep

@@ -6,14 +6,14 @@ import dataclasses
 import time as clock
 
 from detector.capture.camera import Frame
-from detector.commands import image as still
-from detector.detection import base
-from detector.detection.base import Detection, Engine, Image
+from detector.detection import registry
+from detector.detection.base import Detection, Engine
+from detector.detection.boxes import Image
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
-from detector.settings import DetectorSettings
 from detector.tracking import quality
-from detector.tracking.scheduler import DetectionScheduler
+from detector.tracking.options import AnalyzerOptions
+from detector.tracking.scheduler import DetectionScheduler, detect_still
 from detector.tracking.selection import ShotSelector
 from detector.tracking.tracker import Track, Tracker
 
@@ -33,25 +33,25 @@ class FrameResult:
 class FrameAnalyzer:
     """Runs in the one vision thread; keeps what must be known from frame to frame."""
 
-    def __init__(self, settings: DetectorSettings, engine: Engine | None = None) -> None:
-        """engine: one made before; else the one that the settings name."""
-        self._settings = settings
-        self._engine = engine or base.made(settings)
+    def __init__(self, options: AnalyzerOptions, engine: Engine | None = None) -> None:
+        """engine: one created before; else the one that the options name."""
+        self._options = options
+        self._engine = engine or registry.create(options.engine, options.engine_options)
         self._search = DetectionScheduler(
             self._engine,
-            settings.min_face,
-            settings.detect_width,
-            hold=settings.capture != "every",
-            live=settings.source.live or settings.camera_loop,
+            options.min_face,
+            options.detect_width,
+            hold=options.capture != "every",
+            live=options.live,
         )
         self._tracks = Tracker(self._engine.once, self._engine.often)
-        self._choice = ShotSelector(settings.capture, settings.best_after)
-        self._alone = settings.source.kind == "images"
+        self._choice = ShotSelector(options.capture, options.best_after)
+        self._alone = options.alone
 
     def __call__(self, frame: Frame) -> FrameResult:
         began = clock.perf_counter()
-        image = crop.upright(frame.image, self._settings.rotate)
-        crop.blacken(image, self._settings.mask)
+        image = crop.upright(frame.image, self._options.rotate)
+        crop.blacken(image, self._options.mask)
         if self._alone:
             return self._single(image, frame, began)
         found = self._search.find(image, self._tracks.live, frame.time)
@@ -70,7 +70,9 @@ class FrameAnalyzer:
     def _single(self, image: Image, frame: Frame, began: float) -> FrameResult:
         """A picture that stands alone: all of its faces are sent."""
         tracks, taken = [], []
-        for detection in still.find(image, self._settings, self._engine):
+        for detection in detect_still(
+            self._engine, image, self._options.min_face, self._options.detect_width
+        ):
             track = self._tracks.alone(detection, frame.time)
             sharp = quality.sharpness(image, detection.box)
             track.quality = quality.quality(sharp, detection.frontal, detection.box, image)
@@ -107,7 +109,7 @@ class FrameAnalyzer:
         self, track: Track, judged: Detection, sharp: float, image: Image, frame: Frame
     ) -> FaceCrop:
         height, width = image.shape[:2]
-        box = x, y, w, h = crop.widened(judged.box, self._settings.margin, width, height)
+        box = x, y, w, h = crop.widened(judged.box, self._options.margin, width, height)
         return FaceCrop(
             image=image[y : y + h, x : x + w].copy(),  # the frame goes
             box=box,

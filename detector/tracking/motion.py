@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from detector.detection.base import Box, Image
+from detector.detection.boxes import Box, Image
 
 WIDTH = 160  # pixels of the picture that is compared
 # Grey levels that are a change: a share of the range that the picture fills, since in the dark all

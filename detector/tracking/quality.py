@@ -10,7 +10,7 @@ import statistics
 
 import cv2
 
-from detector.detection.base import Box, Image, within
+from detector.detection.boxes import Box, Image, clip_box
 
 SIDE = 128  # pixels to which a face is brought, since the variance grows as a face gets smaller
 HALF_SHARP = 1000.0  # the sharpness worth one half; few reach it, so that sharper is better
@@ -39,7 +39,7 @@ def _core(image: Image, face: Box, size: float) -> Box:
     """The part of a box that a head fills, `size` times as large, within the picture."""
     x, y, w, h = face
     width, height = size * min(w, SLIM * h), size * h
-    return within((x + (w - width) / 2, y + (h - height) / 2, width, height), image)
+    return clip_box((x + (w - width) / 2, y + (h - height) / 2, width, height), image)
 
 
 def quality(sharp: float, frontal: float, face: Box, image: Image) -> float:

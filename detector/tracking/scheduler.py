@@ -5,17 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time as clock
 
-from detector.detection.base import (
-    SAME,
-    UNMOVED,
-    Box,
-    Detection,
-    Engine,
-    Image,
-    cut_off,
-    distinct,
-    overlap,
-)
+from detector.detection.base import Detection, Engine
+from detector.detection.boxes import SAME, UNMOVED, Box, Image, iou, is_cut_off, nms
 from detector.tracking import motion
 from detector.tracking.tracker import Track
 
@@ -59,7 +50,7 @@ class DetectionScheduler:
         self._least = max(LEAST_HEIGHT, SMALLEST * self._min_face * image.shape[0])
         now = motion.small(image)
         width = image.shape[1]
-        found = distinct(self._follow(image, tracks, time, now))
+        found = nms(self._follow(image, tracks, time, now))
         seldom = not 0 <= time - self._last < SELDOM
         self._last = time
         if 0 <= time - self._searched < self._patience(tracks):
@@ -106,7 +97,7 @@ class DetectionScheduler:
             same = (
                 still
                 and track.confirmed
-                and any(overlap(track.box, other.box) > UNMOVED for other in near)
+                and any(iou(track.box, other.box) > UNMOVED for other in near)
             )
             found += [track.held()] if same else near
         return found
@@ -119,7 +110,7 @@ class DetectionScheduler:
         return [
             dataclasses.replace(one, box=(left + one.box[0], top + one.box[1], *one.box[2:]))
             for one in self._engine.search(within, min_side, most, deep=deep)
-            if self._fits(one) and not cut_off(one.box, within, part, image)
+            if self._fits(one) and not is_cut_off(one.box, within, part, image)
         ]
 
     def _fits(self, one: Detection) -> bool:
@@ -130,10 +121,19 @@ class DetectionScheduler:
 def _merged(followed: list[Detection], searched: list[Detection]) -> list[Detection]:
     """Each face once: where it was followed to, with what the search says of it."""
     merged = list(followed)
-    for one in distinct(searched):
-        at = next((i for i, f in enumerate(followed) if overlap(f.box, one.box) >= SAME), None)
+    for one in nms(searched):
+        at = next((i for i, f in enumerate(followed) if iou(f.box, one.box) >= SAME), None)
         if at is None:
             merged.append(one)
         elif one.evidence and one.score > merged[at].score:
             merged[at] = dataclasses.replace(merged[at], score=one.score, evidence=True)
     return merged
+
+
+def detect_still(engine: Engine, image: Image, min_face: float, width: int) -> list[Detection]:
+    """Faces in a picture that stands alone (height x width x 3, BGR), whatever time that takes.
+
+    min_face: the smallest face, as a fraction of the height; width: pixels to reduce it to.
+    """
+    least = max(1.0, min_face * image.shape[0])
+    return engine.thorough(image, least, width / image.shape[1])

@@ -16,7 +16,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from detector.detection.base import UNMOVED, Box, Image, overlap
+from detector.detection.boxes import UNMOVED, Box, Image, iou
 from detector.encoding.crop import FaceCrop
 from detector.tracking.tracker import Track
 
@@ -107,7 +107,7 @@ class ShotSelector:
 def _unchanged(before: FaceCrop, now: FaceCrop) -> bool:
     """Whether neither the face nor its place has changed: where both shots show the frame, since
     the box around a face that has not moved differs from one sight to the next."""
-    if overlap(before.face, now.face) < UNMOVED:
+    if iou(before.face, now.face) < UNMOVED:
         return False
     (x, y, w, h), (left, top, width, height) = before.box, now.box
     left, top = max(x, left), max(y, top)

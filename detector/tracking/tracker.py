@@ -14,7 +14,8 @@ import math
 import time as clock
 from collections.abc import Iterable
 
-from detector.detection.base import SAME, Box, Detection, overlap
+from detector.detection.base import Detection
+from detector.detection.boxes import SAME, Box, iou
 
 KEPT = 1.0  # seconds without a sight of it that a face may stay in view
 KEPT_UNCONFIRMED = 0.5
@@ -108,7 +109,7 @@ class Tracker:
             track.fresh = False
         unmatched = self._match(list(found), time)
         for one in unmatched:
-            if not any(overlap(track.box, one.box) > SAME for track in self.live):
+            if not any(iou(track.box, one.box) > SAME for track in self.live):
                 self.live.append(self._new(one, time))
         ended = [track for track in self.live if time - track.seen > self._patience(track)]
         self.live = [track for track in self.live if track not in ended]

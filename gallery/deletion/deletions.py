@@ -23,7 +23,7 @@ from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.index.query import Filter
 from gallery.live import EventHub
-from gallery.sync.store_health import StoreHealth
+from gallery.store_health import StoreHealth
 from gallery.thumbnails.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)

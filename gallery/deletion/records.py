@@ -18,7 +18,7 @@ from common.protocol.clock import utc
 from common.protocol.keys import OWN
 from common.store.base import StoreError
 from gallery.bucket import GalleryBucket, Listed
-from gallery.index.model import Entry, milliseconds
+from gallery.index.model import Entry, Record, milliseconds
 
 if TYPE_CHECKING:
     from gallery.index.index import Index
@@ -27,21 +27,6 @@ log = logging.getLogger(__name__)
 
 PREFIX = f"{OWN}deletions/"
 MAX_BYTES = 16_000_000  # of a record
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """Some objects deleted together: `at` in unix milliseconds, `what` in words.
-
-    `ids`: of the faces that stay away from now on; what has no id of its own is deleted once.
-    """
-
-    job: str
-    at: int
-    by: str
-    what: str
-    ids: list[str]
-    count: int
 
 
 def write(

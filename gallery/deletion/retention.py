@@ -22,7 +22,7 @@ from gallery.deletion import records
 from gallery.deletion.deletions import Deletions
 from gallery.index.index import Index
 from gallery.index.model import Entry
-from gallery.sync.store_health import StoreHealth
+from gallery.store_health import StoreHealth
 
 log = logging.getLogger(__name__)
 

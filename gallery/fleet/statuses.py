@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from common.protocol.fields import BadMessage
+from common.protocol.status import WORD_MAX
 from common.runtime.logs import RateLimitedLogger
 from gallery import metrics
 from gallery.fleet.instance import Clock, Instance, InstanceName
-from gallery.fleet.status_reader import WORD_MAX, Unreadable, read
+from gallery.fleet.status_reader import read
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +75,8 @@ class Statuses:
             return self._remove(name)
         try:
             message = read(payload)
-        except Unreadable as error:
-            self._pass_over(str(error), f"the status on {topic} cannot be read")
+        except BadMessage as error:
+            self._pass_over(error.reason, f"the status on {topic} cannot be read")
             return None
         instance = self._instance(name)
         if instance is None:

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gallery import metrics
-from gallery.deletion.records import Record
 from gallery.index import schema
 from gallery.index.database import Database
-from gallery.index.model import Entry, learned
+from gallery.index.model import Entry, Record, learned
 from gallery.index.query import Filter, Order, beyond, cursor, ordered, place, place_of
 
 TRIMMED_TO = 0.99  # of the bound, when it is met: not with every face that comes

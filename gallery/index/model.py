@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from common.protocol.keys import OWN, REJECTED, KeyFacts
+from common.protocol.stored import Stored
 from gallery.bucket import Listed
 from gallery.index import query
 
@@ -41,6 +42,21 @@ class Entry:
     known: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Some objects deleted together: `at` in unix milliseconds, `what` in words.
+
+    `ids`: of the faces that stay away from now on; what has no id of its own is deleted once.
+    """
+
+    job: str
+    at: int
+    by: str
+    what: str
+    ids: list[str]
+    count: int
+
+
 def ref_of(key: str) -> str:
     """By what pages and links name an object: nothing of the key, and the same for ever."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:20]
@@ -67,16 +83,12 @@ def listed(one: Listed, read: Callable[[str], KeyFacts | None]) -> Entry | None:
     )
 
 
-def announced(told: Mapping[str, Any], read: Callable[[str], KeyFacts | None]) -> Entry | None:
-    """From a message on faces/stored; None for one that is none."""
-    key, size = told.get("key"), told.get("bytes")
-    stored = milliseconds(told.get("stored"))
-    if not isinstance(key, str) or len(key) > 1024 or type(size) is not int or stored is None:
+def announced(stored: Stored, read: Callable[[str], KeyFacts | None]) -> Entry | None:
+    """The entry of an announced object; None if its key is not that of a face."""
+    entry = listed(Listed(stored.key, stored.size, round(stored.stored * 1000)), read)
+    if entry is None or entry.kind != query.FACE:
         return None
-    entry = listed(Listed(key, size, stored), read)
-    if entry is None or entry.kind != query.FACE or not 0 <= size < 1 << 40:
-        return None
-    return learned(entry, told)
+    return learned(entry, stored.facts)
 
 
 def learned(entry: Entry, facts: Mapping[str, Any]) -> Entry:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
+from common.protocol.fields import BadMessage
 from common.protocol.keys import KeyFacts
+from common.protocol.stored import Stored
 from common.runtime.workers import Workers
 from common.store.base import StoreError
 from gallery import metrics
@@ -64,10 +65,9 @@ class Announcements:
 
     def _entry(self, payload: bytes) -> Entry | None:
         try:
-            told = json.loads(payload)
-        except (ValueError, RecursionError):
+            return model.announced(Stored.decode(payload), self._read)
+        except BadMessage:
             return None
-        return model.announced(told, self._read) if isinstance(told, dict) else None
 
     async def keep_up(self) -> None:
         while True:

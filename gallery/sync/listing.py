@@ -16,12 +16,11 @@ from common.runtime.workers import Workers
 from common.store.base import StoreError
 from gallery import metrics
 from gallery.bucket import GalleryBucket, Listed
-from gallery.deletion import records
 from gallery.index import model
 from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.live import EventHub
-from gallery.sync.store_health import StoreHealth
+from gallery.store_health import StoreHealth
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +44,25 @@ class ListingProgress:
         return dataclasses.asdict(self)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ListingHooks:
+    """What else follows a listing. The first two run in a worker, the others in the event loop.
+
+    before: is called before a listing begins; prune: after it has ended.
+    is_over: whether an object is past its retention, so that the index need not have it.
+    deleted_before: is told of objects that somebody has deleted, and that have come again.
+    vanished: is told the refs of objects that are no longer in the bucket.
+    listed: is called after each listing.
+    """
+
+    before: Callable[[], None]
+    prune: Callable[[], None]
+    is_over: Callable[[Listed], bool]
+    deleted_before: Callable[[list[Entry]], None]
+    vanished: Callable[[list[str]], None]
+    listed: Callable[[], None]
+
+
 class BucketListing:
     """`keep_up` is a task; `soon` asks for a listing before its time."""
 
@@ -57,13 +75,11 @@ class BucketListing:
         standing: StoreHealth,
         read: Callable[[str], KeyFacts | None],
         every: float,
+        hooks: ListingHooks,
     ) -> None:
+        """every: seconds between two listings."""
         self.progress = ListingProgress()
-        self.deleted_before: Callable[[list[Entry]], None] = lambda _: None
-        self.vanished: Callable[[list[str]], None] = lambda _: None
-        self.listed: list[Callable[[], None]] = []
-        self.pruned: Callable[[], None] = lambda: None  # in a worker
-        self.is_over: Callable[[Listed], bool] = lambda _: False
+        self._hooks = hooks
         self._index = index
         self._bucket = bucket
         self._workers = workers
@@ -127,14 +143,14 @@ class BucketListing:
         progress = self.progress
         progress.listing, progress.found = True, 0
         began = told = time.monotonic()
-        await self._workers.run(records.take_up, self._bucket, self._index)
+        await self._workers.run(self._hooks.before)
         started = await self._workers.run(self._index.begin_pass)
         pages = self._bucket.pages()
         while (taken := await self._workers.run(self._take_page, pages)) is not None:
             count, again, over = taken
             progress.found += count
             if again:
-                self.deleted_before(again)
+                self._hooks.deleted_before(again)
             if over:
                 failed = await self._workers.run(self._bucket.delete, over)
                 metrics.DELETED.labels("retention").inc(len(over) - len(failed))
@@ -143,12 +159,11 @@ class BucketListing:
                 told = time.monotonic()
                 self._tell()
         vanished = await self._workers.run(self._index.end_pass, started)
-        await self._workers.run(self.pruned)
+        await self._workers.run(self._hooks.prune)
         if vanished:
-            self.vanished(vanished)
+            self._hooks.vanished(vanished)
         self._standing.index_worked()
-        for call in self.listed:
-            call()
+        self._hooks.listed()
         progress.listing, progress.complete = False, True
         self._tell()
         seconds = time.monotonic() - began
@@ -164,7 +179,7 @@ class BucketListing:
             return None
         over, taken = [], []
         for one in page:
-            if self.is_over(one):
+            if self._hooks.is_over(one):
                 over.append(one.key)
             elif (entry := model.listed(one, self._read)) is not None:
                 taken.append(entry)

@@ -16,7 +16,7 @@ from gallery.bucket import GalleryBucket
 from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.index.query import Filter
-from gallery.sync.store_health import StoreHealth
+from gallery.store_health import StoreHealth
 from gallery.thumbnails.thumbnails import NoThumbnail, Thumbnails
 
 AT_ONCE = 32  # entries

@@ -15,9 +15,9 @@ from gallery.auth.roles import needs_admin
 from gallery.deletion.deletions import Changed
 from gallery.deletion.jobs import Job, Selection
 from gallery.web import selection, zip_export
+from gallery.web.images import Stream
 from gallery.web.query_params import Bad
 from gallery.web.rendering import PRIVATE, gallery, local, many, page, zone
-from gallery.web.streams import Stream
 
 TYPED = 100  # faces from which on the number has to be typed
 LOG = 500  # deletions in the list

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from gallery.live import Event, Subscription, TooManyPages
 from gallery.state import State
-from gallery.sync.store_health import StoreHealth
+from gallery.store_health import StoreHealth
 from gallery.web.rendering import gallery, trouble
 
 QUIET = 20.0  # seconds after which a word is sent, or things in between would end the connection

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Send
 
 from common.store.base import StoreError
 from gallery.bucket import Body
@@ -17,7 +19,6 @@ from gallery.state import State
 from gallery.thumbnails.thumbnails import MEDIA_TYPE, NoThumbnail
 from gallery.web.detail import entry_of
 from gallery.web.rendering import gallery, local, rendered, zone
-from gallery.web.streams import Stream
 
 PNG = b"\x89PNG\r\n\x1a\n"
 # An address names a face for good; a day is how long a deleted one may stay in a reader's browser.
@@ -30,6 +31,19 @@ WORDS = {
     "missing": ("no longer", "in the bucket"),
 }
 AWAY = ("the bucket does", "not answer")
+
+log = logging.getLogger(__name__)
+
+
+class Stream(StreamingResponse):
+    """When the store fails on the way, the connection is closed before the answer is complete: the
+    browser tells of a failed download, and keeps nothing that looks whole."""
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        except StoreError as error:
+            log.warning("a download ended early: %s (%s)", error, error.reason)
 
 
 async def thumb(request: Request) -> Response:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from gallery.state import State
-from gallery.sync.store_health import StoreHealth
+from gallery.store_health import StoreHealth
 
 FOLDER = Path(__file__).parents[1]
 STATIC = FOLDER / "static"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from detector.capture.camera import Frame
-from detector.detection.base import Box
+from detector.detection.boxes import Box
 from testing.clips.clips import Image, faces
 
 FPS = 25.0

@@ -26,12 +26,12 @@ from starlette.routing import Route
 
 from common.http.exposure import Exposure
 from gallery.auth.limits import LoginLimits
-from gallery.auth.login import LoginPage
 from gallery.auth.middleware import AccessMiddleware
 from gallery.auth.roles import needs_admin
 from gallery.auth.sessions import Sessions
 from gallery.auth.users import Users
 from gallery.web import static_files
+from gallery.web.login import LoginPage
 from testing.host.wait import until
 
 

@@ -78,6 +78,9 @@ def test_it_takes_the_processors_that_the_container_has() -> None:
 
 
 def test_it_has_both_engines() -> None:
-    ask = "from detector import yunet; print(yunet.readable(yunet.model()))"
+    ask = (
+        "from detector.detection import model_files, yunet;"
+        " print(yunet.is_model(model_files.find_yunet()))"
+    )
     run = ("run", "--rm", "--entrypoint=python3", "facepipe/detector", "-c", ask)
     assert docker(*run).strip() == "True"

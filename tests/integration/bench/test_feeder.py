@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import feeder
-from common.protocol import face
+from common.protocol.face import Face
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
@@ -26,7 +26,7 @@ def test_its_faces_are_sound_and_of_their_device(edge: Mosquitto) -> None:
         until(lambda: len(watcher.messages) == 20)
     ids = set()
     for message in watcher.messages:
-        facts = face.checked(message.properties.UserProperty)
+        facts = Face.decode(message.payload, message.properties.UserProperty).facts
         assert message.topic == f"faces/from/{facts['device']}"
         assert message.properties.ResponseTopic == f"faces/receipts/{facts['device']}"
         assert message.properties.CorrelationData == facts["id"].encode()

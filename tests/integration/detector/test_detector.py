@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.detection.haar import CASCADES
+from detector.detection.model_files import CASCADES
 from testing.clips import clips
 from testing.host.wait import free_port, until
 from testing.mqtt.client import Mqtt

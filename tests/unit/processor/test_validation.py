@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.protocol import keys
 from common.protocol.clock import utc
-from common.protocol.face import FACTS
+from common.protocol.face import PROPERTIES
 from processor.validation import MAX_BYTES, Arrival, judge
 from testing.pictures import png
 
@@ -134,8 +134,10 @@ def test_a_device_may_speak_for_itself() -> None:
     assert judge(arrival("faces/from/box-1"), "faces").reason is None
 
 
-any_name = st.sampled_from([*FACTS, "note"]) | st.text()
-any_value = st.text() | st.sampled_from(list(FACE.values())) | st.from_regex(FACTS["captured"])
+any_name = st.sampled_from([*PROPERTIES, "note"]) | st.text()
+any_value = (
+    st.text() | st.sampled_from(list(FACE.values())) | st.from_regex(PROPERTIES["captured"].grammar)
+)
 
 
 @given(

@@ -74,6 +74,23 @@ def test_what_is_no_object_is_refused_by_reason(
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"key": 5, "bytes": 1, "stored": "2026-03-01T00:00:00Z"},
+        {"key": "a.png", "bytes": "1", "stored": "2026-03-01T00:00:00Z"},
+        {"key": "a.png", "bytes": -1, "stored": "2026-03-01T00:00:00Z"},
+        {"key": "a.png", "bytes": 1, "stored": "yesterday"},
+        {"key": "a.png", "bytes": 1, "stored": "2026-03-01T00:00:00"},
+        {"key": "x" * 1025, "bytes": 1, "stored": "2026-03-01T00:00:00Z"},
+    ],
+)
+def test_an_announcement_without_a_sound_key_size_and_time_is_refused(message: Any) -> None:
+    with pytest.raises(BadMessage, match="no sound"):
+        Stored.decode(json.dumps(message).encode())
+
+
 def test_a_rejection_with_an_unknown_reason_reads_as_other() -> None:
     message = json.dumps({"id": "1", "sha256": "2", "outcome": "rejected", "reason": "A b"})
     assert Receipt.decode(message.encode()).reason == "other"

@@ -7,29 +7,31 @@ import numpy as np
 import pytest
 
 from common.settings import read
-from detector.detection import base
-from detector.detection.base import Box, Engine, Image
+from detector.detection import boxes, registry
+from detector.detection.base import Engine
+from detector.detection.boxes import Box, Image
 from detector.settings import DetectorSettings
 from testing.clips import clips
 
 ENGINES = ("haar", "haar-cascade", "yunet")
 
 
-def made(name: str, **settings: str) -> Engine:
+def create(name: str, **settings: str) -> Engine:
     engine, _, judge = name.partition("-")
     env = {"DEVICE": "box-1", "CAMERA": str(clips.CLIP), "ENGINE": engine, **settings}
-    return base.made(read(DetectorSettings, {"JUDGE": judge or "auto", **env}))
+    options = read(DetectorSettings, {"JUDGE": judge or "auto", **env})
+    return registry.create(options.engine, options.engine_options)
 
 
 def shows_the_same(one: Box, other: Box) -> bool:
-    return base.overlap(one, other) > 0.5
+    return boxes.iou(one, other) > 0.5
 
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3000, 1), (1, 3000), (20, 2000), (19, 19)])
 def test_a_frame_of_any_shape_can_be_searched(name: str, shape: tuple[int, int]) -> None:
     empty = np.full((*shape, 3), 90, np.uint8)
-    finder = made(name)
+    finder = create(name)
     assert finder.search(empty, 20) == []
     assert finder.thorough(empty, 20) == []
     whole = (0, 0, shape[1], shape[0])
@@ -39,7 +41,7 @@ def test_a_frame_of_any_shape_can_be_searched(name: str, shape: tuple[int, int])
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_face_is_a_candidate_found_again_nearby_and_judged_to_be_one(name: str) -> None:
-    image, finder = clips.faces(1)[0], made(name)
+    image, finder = clips.faces(1)[0], create(name)
     (face,) = finder.thorough(image, 24)
     assert face.score >= finder.often
     assert 0 < face.frontal <= 1
@@ -52,7 +54,7 @@ def test_a_face_is_a_candidate_found_again_nearby_and_judged_to_be_one(name: str
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_wall_beside_the_face_is_not_judged_to_be_one(name: str) -> None:
-    image, finder = clips.faces(1)[0], made(name)
+    image, finder = clips.faces(1)[0], create(name)
     (face,) = finder.thorough(image, 24)
     x, y, w, h = face.box
     away = (x + 3 * w) % (image.shape[1] - w), y, w, h
@@ -62,7 +64,7 @@ def test_a_wall_beside_the_face_is_not_judged_to_be_one(name: str) -> None:
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_a_face_is_found_where_it_is_at_any_size(name: str, scale: float) -> None:
-    image, finder = clips.faces(1)[0], made(name)
+    image, finder = clips.faces(1)[0], create(name)
     (face,) = finder.thorough(image, 24)
     resized: Image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale), np.uint8)
     (other,) = finder.thorough(resized, 24)
@@ -72,11 +74,11 @@ def test_a_face_is_found_where_it_is_at_any_size(name: str, scale: float) -> Non
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_faces_smaller_than_asked_for_are_left_out(name: str) -> None:
-    image, finder = clips.faces(1)[0], made(name)
+    image, finder = clips.faces(1)[0], create(name)
     (face,) = finder.thorough(image, 24)
     assert finder.thorough(image, 3 * face.box[2]) == []
 
 
 def test_each_settings_word_for_more_hits_makes_the_cascades_surer() -> None:
-    few, many = (made("haar-cascade", MIN_NEIGHBORS=hits) for hits in ("3", "8"))
+    few, many = (create("haar-cascade", MIN_NEIGHBORS=hits) for hits in ("3", "8"))
     assert few.once < many.once

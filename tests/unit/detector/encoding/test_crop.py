@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.png import check
 from detector.capture.worker import _bgr
-from detector.detection.base import Box, Image
+from detector.detection.boxes import Box, Image
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
 from detector.parsers import regions

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.detection.base import Box, Detection, Image
+from detector.detection.base import Detection
+from detector.detection.boxes import Box, Image
 from detector.tracking import scheduler
 from detector.tracking.scheduler import ALONE, DetectionScheduler
 from detector.tracking.tracker import Track

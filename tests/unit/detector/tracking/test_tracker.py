@@ -25,7 +25,7 @@ class Watched:
 
     def __init__(self, seconds: float, *actors: Actor, capture: str, **env: str) -> None:
         names = {"CAMERA": str(CLIP), "CAPTURE": capture, **env}
-        look = FrameAnalyzer(read(DetectorSettings, {"DEVICE": "box-1", **names}))
+        look = FrameAnalyzer(read(DetectorSettings, {"DEVICE": "box-1", **names}).analyzer_options)
         self.shots: list[FaceCrop] = []
         self.places: dict[int, dict[int, tuple[int, int, int, int]]] = {}
         for frame in scene(seconds, *actors):

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from common.protocol.clock import utc
+from common.protocol.fields import BadMessage
 from gallery.fleet import Fleet, presentation
 from gallery.fleet.instance import Instance, InstanceName, RateMeter
 from gallery.fleet.samples import DAY, EVERY, PLACES, Samples
-from gallery.fleet.status_reader import Unreadable, read
+from gallery.fleet.status_reader import read
 from gallery.fleet.statuses import OF_DEVICE_MAX, Statuses
 from gallery.fleet.summary import order, state_of, summed
 
@@ -259,7 +260,7 @@ def test_those_in_trouble_come_first_then_by_name(told: Told) -> None:
     ],
 )
 def test_what_is_no_status_is_passed_over(told: Told, payload: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(BadMessage):
         read(payload)
     assert told.statuses.take("faces/status/jetson-1/detector/door", payload) is None
     assert len(told.statuses) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -13,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.protocol.keys import DEFAULT_TEMPLATE, key, reader, rejected
+from common.protocol.stored import Stored
 from gallery.bucket import Listed
-from gallery.deletion.records import Record
 from gallery.index import model
 from gallery.index.database import IndexTrouble
 from gallery.index.index import Index
-from gallery.index.model import Entry, ref_of
+from gallery.index.model import Entry, Record, ref_of
 from gallery.index.query import BadCursor, Filter
 
 DAY = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC).timestamp()
@@ -181,7 +182,7 @@ def test_a_listing_takes_nothing_away_that_an_announcement_had_told(index: Index
         "sharpness": "123.4",
         "captured": "2026-03-01T00:00:01.25Z",
     }
-    announced = model.announced(told, READ)
+    announced = model.announced(Stored.decode(json.dumps(told).encode()), READ)
     assert announced is not None
     new, _ = index.add([announced])
     assert new == [announced]
@@ -194,22 +195,15 @@ def test_a_listing_takes_nothing_away_that_an_announcement_had_told(index: Index
 
 
 @pytest.mark.parametrize(
-    "told",
+    "key",
     [
-        {},
-        {"key": 5, "bytes": 1, "stored": "2026-03-01T00:00:00Z"},
-        {"key": "a.png", "bytes": "1", "stored": "2026-03-01T00:00:00Z"},
-        {"key": "a.png", "bytes": -1, "stored": "2026-03-01T00:00:00Z"},
-        {"key": "a.png", "bytes": 1, "stored": "yesterday"},
-        {"key": "a.png", "bytes": 1, "stored": "2026-03-01T00:00:00"},
-        {"key": "x" * 1025, "bytes": 1, "stored": "2026-03-01T00:00:00Z"},
-        {"key": ".facepipe/deletions/x", "bytes": 1, "stored": "2026-03-01T00:00:00Z"},
-        {"key": "rejected/box-1/empty_12345678", "bytes": 1, "stored": "2026-03-01T00:00:00Z"},
-        {"key": "\ud800.png", "bytes": 1, "stored": "2026-03-01T00:00:00Z"},
+        ".facepipe/deletions/x",
+        "rejected/box-1/empty_12345678",
+        "\ud800.png",
     ],
 )
-def test_an_announcement_that_is_none_is_passed_over(told: dict[str, object]) -> None:
-    assert model.announced(told, READ) is None
+def test_an_announcement_of_what_is_no_face_is_passed_over(key: str) -> None:
+    assert model.announced(Stored(key, "", 1, 1_700_000_000.0, {}), READ) is None
 
 
 def test_the_products_own_objects_are_no_faces() -> None:

@@ -96,6 +96,7 @@ class Preview:
             "kind": "frame",
             "size": [image.shape[1], image.shape[0]],
             "marks": [parts.told(mark, self._flashed) for mark in marks],
+            "verdicts": parts.verdicts(marks),
             "figures": {name: parts.plain(value) for name, value in figures.items()},
         }
         raw = _Raw(parts.reduced(image), facts)

@@ -22,12 +22,14 @@ JUDGED_EVERY = 0.1  # seconds between two judgements of a face that is not confi
 
 @dataclasses.dataclass(frozen=True)
 class FrameResult:
-    """What came of a frame. `image`: upright and masked, as searched; `spent`: seconds by step."""
+    """What came of a frame. `image`: upright and masked, as searched; `spent`: seconds by step;
+    `needed`: the mean score that makes a candidate a face."""
 
     image: Image
     tracks: list[Track]
     shots: list[FaceCrop]
     spent: dict[str, float]
+    needed: float = 0.0
 
 
 class FrameAnalyzer:
@@ -65,7 +67,7 @@ class FrameAnalyzer:
         taken = [shot for track in ended for shot in self._choice.ended(track)]
         taken += self._choice.due(self._tracks.live, frame.time)
         spent = {"search": searched - began, "choose": clock.perf_counter() - searched}
-        return FrameResult(image, list(self._tracks.live), taken, spent)
+        return FrameResult(image, list(self._tracks.live), taken, spent, self._engine.often)
 
     def _single(self, image: Image, frame: Frame, began: float) -> FrameResult:
         """A picture that stands alone: all of its faces are sent."""
@@ -78,7 +80,8 @@ class FrameAnalyzer:
             track.quality = quality.quality(sharp, detection.frontal, detection.box, image)
             taken.append(self._shot(track, detection, sharp, image, frame))
             tracks.append(track)
-        return FrameResult(image, tracks, taken, {"search": clock.perf_counter() - began})
+        spent = {"search": clock.perf_counter() - began}
+        return FrameResult(image, tracks, taken, spent, self._engine.often)
 
     def finish(self) -> list[FaceCrop]:
         """The shots of all faces in view: nothing more is to come."""

@@ -23,6 +23,7 @@ from detector.preview.view import Preview
 from detector.settings import DetectorSettings
 from detector.throughput import Throughput
 from detector.tracking.analyzer import FrameAnalyzer, FrameResult
+from detector.tracking.tracker import Track
 
 SHOTS_AHEAD = 16  # shots that may wait for the encoder
 Frames = AsyncGenerator[Frame, None]
@@ -82,9 +83,17 @@ def _marks(seen: FrameResult) -> list[Mark]:
             track.quality,
             confirmed=track.confirmed,
             sent=track.name in sent,
+            verdict=_verdict(track, seen.needed),
         )
         for track in seen.tracks
     ]
+
+
+def _verdict(track: Track, needed: float) -> str:
+    """The mean of a candidate's scores, and the one that makes it a face."""
+    if not track.sights:
+        return f"{track.engine}: not judged yet"
+    return f"{track.engine}: {track.mean:.2g} of {needed:.2g}"
 
 
 class _Sending:

@@ -25,6 +25,10 @@ class Tally:
     ratios: list[float] = dataclasses.field(default_factory=list)  # a caught visit each
     own_ratios: list[float] = dataclasses.field(default_factory=list)
 
+    def __add__(self, other: Tally) -> Tally:
+        fields = dataclasses.fields(self)
+        return Tally(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields})
+
     @property
     def objects_per_visit(self) -> float | None:
         return self.objects / self.pictured if self.pictured else None
@@ -45,10 +49,6 @@ def run(engines: list[Engine], clips: list[Clip], most: int | None) -> dict[str,
         parts = (f"{e.name} {len(seen.sent[e.name][e.modes[-1]])}" for e in engines)
         took = time.monotonic() - started
         say(f"clip {number} of {len(clips)}: {clip.name}: {', '.join(parts)} shots ({took:.0f} s)")
-    for name, tally in tallies.items():
-        own = statistics.median(tally.own_ratios) if tally.own_ratios else None
-        if own is not None:
-            say(f"{name}: sharpness ratio measured in its own boxes {own:.3f}")
     return tallies
 
 

@@ -13,6 +13,7 @@ from bench.faces.match import LEAST, Box
 from common.settings import SettingsError, read
 from detector.capture.camera import Frame
 from detector.detection import model_files, registry
+from detector.detection.base import Engine
 from detector.encoding.crop import FaceCrop
 from detector.encoding.encoder import FaceEncoder
 from detector.settings import DetectorSettings
@@ -31,13 +32,17 @@ class Product:
 
     modes: tuple[str, ...] = ("best", "interval")
 
-    def __init__(self, name: str, more: dict[str, str]) -> None:
+    def __init__(self, name: str, more: dict[str, str], factor: float = 1.0) -> None:
         """
+        name: an engine; with `-cascade` the cascades judge. factor: on what confirms a face.
+
         Raises:
             Unavailable: there is no model, or the settings are bad.
         """
         self.name = name
-        self._environ = {"ENGINE": name, **more}
+        engine, _, judge = name.partition("-")
+        self._environ = {"ENGINE": engine, "JUDGE": judge or "auto", **more}
+        self._factor = factor
         if name == "yunet":
             self._environ.setdefault("YUNET_MODEL", model())
         try:
@@ -59,14 +64,18 @@ class Product:
         ]
 
     def follower(self, path: Path, fps: float, capture: str) -> Following:
-        return Following(self._settings(CAMERA=str(path), CAPTURE=capture), fps)
+        settings = self._settings(CAMERA=str(path), CAPTURE=capture)
+        engine = registry.create(settings.engine, settings.engine_options)
+        engine.once *= self._factor
+        engine.often *= self._factor
+        return Following(settings, engine, fps)
 
 
 class Following:
     """A clip shown to the product, each frame at its own time."""
 
-    def __init__(self, settings: DetectorSettings, fps: float) -> None:
-        self._look = FrameAnalyzer(settings.analyzer_options)
+    def __init__(self, settings: DetectorSettings, engine: Engine, fps: float) -> None:
+        self._look = FrameAnalyzer(settings.analyzer_options, engine)
         self._encode = FaceEncoder(
             settings.device, settings.camera_name, settings.face_max_kb * 1000
         )

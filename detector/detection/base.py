@@ -35,7 +35,6 @@ class Engine(Protocol):
     name: str
     once: float  # the score by which one sight confirms a face
     often: float  # the mean score by which several do
-    quick: bool  # whether a search that is not deep costs little
     shown: float  # the score without which a sight of a face is not sent
 
     def search(

@@ -39,6 +39,7 @@ CERTAIN = 1.9  # times `alone`: a face that need not show its eyes
 PLAIN_ROOM, SPREAD_ROOM = 0.25, 0.35
 TILTS = (0.0, -12.0, 12.0)  # degrees
 FRONTAL = 60.0  # the score of a face that looks straight into the camera
+OFTEN = 0.3  # times `alone`: the mean score by which several sights confirm a face
 EYES = CASCADES / "haarcascade_eye.xml"
 SECOND = CASCADES / "haarcascade_frontalface_alt.xml"
 
@@ -47,7 +48,6 @@ class Haar:
     """The score is a number of hits; `alone`, in a picture that stands alone, they are a face."""
 
     name = "haar"
-    quick = False
 
     def __init__(self, cascade: str, scale_factor: float, min_neighbors: int) -> None:
         self._first = cv2.CascadeClassifier(cascade)
@@ -56,7 +56,7 @@ class Haar:
         self._eyes = cv2.CascadeClassifier(str(EYES))
         self._scale_factor = scale_factor
         self._alone = 3.2 * min_neighbors
-        self.once, self.often = 1.5 * self._alone, 0.5 * self._alone
+        self.once, self.often = 1.5 * self._alone, OFTEN * self._alone
         self.shown = 0.0
 
     def search(

@@ -34,7 +34,6 @@ class JudgedCascade:
     """The score is YuNet's, 0 to 1, whichever of the two found the face."""
 
     name = "haar"
-    quick = True
 
     def __init__(self, cascade: haar.Haar, network: yunet.YuNet) -> None:
         self._cascade = cascade

@@ -7,7 +7,7 @@ Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intell
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -21,6 +21,8 @@ ONCE, OFTEN = 0.86, 0.78  # what confirms a face: by one sight, by the mean of s
 SHOWN = 0.7  # what a sight of a face must have to become a shot
 WEAK = 0.5  # of a candidate
 STRIDE = 32  # pixels
+CROP = 256  # pixels up to which pictures are padded to squares, so that few sizes occur
+PIXELS = 1_200_000  # of all sizes that are kept ready; about 60 bytes of memory each
 NMS = 0.3  # overlap above which two boxes are one face
 CANDIDATES = 5000  # before that; fewer lose faces of crowds
 SMALLEST = 20  # pixels to which the smallest face is reduced
@@ -28,7 +30,7 @@ LARGEST = 1920  # pixels of width to which a picture that stands alone is reduce
 NEAR_SIDE = 56  # pixels to which a face that is followed is brought
 NEAR_ROOM = 0.6  # of the face's size, searched on each side
 JUDGED_SIDE, JUDGED_ROOM = 56, 1.0  # the same of a candidate that is judged
-TURN = 20.0  # degrees
+TURNS = (20.0, 0.0, -20.0)  # degrees; where it is not turned, contrast is evened
 CLAHE = 3.0, (4, 4)  # its limit and its tiles
 DARKEST, BRIGHTEST = 1.0, 97.0  # per cent of the pixels
 LEAST_GAIN, MOST_GAIN = 1.5, 8.0  # of contrast
@@ -61,31 +63,30 @@ class YuNet:
     """The score is the model's own, 0 to 1."""
 
     name = "yunet"
-    quick = True
     once, often, shown = ONCE, OFTEN, SHOWN
 
     def __init__(self, model: str) -> None:
-        self._net = cv2.FaceDetectorYN.create(model, "", (320, 320), WEAK, NMS, CANDIDATES)
+        self._nets = _Networks(model)
         self._clahe = cv2.createCLAHE(*CLAHE)
-        self._extras: tuple[Callable[[Image], list[Detection]], ...] = (
-            self._found,
-            lambda image: self._turned(image, TURN),
-            lambda image: self._found(self._even(image)),
-            lambda image: self._turned(image, -TURN),
-        )
-        self._next = 0
+        self._turn = 0
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
-        """One look as it is, and one of four at half the size, in turn; if `deep`, all of them."""
+        """Looks at the picture as it is; at half the size; at that turned, and with its contrast
+        evened. `deep`: all of them, else the first or two of the others, in turn."""
         scale = min(1.0, most, SMALLEST / min_side)
         light = lighten(_resized(image, scale))
-        half = _resized(light, 0.5)
-        extras = self._extras if deep else self._extras[self._next : self._next + 1]
-        self._next = (self._next + 1) % len(self._extras)
-        found = [(face, scale) for face in self._found(light)]
-        found += [(face, scale / 2) for look in extras for face in look(half)]
+        found: list[tuple[Detection, float]] = []
+        self._turn = (self._turn + 1) % (2 * len(TURNS))
+        if deep or self._turn % 2:
+            found += [(face, scale) for face in self._found(light)]
+        if deep or not self._turn % 2:
+            half = _resized(light, 0.5)
+            found += [(face, scale / 2) for face in self._found(half)]
+            for turn in TURNS if deep else TURNS[self._turn // 2 :][:1]:
+                faces = self._turned(half, turn) if turn else self._found(self._even(half))
+                found += [(face, scale / 2) for face in faces]
         return nms(_enlarged(face, by, image) for face, by in found)
 
     def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
@@ -139,11 +140,12 @@ class YuNet:
         size = image.shape[1], image.shape[0]
         # To whole steps of the net: OpenCV's own padding leaves faces in an empty, narrow picture.
         wide, high = (max(2 * STRIDE, -(-side // STRIDE) * STRIDE) for side in size)
+        if max(wide, high) <= CROP:
+            wide = high = max(wide, high)
         padded = cv2.copyMakeBorder(
             image, 0, high - size[1], 0, wide - size[0], cv2.BORDER_CONSTANT
         )
-        self._net.setInputSize((wide, high))
-        _, faces = self._net.detect(padded)
+        _, faces = self._nets.of(wide, high).detect(padded)
         across, down = width / size[0], height / size[1]
         found = []
         for face in faces if faces is not None else ():
@@ -156,6 +158,24 @@ class YuNet:
                     Detection(clipped, float(face[14]), _measure_frontality(face), True, self.name)
                 )
         return found
+
+
+class _Networks:
+    """A network for each size of picture: to change its size costs as much as a look."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._by_size: dict[tuple[int, int], cv2.FaceDetectorYN] = {}  # the latest used last
+
+    def of(self, width: int, height: int) -> cv2.FaceDetectorYN:
+        size = width, height
+        net = self._by_size.pop(size, None)
+        if net is None:
+            net = cv2.FaceDetectorYN.create(self._model, "", size, WEAK, NMS, CANDIDATES)
+        self._by_size[size] = net
+        while len(self._by_size) > 1 and sum(w * h for w, h in self._by_size) > PIXELS:
+            del self._by_size[next(iter(self._by_size))]
+        return net
 
 
 def lighten(image: Image, least: float = LEAST_GAIN) -> Image:

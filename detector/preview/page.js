@@ -12,6 +12,7 @@ let paused = false;
 let underWay = null; // AbortController of the stream
 let size = null; // width, height of the frame
 let marks = [];
+let verdicts = {};
 let seenAt = 0; // performance.now() of the newest picture, or of the beginning
 let trouble = ""; // what the detector says is wrong
 let rate = null; // frames per second
@@ -91,6 +92,7 @@ const TAKE = {
     picture.close();
     size = facts.size;
     marks = facts.marks;
+    verdicts = facts.verdicts;
     rate = facts.figures.frames_per_second ?? null;
     showMarks();
     showFigures(facts.figures);
@@ -166,7 +168,7 @@ function newBox(track) {
   return box;
 }
 
-function place(box, { box: [x, y, w, h], score, quality, confirmed }, sent) {
+function place(box, { box: [x, y, w, h], score, quality, confirmed, track }, sent) {
   Object.assign(box.style, {
     left: `${(100 * x) / size[0]}%`,
     top: `${(100 * y) / size[1]}%`,
@@ -177,7 +179,9 @@ function place(box, { box: [x, y, w, h], score, quality, confirmed }, sent) {
   box.classList.toggle("sent", sent);
   box.classList.toggle("top", y < 0.08 * size[1]);
   box.classList.toggle("right", x > 0.75 * size[0]);
-  box.querySelector("em").textContent = ` q ${digits(quality, 2)}  s ${digits(score, score > 1.5 ? 0 : 2)}`;
+  box.querySelector("em").textContent = confirmed
+    ? ` q ${digits(quality, 2)}  s ${digits(score, score > 1.5 ? 0 : 2)}`
+    : ` ${verdicts[track] ?? ""}`;
 }
 
 function digits(value, count) {

@@ -22,9 +22,9 @@ FACE_SIDE = 160  # pixels of a face sent, at most
 class Mark:
     """A face in view: its box (x, y, w, h in frame pixels) and what is known of it.
 
-    `track`: the number shown; `score`: the engine's own confidence; `quality`: what best-shot
+    `track`: the number shown; `score`: the judge's confidence; `quality`: what best-shot
     compares, 0 to 1; `confirmed`: no mere candidate any more; `sent`: a shot of it was sent in
-    this frame.
+    this frame; `verdict`: why a candidate is not taken for a face, in a few words.
     """
 
     box: tuple[int, int, int, int]
@@ -33,11 +33,18 @@ class Mark:
     quality: float
     confirmed: bool
     sent: bool
+    verdict: str = ""
 
 
 def encode_state(mark: Mark, flashed: set[int]) -> dict[str, Any]:
     told = {**dataclasses.asdict(mark), "sent": mark.track in flashed}
+    del told["verdict"]
     return {name: to_plain(value) for name, value in told.items()}
+
+
+def verdicts(marks: list[Mark]) -> dict[str, str]:
+    """What is said of each candidate that is not confirmed, by its track."""
+    return {str(mark.track): mark.verdict for mark in marks if not mark.confirmed}
 
 
 def to_plain(value: Any) -> Any:

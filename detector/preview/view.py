@@ -96,6 +96,7 @@ class Preview:
             "kind": "frame",
             "size": [image.shape[1], image.shape[0]],
             "marks": [parts.encode_state(mark, self._flashed) for mark in marks],
+            "verdicts": parts.verdicts(marks),
             "figures": {name: parts.to_plain(value) for name, value in figures.items()},
         }
         raw = _Raw(parts.shrink_image(image), facts)

@@ -7,7 +7,7 @@ import time as clock
 
 from detector.capture.camera import Frame
 from detector.detection import registry
-from detector.detection.base import Detection
+from detector.detection.base import Detection, Engine
 from detector.detection.boxes import Image
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
@@ -22,20 +22,23 @@ JUDGED_EVERY = 0.1  # seconds between two judgements of a face that is not confi
 
 @dataclasses.dataclass(frozen=True)
 class FrameResult:
-    """What came of a frame. `image`: upright and masked, as searched; `spent`: seconds by step."""
+    """What came of a frame. `image`: upright and masked, as searched; `spent`: seconds by step;
+    `needed`: the mean score that makes a candidate a face."""
 
     image: Image
     tracks: list[Track]
     shots: list[FaceCrop]
     spent: dict[str, float]
+    needed: float = 0.0
 
 
 class FrameAnalyzer:
     """Runs in the one vision thread; keeps what must be known from frame to frame."""
 
-    def __init__(self, options: AnalyzerOptions) -> None:
+    def __init__(self, options: AnalyzerOptions, engine: Engine | None = None) -> None:
+        """engine: one created before; else the one that the options name."""
         self._options = options
-        self._engine = registry.create(options.engine, options.engine_options)
+        self._engine = engine or registry.create(options.engine, options.engine_options)
         self._search = DetectionScheduler(
             self._engine,
             options.min_face,
@@ -64,7 +67,7 @@ class FrameAnalyzer:
         taken = [shot for track in ended for shot in self._choice.ended(track)]
         taken += self._choice.due(self._tracks.live, frame.time)
         spent = {"search": searched - began, "choose": clock.perf_counter() - searched}
-        return FrameResult(image, list(self._tracks.live), taken, spent)
+        return FrameResult(image, list(self._tracks.live), taken, spent, self._engine.often)
 
     def _single(self, image: Image, frame: Frame, began: float) -> FrameResult:
         """A picture that stands alone: all of its faces are sent."""
@@ -77,7 +80,8 @@ class FrameAnalyzer:
             track.quality = quality.quality(sharp, detection.frontal, detection.box, image)
             taken.append(self._shot(track, detection, sharp, image, frame))
             tracks.append(track)
-        return FrameResult(image, tracks, taken, {"search": clock.perf_counter() - began})
+        spent = {"search": clock.perf_counter() - began}
+        return FrameResult(image, tracks, taken, spent, self._engine.often)
 
     def finish(self) -> list[FaceCrop]:
         """The shots of all faces in view: nothing more is to come."""

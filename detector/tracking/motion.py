@@ -11,6 +11,7 @@ WIDTH = 160  # pixels of the picture that is compared
 # Grey levels that are a change: a share of the range that the picture fills, since in the dark all
 # changes are small. The noise of a picture that small is 1 to 3 levels, and less in the dark.
 CHANGE, LEAST_CHANGE, MOST_CHANGE = 0.06, 4.0, 10.0
+CELLS = 4  # across and down
 ROOM = 0.15  # of the picture's height, searched around what has changed
 
 
@@ -48,8 +49,9 @@ class MotionMask:
         height, width = self._map.shape
         x, y, w, h = cv2.boundingRect(self._map)
         room = round(ROOM * height) + max(w, h) // 2
-        left, top = max(0, x - room), max(0, y - room)
-        right, bottom = min(width, x + w + room), min(height, y + h + room)
+        # In whole cells, so that few sizes occur: a network is made ready for each.
+        left, right = _cells(x - room, x + w + room, width)
+        top, bottom = _cells(y - room, y + h + room, height)
         grown = (left, top, right - left, bottom - top)
         x, y, w, h = (int(value * self._scale) for value in grown)
         return x, y, w, h
@@ -58,3 +60,10 @@ class MotionMask:
 def _least_change(picture: Image) -> float:
     low, high = np.percentile(picture, (1, 97))
     return min(MOST_CHANGE, max(LEAST_CHANGE, CHANGE * float(high - low)))
+
+
+def _cells(first: int, last: int, extent: int) -> tuple[int, int]:
+    """The whole cells of `extent` pixels that hold what lies from `first` to `last`."""
+    begin = max(0, CELLS * first // extent)
+    end = min(CELLS, -(-CELLS * last // extent))
+    return begin * extent // CELLS, end * extent // CELLS

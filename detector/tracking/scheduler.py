@@ -11,10 +11,11 @@ from detector.tracking import motion
 from detector.tracking.tracker import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
-ALONE = 0.4  # while nobody is in view, or only what has not shown yet that it is a face
+ALONE = 0.27  # while nobody is in view, or only what has not shown yet that it is a face
+SLIMMEST, WIDEST = 0.5, 1.6  # width of its height: what is cut off by more is not followed
 SMALLEST, LEAST_HEIGHT = 0.7, 24  # of the smallest face, and pixels: what is less is not followed
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
-DEEP = 1.0  # seconds between two searches in all ways that the engine has
+DEEP = 2.0  # seconds between two searches in all ways that the engine has
 SELDOM = 0.4  # seconds between two frames, from which each is searched in all ways
 SHARE = 0.5  # of a live camera's time that searches of all that moves may take: faces are followed
 CHECK = 0.5  # seconds after which a face that does not move is looked at again
@@ -72,8 +73,7 @@ class DetectionScheduler:
         return found
 
     def _patience(self, tracks: list[Track]) -> float:
-        followed = self._engine.quick or any(track.confirmed for track in tracks)
-        least = EVERY if followed else ALONE
+        least = EVERY if any(track.confirmed for track in tracks) else ALONE
         return max(least, self._took / SHARE) if self._live else least
 
     def _follow(
@@ -91,7 +91,7 @@ class DetectionScheduler:
                 found.append(track.held())
                 continue
             self._checked[track.number] = time, now
-            near = [one for one in self._engine.near(image, box) if self._large(one)]
+            near = [one for one in self._engine.near(image, box) if self._fits(one)]
             # Where nothing moves, a box that has shifted a little is the search's doing. Of a face
             # that is not confirmed yet it is another sight, or somebody asleep would never be.
             same = (
@@ -110,11 +110,12 @@ class DetectionScheduler:
         return [
             dataclasses.replace(one, box=(left + one.box[0], top + one.box[1], *one.box[2:]))
             for one in self._engine.search(within, min_side, most, deep=deep)
-            if self._large(one) and not is_cut_off(one.box, within, part, image)
+            if self._fits(one) and not is_cut_off(one.box, within, part, image)
         ]
 
-    def _large(self, one: Detection) -> bool:
-        return max(one.box[2:]) >= self._least
+    def _fits(self, one: Detection) -> bool:
+        width, height = one.box[2:]
+        return max(width, height) >= self._least and SLIMMEST <= width / height <= WIDEST
 
 
 def _merge(followed: list[Detection], searched: list[Detection]) -> list[Detection]:

@@ -48,6 +48,11 @@ class Track:
     engine: str = ""  # which found it first
     scored: bool = False  # whether its last sight came with a score
 
+    @property
+    def mean(self) -> float:
+        """The mean of its latest scores; 0 before it is judged."""
+        return sum(self.sights) / max(1, len(self.sights))
+
     def predicted(self, time: float) -> Box:
         """Where it should be by now, at the velocity it had; it slows down while not found."""
         x, y, w, h = self.box
@@ -162,8 +167,7 @@ class Tracker:
         if track.confirmed:
             return
         track.sights = [*track.sights[-LATEST + 1 :], detection.score]
-        mean = sum(track.sights) / len(track.sights)
-        often = len(track.sights) > 1 and mean >= self._often
+        often = len(track.sights) > 1 and track.mean >= self._often
         track.confirmed = often or detection.score >= self._once
 
     def _patience(self, track: Track) -> float:

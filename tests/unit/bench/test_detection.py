@@ -257,7 +257,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def figures(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, float | None] | None]:
     assert done.returncode == 0, done.stderr
     told: dict[str, dict[str, float | None] | None] = json.loads(done.stdout.splitlines()[-1])
-    assert list(told) == ["plain", "haar", "yunet"]
+    assert list(told) == ["plain", "haar", "haar-cascade", "yunet"]
     return told
 
 

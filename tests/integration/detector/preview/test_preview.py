@@ -20,7 +20,7 @@ from common.http import server
 from common.runtime import probe
 from common.runtime.health import Health
 from common.settings import SettingsError, read
-from detector.preview.parts import Mark
+from detector.preview.parts import Mark, verdicts
 from detector.preview.view import FACES, MAX_VIEWERS, Preview
 from detector.settings import DetectorSettings
 from testing.host.wait import free_port, until
@@ -74,6 +74,11 @@ def test_a_viewer_gets_the_picture_its_marks_and_the_figures(page: Shown) -> Non
     assert facts["figures"]["capture_ms"] == 4.1
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (540, 960, 3)
+
+
+def test_candidates_come_with_the_judges_verdict_and_faces_without() -> None:
+    candidate = Mark((1, 2, 3, 4), 8, 0.6, 0.5, confirmed=False, sent=False, verdict="0.6 of 0.8")
+    assert verdicts([mark(7), candidate]) == {"8": "0.6 of 0.8"}
 
 
 def test_the_faces_sent_are_shown_small_with_their_facts(page: Shown) -> None:

@@ -28,7 +28,6 @@ class Slow:
     """An engine that finds nothing in all of a frame, and takes `seconds` for it."""
 
     name = "slow"
-    quick = False
     once = often = shown = 1.0
 
     def __init__(self, clock: Clock, seconds: float) -> None:

@@ -73,14 +73,14 @@ def create_client(
     return client
 
 
-def connect_client(client: Client, broker: Broker) -> None:
-    """Resolve, connect, shake hands; blocks.
+def connect_client(client: Client, broker: Broker, max_packet: int = MAX_PACKET) -> None:
+    """Resolve, connect, shake hands; blocks. The broker sends no packet above `max_packet` bytes.
 
     Raises:
         OSError, ValueError: see `failures.explained`.
     """
     properties = Properties(PacketTypes.CONNECT)
-    properties.MaximumPacketSize = MAX_PACKET
+    properties.MaximumPacketSize = max_packet
     client.connect(
         broker.host, broker.port, keepalive=KEEPALIVE, clean_start=True, properties=properties
     )

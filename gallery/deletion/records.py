@@ -18,6 +18,7 @@ from common.protocol.clock import to_rfc3339
 from common.protocol.keys import OWN
 from common.store.base import Listed, ObjectStore, StoreError, new_json
 from gallery.index.model import Entry, Record, parse_milliseconds
+from gallery.index.query import FACE
 
 if TYPE_CHECKING:
     from gallery.index.index import Index
@@ -37,7 +38,8 @@ def write(
         StoreError: it could not be written, and nothing may be deleted.
     """
     at = time.time()
-    ids = sorted({entry.id for entry in gone if entry.id})
+    # What was rejected has an id of its sender's choice, which may be that of a genuine face.
+    ids = sorted({entry.id for entry in gone if entry.id and entry.kind == FACE})
     record = Record(job, round(at * 1000), by, what, ids, len(gone))
     keys = [entry.key for entry in gone]
     told = {**dataclasses.asdict(record), "at": to_rfc3339(at), "keys": keys}

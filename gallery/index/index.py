@@ -17,6 +17,7 @@ from gallery.index import schema
 from gallery.index.database import Database
 from gallery.index.model import Entry, Record, with_metadata
 from gallery.index.query import (
+    FACE,
     Filter,
     Order,
     after_clause,
@@ -141,8 +142,12 @@ class Index:
         return self._entries(rest, [before, *at, limit])
 
     def copies(self, entries: list[Entry]) -> list[Entry]:
-        """What else there is of these faces, such as what was rejected of one."""
-        ids, refs = {entry.id for entry in entries if entry.id}, {entry.ref for entry in entries}
+        """What else there is of these faces, such as what was rejected of one.
+
+        What was rejected has no copies: its id is what its sender said, who may have meant harm.
+        """
+        ids = {entry.id for entry in entries if entry.id and entry.kind == FACE}
+        refs = {entry.ref for entry in entries}
         found = self._entries(f"WHERE id IN ({', '.join('?' * len(ids))})", ids)
         return [entry for entry in found if entry.ref not in refs]
 

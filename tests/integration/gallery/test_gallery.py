@@ -239,6 +239,20 @@ def test_a_rejected_copy_of_a_deleted_face_goes_with_it(
     assert store.objects("rejected/") == {}
 
 
+def test_to_delete_what_was_rejected_leaves_a_genuine_face_of_that_id(
+    gallery: Gallery, admin: Admin, store: Store
+) -> None:
+    [key] = fill(store, 1)
+    id = key.rpartition("_")[2].removesuffix(".png")
+    put(store, f"rejected/box0000/empty_{id}", b"", {})
+    gallery.start_again()
+    admin.delete(filter={"kind": "rejected"})
+    assert list(store.objects()) == [key]
+    assert store.objects("rejected/") == {}
+    gallery.start_again()
+    assert admin.count(refs=[ref_of(key)])["count"] == 1
+
+
 # How long it keeps.
 
 

@@ -259,6 +259,16 @@ def test_an_object_that_names_no_face_may_come_again_after_it_was_deleted(index:
     assert index.add([report]) == ([report], [])
 
 
+def test_a_rejected_object_has_no_copies_whatever_id_its_sender_gave_it(index: Index) -> None:
+    genuine = entry(face(1))
+    key = rejected_key("box-1", "empty", genuine.id.partition("/")[2])
+    forged = entry(Listed(key, 0, 1_700_000_000_000))
+    index.add([genuine, forged])
+    assert forged.id == genuine.id
+    assert index.copies([forged]) == []
+    assert index.copies([genuine]) == [forged]
+
+
 def test_the_same_id_of_another_device_is_another_face(index: Index) -> None:
     mine, other = entry(face(1, device="box-1")), entry(face(1, device="box-2"))
     index.add([mine, other])

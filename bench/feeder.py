@@ -81,7 +81,7 @@ def facts(device: str, seed: int) -> dict[str, str]:
     return {
         "device": device,
         "camera": "camera-0",
-        "captured": clock.utc(time.time()),
+        "captured": clock.to_rfc3339(time.time()),
         "clock": "set",
         "frame": "1920x1080",
         "face": f"{x},{y},{side},{side}",

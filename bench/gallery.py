@@ -24,9 +24,9 @@ from pathlib import Path
 from bench.memory import Peaks
 from bench.report import Figure, percentile, tell
 from common.settings import read
+from common.store.registry import create
 from gallery.auth import passwords
 from gallery.auth.users import Account, User
-from gallery.bucket import GalleryBucket
 from gallery.settings import GallerySettings
 from testing.host.wait import until
 from testing.mqtt.mosquitto import Mosquitto
@@ -47,7 +47,7 @@ class Gallery(Service):
     """The gallery with one user, and somebody who has signed in."""
 
     def __init__(self, store: Store, broker: Mosquitto, data: Path) -> None:
-        line = Account(User("bench", "admin"), passwords.hashed(PASSWORD)).line
+        line = Account(User("bench", "admin"), passwords.hash_password(PASSWORD)).line
         settings = {"MQTT_PORT": broker.port, "METRICS_PORT": 0, "GALLERY_DATA": data}
         super().__init__("gallery", GALLERY_USERS=line, **settings, **store.settings)
 
@@ -104,9 +104,8 @@ def started(store: Store, broker: Mosquitto, data: Path) -> Iterator[tuple[Galle
 
 def listing(store: Store) -> float:
     """Seconds of the same listing by the SDK, and nothing made of it."""
-    bucket = GalleryBucket(
-        read(GallerySettings, {**store.settings, "GALLERY_DATA": "/nonexistent"})
-    )
+    settings = read(GallerySettings, {**store.settings, "GALLERY_DATA": "/nonexistent"})
+    bucket = create(settings.store_options(1))
     began = time.perf_counter()
     for _ in bucket.pages():
         pass

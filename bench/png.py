@@ -13,7 +13,7 @@ import time
 import cv2
 
 from bench.report import Figure, tell
-from detector.encoding.crop import widened
+from detector.encoding.crop import add_margin
 from testing.clips import clips
 
 ROUNDS = 15
@@ -35,7 +35,7 @@ SETTINGS: dict[str, list[int]] = {
 
 
 def main() -> int:
-    x, y, w, h = widened(FACE, MARGIN, 640, 360)
+    x, y, w, h = add_margin(FACE, MARGIN, 640, 360)
     faces = [
         cv2.resize(image[y : y + h, x : x + w], None, fx=scale, fy=scale)
         for scale in (1.0, 3.0)

@@ -24,7 +24,7 @@ from bench.puts import Done
 from bench.report import Figure, tell
 from bench.sink import Sink
 from bench.usage import cpu_seconds
-from common.settings import specs
+from common.settings import iterate_specs
 from processor.settings import ProcessorSettings
 from testing.mqtt.mosquitto import Mosquitto
 from testing.services.process import Service
@@ -33,7 +33,7 @@ from testing.store.nanio import BUCKET
 KB = 25
 WINDOW = 100  # faces under way: several for each upload, and far from what HAND_MAX_MB refuses
 DELAYS = (0, 50)  # milliseconds that the store takes
-UPLOADS = int(dict(specs(ProcessorSettings))["uploads"].default)
+UPLOADS = int(dict(iterate_specs(ProcessorSettings))["uploads"].default)
 RIVALS = {"sdk": "the SDK alone", "obstore": "obstore alone"}
 SHARE, RATE = 0.95, 2000.0  # targets: of the SDK's rate at 50 ms, and a second at 0 ms
 

@@ -57,17 +57,17 @@ class Done:
 def by_sdk(endpoint: str, bucket: str, threads: int) -> Put:
     """By the SDK as the processor sets it up, where it uses it."""
     from common.settings import read
-    from common.store.s3.fast_put import S3Object
-    from processor.bucket import ProcessorBucket
+    from common.store.base import NewObject, Observer
+    from common.store.s3.store import S3Store
     from processor.settings import ProcessorSettings
 
     told = {"COS_ENDPOINT": endpoint, "COS_BUCKET": bucket, "UPLOADS": str(threads)}
     told |= {"COS_ACCESS_KEY_ID": "id", "COS_SECRET_ACCESS_KEY": "secret"}
-    by = ProcessorBucket(read(ProcessorSettings, told)).put_by_sdk
+    by = S3Store(read(ProcessorSettings, told).store_options(1), Observer()).put_by_sdk
 
     def put(key: str, body: bytes, metadata: dict[str, str]) -> None:
         digest = hashlib.sha256(body).hexdigest()
-        by(S3Object(key, body, "image/png", metadata, digest))
+        by(NewObject(key, body, "image/png", metadata, digest))
 
     return put
 

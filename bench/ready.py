@@ -74,7 +74,7 @@ class ReadyLook:
 
     def __call__(self, frame: Frame) -> FrameResult:
         count = 1 if _RATE else TURN
-        at = {"captured": clock.utc(frame.at), "clock": clock.state(frame.at)}
+        at = {"captured": clock.to_rfc3339(frame.at), "clock": clock.judge_clock(frame.at)}
         index = frame.index or 0
         faces: list[Any] = [
             Face(

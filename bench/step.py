@@ -6,7 +6,7 @@ import dataclasses
 
 from bench.report import percentile
 from bench.usage import Usage
-from common.settings import specs
+from common.settings import iterate_specs
 from processor.settings import ProcessorSettings
 
 BACKLOG = 0.2  # seconds' worth of faces that may wait at the best moment of the end
@@ -14,7 +14,9 @@ OFFERED = 0.97  # of it must have been captured: else who makes the faces is the
 RESENT = 0.01  # of what is captured: with more, the time-outs are what moves the faces
 FULL = 0.85  # of a core, or of the PUTs that may be under way: there is no more in it
 OTHERS = 0.25  # cores that are not ours to use: figures are of a machine that is quiet
-UPLOADS = int(next(spec.default for name, spec in specs(ProcessorSettings) if name == "uploads"))
+UPLOADS = int(
+    next(spec.default for name, spec in iterate_specs(ProcessorSettings) if name == "uploads")
+)
 AROUND = {"devices", "store", "bench"}  # parts that are no server's
 
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from common.mqtt.broker import Broker
-from common.mqtt.message import number
+from common.mqtt.message import encode_number
 
 BUFFER = 5 * 1024 * 1024  # bytes read or written at once; a packet that is read has to fit
 BATCH = 512  # buffers written at once; the kernel takes 1024
@@ -29,14 +29,14 @@ def text(value: str | bytes) -> bytes:
 
 def packet(kind: int, body: bytes, payload: int = 0) -> bytes:
     """A whole packet, or the head of one with so many bytes of payload to follow."""
-    return bytes((kind,)) + number(len(body) + payload) + body
+    return bytes((kind,)) + encode_number(len(body) + payload) + body
 
 
 def connect(client_id: str, username: str = "", password: str = "") -> bytes:
     # Clean start, no keep-alive; Maximum Packet Size (0x27), Receive Maximum (0x21).
     flags = 0x02 | 0x80 * bool(username) | 0x40 * bool(password)
     properties = struct.pack("!BLBH", 0x27, 4 * 1024 * 1024, 0x21, 65535)
-    body = text("MQTT") + bytes((5, flags, 0, 0)) + number(len(properties)) + properties
+    body = text("MQTT") + bytes((5, flags, 0, 0)) + encode_number(len(properties)) + properties
     return packet(
         0x10, body + text(client_id) + b"".join(map(text, filter(None, (username, password))))
     )
@@ -61,7 +61,7 @@ class Letter:
         user = b"".join(b"\x26" + text(n) + text(v) for n, v in {"id": blank, **facts}.items())
         properties = b"\x03" + text("image/png") + response + CORRELATION + blank.encode() + user
         named = text(topic) + b"\0\0" * bool(qos)  # the packet identifier comes after the topic
-        body = named + number(len(properties)) + properties
+        body = named + encode_number(len(properties)) + properties
         whole = packet(PUBLISH | qos << 1, body, len(payload))
         before, between, after = whole.split(blank.encode())
         cut = len(whole) - len(body) + len(text(topic))

@@ -19,21 +19,21 @@ from typing import Any, TypeVar
 from common import __version__
 from common.http import server
 from common.mqtt.broker import Broker
-from common.runtime.commands import Command, as_programs_end, parse
+from common.runtime.commands import Command, parse, restore_default_signals
 from common.runtime.health import Health, watch
 from common.runtime.logs import configure
 from common.runtime.signals import release_signals
 from common.settings import (
     SettingsError,
     choice,
+    describe_settings,
     file,
+    format_settings,
     host,
     integer,
-    listed,
     name,
     read,
     setting,
-    shown,
     text,
     topic,
 )
@@ -177,7 +177,7 @@ def main(
     commands: Mapping[str, Command[Any]] | None = None,
 ) -> None:
     """Run a service, or one of its `commands` (by flag), to its end; exit with its code."""
-    text = f"{about}\n\nSettings, as environment variables:\n{listed(settings_class)}"
+    text = f"{about}\n\nSettings, as environment variables:\n{describe_settings(settings_class)}"
     command, arguments = parse(service, text, commands or {})
     try:
         code = _outcome(service, settings_class, body, command, arguments)
@@ -200,12 +200,12 @@ def _outcome(
     arguments: argparse.Namespace,
 ) -> int:
     if command is not None and command.bare:
-        as_programs_end()
+        restore_default_signals()
         return command.run(None, arguments)
     settings = read(settings_class)
     configure(service, settings.log_level)
     if command is not None:
-        as_programs_end()
+        restore_default_signals()
         return command.run(settings, arguments)
     return asyncio.run(_run(service, settings, body))
 
@@ -218,7 +218,7 @@ async def _run(service: str, settings: S, body: Callable[[S, Service], Awaitable
     release_signals()
     setting, port = settings.health_port
     state.web = server.serve(settings.http_host, port, service, state.health, setting)
-    log.info("facepipe %s; settings: %s", __version__, shown(settings))
+    log.info("facepipe %s; settings: %s", __version__, format_settings(settings))
     log.info("health and metrics on %s", state.web.url)
     beat = asyncio.create_task(_beat(state.health))
     watch(state.health)

@@ -77,7 +77,7 @@ def setting(
     return dataclasses.field(metadata={"setting": spec})
 
 
-def specs(cls: type) -> Iterator[tuple[str, Spec]]:
+def iterate_specs(cls: type) -> Iterator[tuple[str, Spec]]:
     """Each field name of a settings class with its `Spec`, in order of declaration."""
     for field in dataclasses.fields(cls):
         if "setting" in field.metadata:
@@ -94,7 +94,7 @@ def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
     """
     problems: list[str] = []
     values: dict[str, Any] = {}
-    for field, spec in specs(cls):
+    for field, spec in iterate_specs(cls):
         try:
             values[field] = _value(spec, environ)
         except ValueError as error:
@@ -117,7 +117,7 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
         try:
             text = Path(file).read_text(encoding="utf-8").strip()
         except PermissionError as error:
-            raise ValueError(f"{_denied(error)} ({spec.name}_FILE={file})") from None
+            raise ValueError(f"{_explain_permission(error)} ({spec.name}_FILE={file})") from None
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"cannot be read from {spec.name}_FILE={file}: {error}") from None
         if not text:
@@ -135,21 +135,21 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
         raise ValueError(f"{error}{shown}: {spec.meaning}") from None
 
 
-def listed(cls: type) -> str:
+def describe_settings(cls: type) -> str:
     """What a settings class reads, a line each, for `--help`."""
     lines = []
-    for _, spec in specs(cls):
+    for _, spec in iterate_specs(cls):
         default = "required" if spec.required else f"default: {spec.plain(spec.default)}"
         secret = f"; also {spec.name}_FILE" if spec.secret else ""
         lines.append(f"  {spec.name:<24} {spec.meaning} ({default}{secret})\n")
     return "".join(lines)
 
 
-def shown(settings: Any) -> str:
+def format_settings(settings: Any) -> str:
     """The effective settings on one line, secrets starred."""
     return " ".join(
         f"{spec.name}={_show(spec, getattr(settings, field))}"
-        for field, spec in specs(type(settings))
+        for field, spec in iterate_specs(type(settings))
     )
 
 
@@ -159,7 +159,7 @@ def _show(spec: Spec, value: Any) -> str:
     return spec.plain(value)
 
 
-def starred(url: str) -> str:
+def star_url(url: str) -> str:
     """A URL with its user, password and query starred; any other text as it is."""
     scheme, mark, rest = url.partition("://")
     if not mark:
@@ -238,13 +238,13 @@ def file(value: str) -> str:
             with open(value, "rb"):
                 return value
     except PermissionError as error:
-        raise ValueError(_denied(error)) from None
+        raise ValueError(_explain_permission(error)) from None
     except OSError:
         pass
     raise ValueError("must name a file that can be read")
 
 
-def _denied(error: PermissionError) -> str:
+def _explain_permission(error: PermissionError) -> str:
     # A container's user is none of the host's, and secrets keep the owner that they have there.
     return (
         f"cannot be read by user {os.geteuid()}: {error.strerror};"

@@ -5,19 +5,19 @@ if __name__ == "__main__":
     from common.runtime.commands import Command
     from common.service import main
     from detector import __doc__ as about
-    from detector.commands.image import pictures
-    from detector.commands.outbox_report import outbox
+    from detector.commands.image import print_faces
+    from detector.commands.outbox_report import print_outbox
     from detector.service import run
     from detector.settings import DetectorSettings
 
     commands = {
         "outbox": Command[DetectorSettings](
             "print what is in the outbox of this camera, and exit",
-            lambda settings, _: outbox(settings),
+            lambda settings, _: print_outbox(settings),
         ),
         "image": Command[DetectorSettings](
             "print the faces of pictures, a line of JSON for each, and exit",
-            pictures,
+            print_faces,
             "FILE",
             {"annotate": ("DIR", "with --image: also write the pictures into DIR, faces drawn in")},
         ),

@@ -44,7 +44,7 @@ def cascade(value: str) -> str:
     return path
 
 
-def overlapping(one: str, other: str) -> bool:
+def topics_overlap(one: str, other: str) -> bool:
     """Whether one of two topics is, or is above, the other."""
     short, long = sorted((one, other), key=len)
     return f"{long}/".startswith(f"{short}/")

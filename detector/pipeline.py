@@ -43,7 +43,7 @@ class Pipeline:
         self._delivery = delivery
         self._preview = preview
         self._service = service
-        cv2.setNumThreads(cpus.available())
+        cv2.setNumThreads(cpus.count_cpus())
         self._vision = Workers("vision")
         self._look = FrameAnalyzer(settings.analyzer_options)
         self._pace = Throughput()

@@ -16,7 +16,7 @@ from common.service import FINISH_WITHIN, Service
 from detector import metrics
 from detector.capture.camera import Camera, Frame
 from detector.delivery.congestion import CongestionWindow
-from detector.delivery.interface import Delivery, FireAndForget, drained
+from detector.delivery.interface import Delivery, FireAndForget, wait_until_drained
 from detector.delivery.reliable import ReliableDelivery
 from detector.homeassistant import publisher
 from detector.outbox.accounting import Accounts
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 ONCE_MAX = 64 * 1024 * 1024  # bytes of faces that may wait in memory with DELIVERY=once
 
 
-async def _delivery(
+async def _create_delivery(
     settings: DetectorSettings, link: Client, books: Accounts, service: Service
 ) -> Delivery:
     max_bytes = settings.outbox_max_mb * 1024 * 1024
@@ -51,7 +51,7 @@ async def _delivery(
     return receipts
 
 
-async def _opened(camera: Camera, settings: DetectorSettings, service: Service) -> Frames:
+async def _open_frames(camera: Camera, settings: DetectorSettings, service: Service) -> Frames:
     """The camera's frames; a file's first one has been read.
 
     Raises:
@@ -60,17 +60,17 @@ async def _opened(camera: Camera, settings: DetectorSettings, service: Service) 
     frames = camera.frames()
     if settings.source.live:
         return frames
-    first = asyncio.create_task(_next(frames))
+    first = asyncio.create_task(_next_frame(frames))
     await service.until_stopped(first)
     await asyncio.wait([first])
-    return _chained(None if first.cancelled() else first.result(), frames)
+    return _chain(None if first.cancelled() else first.result(), frames)
 
 
-async def _next(frames: Frames) -> Frame | None:
+async def _next_frame(frames: Frames) -> Frame | None:
     return await anext(frames, None)
 
 
-async def _chained(first: Frame | None, rest: Frames) -> Frames:
+async def _chain(first: Frame | None, rest: Frames) -> Frames:
     async with contextlib.aclosing(rest):
         if first is not None:
             yield first
@@ -85,11 +85,11 @@ async def run(settings: DetectorSettings, service: Service) -> int:
     preview = serve(settings, service)
     name = f"detector-{settings.device}-{settings.camera_name}"
     link = Client(settings.broker("edge"), name, service.health, settings.mqtt_qos)
-    delivery = await _delivery(settings, link, books, service)
-    home = publisher.begin(settings, link, service)
+    delivery = await _create_delivery(settings, link, books, service)
+    home = publisher.create_publisher(settings, link, service)
     metrics.FACES.of = books
     camera = Camera(settings, service)
-    frames = await _opened(camera, settings, service)
+    frames = await _open_frames(camera, settings, service)
 
     def facts() -> dict[str, Any]:
         return {
@@ -111,7 +111,7 @@ async def run(settings: DetectorSettings, service: Service) -> int:
     await asyncio.wait([watching])
     await watch.finish()
     if camera.ended:
-        await service.until_stopped(drained(delivery))
+        await service.until_stopped(wait_until_drained(delivery))
         metrics.CAMERA_ENDED.set(1)
         log.info("the file's faces are seen off: %s", books)
         if settings.camera_end == "idle":

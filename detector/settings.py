@@ -14,7 +14,7 @@ from detector.capture import source
 from detector.detection import registry
 from detector.detection.model_files import CASCADES, find_yunet
 from detector.detection.registry import ENGINES, EngineOptions
-from detector.parsers import Region, cascade, overlapping, quarter_turns, regions, size
+from detector.parsers import Region, cascade, quarter_turns, regions, size, topics_overlap
 from detector.preview.access import Access
 from detector.tracking.options import AnalyzerOptions
 
@@ -258,6 +258,6 @@ class DetectorSettings(PageSettings):
             yield from self.access.problems()
             if self.metrics_port and self.metrics_port == self.http_port:
                 yield "METRICS_PORT must be another port than HTTP_PORT"
-        if self.homeassistant and overlapping(self.homeassistant_prefix, self.mqtt_topic):
+        if self.homeassistant and topics_overlap(self.homeassistant_prefix, self.mqtt_topic):
             # What is under MQTT_TOPIC may be relayed to the cloud.
             yield "HOMEASSISTANT_PREFIX and MQTT_TOPIC must not lie within each other"

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from common.protocol import face, receipt, status, stored
 from common.protocol.fields import descriptions
 from common.service import ServiceSettings
-from common.settings import Spec, specs
+from common.settings import Spec, iterate_specs
 
 DOCS = Path(__file__).parent
 SERVICES = ("detector", "forwarder", "processor", "gallery")
@@ -28,13 +28,15 @@ TABLE = re.compile(
 
 def settings() -> str:
     """One table of what all services have, and one per service of what it has beside that."""
-    shared = {spec.name: spec for _, spec in specs(ServiceSettings)}
+    shared = {spec.name: spec for _, spec in iterate_specs(ServiceSettings)}
     parts = []
     own: set[str] = set()
     for service in (*SERVICES, *COMMANDS):
         module = importlib.import_module(f"{service}.settings")
         service_settings = getattr(module, f"{service.title()}Settings")
-        differing = [spec for _, spec in specs(service_settings) if spec != shared.get(spec.name)]
+        differing = [
+            spec for _, spec in iterate_specs(service_settings) if spec != shared.get(spec.name)
+        ]
         own |= {spec.name for spec in differing if service == SERVICES[0]}
         parts += [f"\n## {service}\n", *_rows(differing)]
     common = [spec for name, spec in shared.items() if name not in own]

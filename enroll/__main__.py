@@ -7,7 +7,7 @@ import sys
 
 import enroll
 from common import __version__
-from common.settings import SettingsError, listed, read
+from common.settings import SettingsError, describe_settings, read
 from enroll import commands
 from enroll.settings import EnrollSettings
 from enroll.talk import NotTold
@@ -60,7 +60,7 @@ def main() -> int:
 def _words() -> list[str]:
     parser = argparse.ArgumentParser(
         usage=USAGE,
-        description=f"{enroll.__doc__}\n{HELP}{listed(EnrollSettings)}",
+        description=f"{enroll.__doc__}\n{HELP}{describe_settings(EnrollSettings)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=True,
     )

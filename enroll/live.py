@@ -9,7 +9,7 @@ import time
 
 from paho.mqtt.client import Client, MQTTMessage
 
-from common.mqtt import paho_client, tls
+from common.mqtt import connection, tls
 from common.mqtt.broker import Broker
 from enroll import access
 from enroll.access import Json
@@ -132,7 +132,7 @@ class Live:
 
     def _connected(self) -> socket.socket:
         address = (self._broker.host, self._broker.port)
-        return socket.create_connection(address, paho_client.CONNECT_TIMEOUT)
+        return socket.create_connection(address, connection.CONNECT_TIMEOUT)
 
     def _context(self, own: Identity) -> ssl.SSLContext:
         return tls.client_context(self._authority.pem, own.pem)

@@ -9,7 +9,7 @@ from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
 
-from common.mqtt import connect_errors, paho_client
+from common.mqtt import connect_errors, connection
 from common.mqtt.broker import Broker
 
 ANSWERED_WITHIN = 10.0  # seconds
@@ -21,7 +21,7 @@ class NotTold(Exception):
 
 
 def explained(broker: Broker, error: OSError | ValueError) -> NotTold:
-    return NotTold(f"the {broker}: {connect_errors.explained(error, with_tls=True)}")
+    return NotTold(f"the {broker}: {connect_errors.explain_error(error, with_tls=True)}")
 
 
 def talk(
@@ -37,7 +37,7 @@ def talk(
 
     def connected(_c: Any, _u: Any, _f: Any, code: Any, _p: Any) -> None:
         if code.is_failure:
-            refused.append(NotTold(f"{broker}: {connect_errors.refused(code)}"))
+            refused.append(NotTold(f"{broker}: {connect_errors.explain_refusal(code)}"))
         else:
             mqtt.subscribe(topics, qos=1)
 
@@ -51,11 +51,11 @@ def talk(
         if heard(mqtt, message):
             enough.append(True)
 
-    mqtt = paho_client.make(broker, "enroll")
+    mqtt = connection.create_client(broker, "enroll")
     mqtt.on_connect, mqtt.on_subscribe, mqtt.on_message = connected, subscribed, came
     mqtt.tls_set_context(own)
     try:
-        paho_client.connect(mqtt, broker)
+        connection.connect_client(mqtt, broker)
     except (OSError, ValueError) as error:
         raise explained(broker, error) from None
     if not _loops(mqtt, lambda: bool(enough or refused)):

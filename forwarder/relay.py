@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from common.mqtt.client import Client
-from common.mqtt.connection import Ack, nothing
+from common.mqtt.connection import Ack, ignore_ack
 from common.mqtt.message import Message
 from common.mqtt.presence import Presence
 from common.mqtt.send_queue import OutboundMessage, SendQueue
@@ -94,13 +94,13 @@ class Relay:
     def _face(self, message: Message, ack: Ack) -> None:
         self._face_kind.received()
         if not self.circle.is_set():
-            parcel = _parcel(message, self._settings.cloud_topic, self._face_kind, ack)
+            parcel = _to_outbound(message, self._settings.cloud_topic, self._face_kind, ack)
             parcel.key = message.correlation
             self.faces.put(parcel)
 
     def _status(self, message: Message, ack: Ack) -> None:
         self._status_kind.received()
-        parcel = _parcel(message, message.topic, self._status_kind, ack)
+        parcel = _to_outbound(message, message.topic, self._status_kind, ack)
         parcel.key = message.topic
         parcel.retain = True
         known = message.topic in self._statuses
@@ -112,13 +112,13 @@ class Relay:
 
     def _repeat_statuses(self) -> None:
         """What was retained, or cleared, while the cloud was away is told anew."""
-        again = partial(self._status_kind.settled, nothing)
+        again = partial(self._status_kind.settled, ignore_ack)
         for parcel in self._statuses.values():
             self._status_up.put(parcel.again(again))
 
     def _from_cloud(self, message: Message, ack: Ack) -> None:
         self._receipt_kind.received()
-        self._receipts.put(_parcel(message, message.topic, self._receipt_kind, ack))
+        self._receipts.put(_to_outbound(message, message.topic, self._receipt_kind, ack))
 
     def _facts(self) -> dict[str, Any]:
         return {"waiting": len(self.faces), "waiting_bytes": self.faces.bytes}
@@ -132,7 +132,7 @@ class Relay:
             part.clear("shutdown")
 
 
-def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> OutboundMessage:
+def _to_outbound(message: Message, topic: str, kind: Kind, ack: Ack) -> OutboundMessage:
     expiry = message.expiry
     return OutboundMessage(
         topic,
@@ -145,7 +145,7 @@ def _parcel(message: Message, topic: str, kind: Kind, ack: Ack) -> OutboundMessa
 
 async def run(settings: ForwarderSettings, service: Service) -> int:
     """Relay until told to stop."""
-    allocator.keep_freed()
+    allocator.keep_freed_memory()
     name, qos = f"forwarder-{settings.device}", settings.mqtt_qos
     edge = Client(settings.broker("edge"), f"{name}-edge", service.health, qos)
     cloud = Client(settings.cloud, name, service.health, qos)

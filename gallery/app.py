@@ -14,7 +14,7 @@ from gallery.web import errors
 from gallery.web.login import LoginPage
 
 
-def made(state: State) -> ASGIApp:
+def create_app(state: State) -> ASGIApp:
     """Raises SettingsError: there is no user, and none can be made."""
     settings = state.settings
     secure = bool(settings.http_cert)

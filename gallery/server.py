@@ -21,7 +21,7 @@ HEAD_WITHIN = (
 SHUTDOWN = 2  # seconds for answers under way, when told to stop
 
 
-class _Impatient(H11Protocol):
+class _ImpatientProtocol(H11Protocol):
     """Ends connections that have no request to make, which uvicorn keeps for ever."""
 
     _limit: asyncio.TimerHandle | None = None
@@ -54,7 +54,7 @@ class PageServer(uvicorn.Server):
         yield
 
 
-def made(app: ASGIApp, settings: GallerySettings) -> PageServer:
+def create_server(app: ASGIApp, settings: GallerySettings) -> PageServer:
     """Raises OSError: the certificate cannot be used (any more)."""
     config = uvicorn.Config(
         app,
@@ -63,7 +63,7 @@ def made(app: ASGIApp, settings: GallerySettings) -> PageServer:
         server_header=False,
         proxy_headers=False,  # an address that a client could choose would know no limit of tries
         lifespan="off",
-        http=_Impatient,
+        http=_ImpatientProtocol,
         ws="none",
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=SHUTDOWN,
@@ -73,7 +73,7 @@ def made(app: ASGIApp, settings: GallerySettings) -> PageServer:
     return PageServer(config)
 
 
-def listening(settings: GallerySettings) -> socket.socket:
+def open_socket(settings: GallerySettings) -> socket.socket:
     """Raises SettingsError: the address is taken, or is not one of this machine."""
     where = settings.http_host, settings.http_port
     family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET

@@ -17,9 +17,9 @@ from common.protocol.topics import Topics
 from common.runtime.workers import Workers
 from common.service import Service
 from common.settings import SettingsError
-from common.store.base import FOR_A_PERSON, StoreError
+from common.store.base import FOR_A_PERSON, ObjectStore, Observer, StoreError
+from common.store.registry import create
 from gallery import app, metrics, server
-from gallery.bucket import GalleryBucket
 from gallery.deletion import records
 from gallery.deletion.deletions import Deletions
 from gallery.deletion.retention import Retention
@@ -39,14 +39,14 @@ log = logging.getLogger(__name__)
 LOCAL_WORKERS = 3  # for what is on our own disk
 
 
-def _made(settings: GallerySettings, service: Service) -> State:
+def _create_state(settings: GallerySettings, service: Service) -> State:
     """Every part, none of them at work yet.
 
     Raises:
         SettingsError: GALLERY_DATA cannot be written to.
     """
     store, local = Workers("store", settings.downloads), Workers("local", LOCAL_WORKERS)
-    bucket, hub = GalleryBucket(settings), EventHub()
+    bucket, hub = _open_store(settings), EventHub()
     standing = StoreHealth(bucket, store, hub, service.health)
     try:
         index = Index(settings.folder / "index.db", settings.index_max_faces)
@@ -59,7 +59,7 @@ def _made(settings: GallerySettings, service: Service) -> State:
     deletions = Deletions(index, bucket, thumbs, store, hub, standing)
     days, hours = settings.retention_days, settings.retention_hours
     retention = Retention(days, hours, index, bucket, deletions, store, standing, service.health)
-    read = keys.reader(settings.key_template)
+    read = keys.create_key_reader(settings.key_template)
 
     def listed() -> None:
         facts.news()
@@ -95,11 +95,19 @@ def _made(settings: GallerySettings, service: Service) -> State:
     )
 
 
+def _open_store(settings: GallerySettings) -> ObjectStore:
+    observer = Observer(
+        lambda kind: metrics.REQUESTS.labels(kind).inc(),
+        lambda reason: metrics.FAILURES.labels(reason).inc(),
+    )
+    return create(settings.store_options(settings.downloads + 2), observer)
+
+
 def _own_topic(settings: GallerySettings) -> str:
     return Topics(settings.mqtt_topic).status(settings.device, "gallery", settings.instance)
 
 
-async def _looked(state: State) -> None:
+async def _check_store(state: State) -> None:
     """Ask the store once: what only a person can mend ends the gallery, else it goes on without.
 
     Raises:
@@ -113,14 +121,14 @@ async def _looked(state: State) -> None:
         state.standing.failed(error)
 
 
-def _heard(state: State, link: Client) -> Announcements:
+def _subscribe(state: State, link: Client) -> Announcements:
     """What comes off the broker goes to whom it is for."""
     settings = state.settings
     arrivals = Announcements(
         state.index,
         state.local,
         state.hub,
-        keys.reader(settings.key_template),
+        keys.create_key_reader(settings.key_template),
         deleted_before=state.deletions.again,
         missed=state.sync.soon,
         failed=state.standing.failed,
@@ -146,14 +154,14 @@ def _heard(state: State, link: Client) -> Announcements:
 
 async def run(settings: GallerySettings, service: Service) -> int:
     """Show faces until told to stop."""
-    state = await Workers("open").run(_made, settings, service)
-    await _looked(state)
+    state = await Workers("open").run(_create_state, settings, service)
+    await _check_store(state)
     link = Client(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
-    arrivals = _heard(state, link)
+    arrivals = _subscribe(state, link)
     own_status = Presence(link, _own_topic(settings), service.health)
     metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
-    sock = server.listening(settings)
-    pages = server.made(app.made(state), settings)
+    sock = server.open_socket(settings)
+    pages = server.create_server(app.create_app(state), settings)
     host, port = sock.getsockname()[:2]
     scheme = "https" if settings.http_cert else "http"
     log.info("the gallery is on %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)

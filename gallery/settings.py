@@ -10,7 +10,7 @@ from pathlib import Path
 from common.http.exposure import PageSettings
 from common.service import HOST, http_port
 from common.settings import integer, name, number, setting, text
-from common.store.s3.store_settings import StoreSettings
+from common.store.store_settings import StoreSettings
 from gallery.auth.users import Users, parse
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from common.runtime.health import Health
 from common.runtime.workers import Workers
-from gallery.bucket import GalleryBucket
+from common.store.base import ObjectStore
 from gallery.deletion.deletions import Deletions
 from gallery.deletion.retention import Retention
 from gallery.fleet import Fleet
@@ -28,7 +28,7 @@ class State:
     store: Workers
     local: Workers
     index: Index
-    bucket: GalleryBucket
+    bucket: ObjectStore
     hub: EventHub
     thumbs: Thumbnails
     facts: MetadataLoader

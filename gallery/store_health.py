@@ -11,8 +11,7 @@ from common.runtime.backoff import Backoff
 from common.runtime.health import Health
 from common.runtime.logs import StateLogger
 from common.runtime.workers import Workers
-from common.store.base import StoreError
-from gallery.bucket import GalleryBucket
+from common.store.base import ObjectStore, StoreError
 from gallery.index.database import IndexTrouble
 from gallery.live import EventHub
 
@@ -23,7 +22,7 @@ class StoreHealth:
     """`failed` and `worked` are told by whoever has asked the store for something, in the loop."""
 
     def __init__(
-        self, bucket: GalleryBucket, workers: Workers, hub: EventHub, health: Health
+        self, bucket: ObjectStore, workers: Workers, hub: EventHub, health: Health
     ) -> None:
         self.reason: str | None = None
         self.text = ""  # the reason, in a sentence

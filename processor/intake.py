@@ -21,11 +21,11 @@ from common.runtime.logs import RateLimitedLogger, StateLogger
 from common.runtime.workers import Workers
 from common.service import FINISH_WITHIN, Service
 from common.settings import SettingsError
-from common.store.base import FOR_A_PERSON, StoreError
+from common.store.base import FOR_A_PERSON, ObjectStore, StoreError
+from common.store.registry import create
 from processor import metrics
-from processor.bucket import ProcessorBucket
 from processor.duplicates import Duplicates
-from processor.receipts import Receipts, receipt
+from processor.receipts import Receipts, create_receipt
 from processor.settings import ProcessorSettings
 from processor.uploads import Upload, Uploader
 from processor.validation import Arrival
@@ -37,7 +37,7 @@ class Intake:
     """Faces in hand, from the broker to the bucket. All calls from the event loop."""
 
     def __init__(
-        self, settings: ProcessorSettings, link: Client, bucket: ProcessorBucket, health: Health
+        self, settings: ProcessorSettings, link: Client, bucket: ObjectStore, health: Health
     ) -> None:
         self._settings = settings
         self._root = settings.mqtt_topic
@@ -59,7 +59,7 @@ class Intake:
         metrics.IN_HAND_BYTES.set_function(lambda: self._bytes)
 
     def _take(self, message: Message, ack: Ack) -> None:
-        arrival = _arrival(message)
+        arrival = _to_arrival(message)
         metrics.RECEIVED.inc()
         size = len(arrival.payload)
         if self._in_hand and self._bytes + size > self._settings.hand_max_mb * 1024 * 1024:
@@ -117,7 +117,7 @@ class Intake:
             self._answers.announce(errand)
         else:
             metrics.REJECTED.labels(verdict.reason).inc()
-        return self._answers.answer(errand, receipt(errand))
+        return self._answers.answer(errand, create_receipt(errand))
 
     async def _until_put(self, errand: Upload) -> None:
         """Try again what has failed, until it is there.
@@ -166,7 +166,7 @@ class Intake:
         await asyncio.gather(*left, return_exceptions=True)
 
 
-def _arrival(message: Message) -> Arrival:
+def _to_arrival(message: Message) -> Arrival:
     properties = message.properties
     return Arrival(
         message.topic,
@@ -178,9 +178,9 @@ def _arrival(message: Message) -> Arrival:
     )
 
 
-async def _open(settings: ProcessorSettings, service: Service) -> ProcessorBucket | None:
+async def _open_store(settings: ProcessorSettings, service: Service) -> ObjectStore | None:
     """Show that writing works before anything is taken; None when told to stop before that."""
-    bucket = ProcessorBucket(settings)
+    bucket = create(settings.store_options(settings.uploads))
     opener = Workers("open")
     trouble = StateLogger(log, f"bucket {settings.bucket}")
     backoff = Backoff()
@@ -205,7 +205,7 @@ async def _open(settings: ProcessorSettings, service: Service) -> ProcessorBucke
 
 async def run(settings: ProcessorSettings, service: Service) -> int:
     """Store faces until told to stop."""
-    bucket = await _open(settings, service)
+    bucket = await _open_store(settings, service)
     if bucket is None:
         return 0
     replica = f"{settings.instance}-{os.urandom(4).hex()}"

@@ -13,7 +13,7 @@ from processor import metrics
 from processor.uploads import Upload
 
 
-def receipt(upload: Upload) -> Receipt:
+def create_receipt(upload: Upload) -> Receipt:
     """The receipt of a face that is stored, or rejected with the verdict's reason."""
     verdict = upload.verdict
     outcome: Literal["stored", "rejected"] = "stored" if verdict.reason is None else "rejected"

@@ -6,7 +6,7 @@ import dataclasses
 
 from common.service import HOST, http_port
 from common.settings import integer, name, setting
-from common.store.s3.store_settings import StoreSettings
+from common.store.store_settings import StoreSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

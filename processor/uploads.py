@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 from common.protocol import keys
 from common.protocol.face import CONTENT_TYPE
-from common.store.base import StoreError
-from common.store.s3.fast_put import S3Object
+from common.store.base import NewObject, StoreError
 from processor.duplicates import Duplicates, FaceKey
-from processor.validation import Arrival, Verdict, judge
+from processor.validation import Arrival, Verdict, validate
 
-Put = Callable[[S3Object], None]
+Put = Callable[[NewObject], None]
 
 
 @dataclasses.dataclass(slots=True)
@@ -22,7 +21,7 @@ class Upload:
 
     arrival: Arrival
     verdict: Verdict
-    object: S3Object
+    object: NewObject
     put: Put
     copy: bool = False  # it is in hand or was answered already, and nothing is done
     failure: StoreError | None = None
@@ -56,7 +55,7 @@ class Uploader:
 
     def begin(self, arrival: Arrival) -> Upload:
         """Judge a face, and put it, which is mostly all that there is to do."""
-        verdict = judge(arrival, self._root)
+        verdict = validate(arrival, self._root)
         errand = Upload(arrival, verdict, self._object(arrival, verdict), self._put)
         if not self._copies.claim(errand.name):
             errand.copy = True
@@ -74,12 +73,12 @@ class Uploader:
         verdict = Verdict(old.facts, old.captured, old.sha256, "refused", text)
         return Upload(errand.arrival, verdict, self._object(errand.arrival, verdict), self._put)
 
-    def _object(self, arrival: Arrival, verdict: Verdict) -> S3Object:
+    def _object(self, arrival: Arrival, verdict: Verdict) -> NewObject:
         facts, body = verdict.facts, arrival.payload
         if verdict.reason is None:
-            key = keys.key(self._template, facts, verdict.captured)
-            return S3Object(key, body, CONTENT_TYPE, facts, verdict.sha256)
+            key = keys.format_key(self._template, facts, verdict.captured)
+            return NewObject(key, body, CONTENT_TYPE, facts, verdict.sha256)
         kept = {name: facts[name] for name in ("id", "device", "camera", "captured")}
         kept["reason"] = verdict.reason
-        key = keys.rejected(facts["device"], verdict.reason, facts["id"])
-        return S3Object(key, body, "application/octet-stream", kept, verdict.sha256)
+        key = keys.rejected_key(facts["device"], verdict.reason, facts["id"])
+        return NewObject(key, body, "application/octet-stream", kept, verdict.sha256)

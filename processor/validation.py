@@ -7,7 +7,7 @@ import datetime
 import hashlib
 
 from common import png
-from common.protocol.clock import utc
+from common.protocol.clock import to_rfc3339
 from common.protocol.face import PROPERTIES, BadProperty, Face
 from common.protocol.topics import Topics
 
@@ -37,7 +37,7 @@ class Verdict:
     text: str = ""
 
 
-def judge(arrival: Arrival, root: str) -> Verdict:
+def validate(arrival: Arrival, root: str) -> Verdict:
     """Look at everything that a stranger could have made; never raises for what it finds."""
     sha256 = hashlib.sha256(arrival.payload).hexdigest()
     owner = Topics(root).sender(arrival.topic)
@@ -45,12 +45,12 @@ def judge(arrival: Arrival, root: str) -> Verdict:
         "id": sha256[:32],
         "device": "unknown",
         "camera": "unknown",
-        **_salvaged(arrival, owner),
-        "captured": utc(arrival.at),
+        **_salvage_names(arrival, owner),
+        "captured": to_rfc3339(arrival.at),
     }
     try:
         facts = {**fallback, **Face.decode(arrival.payload, arrival.user_properties).facts}
-        captured = _seconds(facts["captured"])
+        captured = _parse_captured(facts["captured"])
         _check_sender(arrival, facts, owner)
     except (BadProperty, ValueError) as error:
         reason = "device_mismatch" if isinstance(error, _WrongDevice) else "bad_property"
@@ -69,7 +69,7 @@ class _WrongDevice(BadProperty):
     pass
 
 
-def _salvaged(arrival: Arrival, owner: str | None) -> dict[str, str]:
+def _salvage_names(arrival: Arrival, owner: str | None) -> dict[str, str]:
     """Whose it is and which, as far as that can be known whatever else is bad about it.
 
     Its sender gets its answer by this: else it would send the same bad face again for ever.
@@ -92,7 +92,7 @@ def _check_sender(arrival: Arrival, facts: dict[str, str], owner: str | None) ->
         raise BadProperty("the Correlation Data is not the face's id")
 
 
-def _seconds(captured: str) -> float:
+def _parse_captured(captured: str) -> float:
     moment = datetime.datetime.fromisoformat(captured)
     if not 1970 <= moment.year < datetime.MAXYEAR:
         raise BadProperty(f"captured is no time that a key can have: {captured}")

@@ -1,1 +1,43 @@
-"""MQTT 5: a client that stays connected, and a bounded queue in front of it."""
+"""MQTT 5: a client that stays connected, and a bounded queue in front of it.
+
+This is all that the services use. The modules behind it speak to paho and to the socket.
+"""
+
+from __future__ import annotations
+
+from common.mqtt import connect_errors, tls
+from common.mqtt.broker import Broker
+from common.mqtt.certificates import DAY
+from common.mqtt.client import Client
+from common.mqtt.connection import (
+    CONNECT_TIMEOUT,
+    Ack,
+    connect_client,
+    create_client,
+    ignore_ack,
+)
+from common.mqtt.message import Message, encode_number, pack_properties
+from common.mqtt.presence import Presence
+from common.mqtt.send_queue import OutboundMessage, SendQueue
+from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
+
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "DAY",
+    "Ack",
+    "BatchedCounter",
+    "Broker",
+    "Client",
+    "Message",
+    "OutboundMessage",
+    "Presence",
+    "SendQueue",
+    "WriteBatcher",
+    "connect_client",
+    "connect_errors",
+    "create_client",
+    "encode_number",
+    "ignore_ack",
+    "pack_properties",
+    "tls",
+]

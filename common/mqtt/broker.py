@@ -55,7 +55,7 @@ class Broker:
     def certificate(self) -> dict[str, Any]:
         """Our own certificate, decoded; empty if we have none. Raises as `context` does."""
         identity = self._texts()[1] if self.tls else ""
-        return tls.decoded(identity) if identity else {}
+        return tls.decode_certificate(identity) if identity else {}
 
     def common_name(self) -> str | None:
         """The CN of our own certificate, by which a broker may know us; None if there is none."""

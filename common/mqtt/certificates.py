@@ -59,10 +59,10 @@ class Certificates:
             raise ConnectionFailed("certificate", f"TLS files cannot be used: {error}") from None
         if own:
             self._name = tls.common_name(own)
-            self._note("own", tls.end(own))
+            self._note("own", tls.expiry_of(own))
         authorities = self._context.get_ca_certs() if self._context is not None else []
         if authorities:
-            self._note("authority", max(tls.end(one) for one in authorities))
+            self._note("authority", max(tls.expiry_of(one) for one in authorities))
         if self._used not in (None, files):
             self._say_new("own" if own else "authority")
         self._used, self._fault = files, None
@@ -83,7 +83,7 @@ class Certificates:
     def met(self, certificate: Mapping[str, Any] | None) -> None:
         """The broker's certificate, as it was shown."""
         if certificate:
-            self._note("broker", tls.end(certificate))
+            self._note("broker", tls.expiry_of(certificate))
             self._remind()
 
     async def look(self, connector: Workers) -> bool:
@@ -128,9 +128,11 @@ class Certificates:
 
     async def _greeted(self, connector: Workers, context: ssl.SSLContext | None) -> dict[str, Any]:
         try:
-            return await connector.run(tls.greet, context, self._broker.host, self._broker.port)
+            return await connector.run(
+                tls.check_handshake, context, self._broker.host, self._broker.port
+            )
         except (OSError, ValueError) as error:
-            raise connect_errors.explained(error, with_tls=True) from None
+            raise connect_errors.explain_error(error, with_tls=True) from None
 
     def _complain(self, fault: str) -> None:
         if fault != self._fault:

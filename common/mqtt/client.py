@@ -17,7 +17,7 @@ from common.mqtt.certificates import Certificates
 from common.mqtt.connect_errors import ConnectionFailed
 from common.mqtt.connection import Ack, Connection
 from common.mqtt.message import Message
-from common.mqtt.packet_stream import Buffer, Done, ignored
+from common.mqtt.packet_stream import Buffer, Done, ignore_outcome
 from common.runtime.backoff import Backoff
 from common.runtime.health import Health
 from common.runtime.logs import StateLogger
@@ -222,7 +222,7 @@ class Client:
         qos: int | None = None,
         retain: bool = False,
         properties: bytes = b"",
-        done: Done = ignored,
+        done: Done = ignore_outcome,
     ) -> bool:
         """Hand one message to the connection; False when there is none (nothing is kept).
 

@@ -16,7 +16,7 @@ class ConnectionFailed(Exception):
         self.reason = reason
 
 
-def explained(error: OSError | ValueError, with_tls: bool) -> ConnectionFailed:
+def explain_error(error: OSError | ValueError, with_tls: bool) -> ConnectionFailed:
     """What went wrong below MQTT, before there was a connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"its certificate is not accepted: {error.verify_message}"
@@ -25,7 +25,7 @@ def explained(error: OSError | ValueError, with_tls: bool) -> ConnectionFailed:
         return ConnectionFailed("tls", f"no TLS with it: {error.reason or error}")
     if isinstance(error, ConnectionResetError):  # TCP was connected, and MQTT had not begun
         if not with_tls:
-            return closed_at_once(with_tls)
+            return explain_early_end(with_tls)
         return ConnectionFailed("tls", "no TLS with it: it ends the handshake; has that port TLS?")
     if isinstance(error, socket.gaierror):
         return ConnectionFailed("name", f"the host name does not resolve: {error.strerror}")
@@ -36,14 +36,14 @@ def explained(error: OSError | ValueError, with_tls: bool) -> ConnectionFailed:
     return ConnectionFailed("unreachable", str(error))
 
 
-def closed_at_once(with_tls: bool) -> ConnectionFailed:
+def explain_early_end(with_tls: bool) -> ConnectionFailed:
     """Closed without an answer to CONNECT."""
     # In TLS 1.3 a server judges the client's certificate after the handshake.
     doubt = "accept our certificate" if with_tls else "want TLS"
     return ConnectionFailed("closed", f"closed before MQTT was agreed; does the broker {doubt}?")
 
 
-def refused(code: ReasonCode) -> ConnectionFailed:
+def explain_refusal(code: ReasonCode) -> ConnectionFailed:
     """The broker's answer to CONNECT was no."""
     text = f"the broker refuses: {code}"
     if code.value in (0x86, 0x87):  # bad user name or password; not authorized
@@ -51,13 +51,13 @@ def refused(code: ReasonCode) -> ConnectionFailed:
     return ConnectionFailed("refused", text)
 
 
-def dismissed(code: ReasonCode) -> ConnectionFailed:
+def explain_dismissal(code: ReasonCode) -> ConnectionFailed:
     """The broker sent DISCONNECT."""
     reasons = {0x8E: "taken_over", 0x95: "too_large"}
     return ConnectionFailed(reasons.get(code.value, "dismissed"), f"the broker ended it: {code}")
 
 
-def lost(code: ReasonCode) -> ConnectionFailed:
+def explain_loss(code: ReasonCode) -> ConnectionFailed:
     if code.value == 0x8D:  # keep alive timeout
         return ConnectionFailed("silent", "the broker no longer answers")
     return ConnectionFailed("lost", "the connection was lost")

@@ -18,21 +18,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from common.mqtt import connect_errors, paho_client, sockets
+from common.mqtt import connect_errors
 from common.mqtt.broker import Broker
 from common.mqtt.connect_errors import ConnectionFailed
-from common.mqtt.message import Message, head
-from common.mqtt.packet_stream import Buffer, Done, PacketStream
-from common.mqtt.paho_client import CONNECT_TIMEOUT, KEEPALIVE, PahoClient
+from common.mqtt.message import Message, encode_publish_head
+from common.mqtt.packet_stream import MAX_PACKET, Buffer, Done, PacketStream
 from common.mqtt.property_cache import Malformed
 from common.mqtt.qos1 import InFlight
 from common.mqtt.transport import Transport
+from common.runtime import sockets
 from common.runtime.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -42,10 +43,51 @@ DEAD_AFTER = 20.0  # seconds without one byte taken or given while something wai
 PUBLISH = 0x30  # MQTT 5, section 2.1.2
 PUBACK = b"\x40\x02"  # with Success, a Packet Identifier follows: section 3.4
 
+KEEPALIVE = 10  # seconds: paho asks after 10 s of silence and gives up after 20 s
+CONNECT_TIMEOUT = 5.0  # seconds, for TCP and for TLS; as much again for the broker's answer
+
+
+class PahoClient(Client):
+    """A paho client that finds a `Wire` where it made a socket."""
+
+    def _create_socket(
+        self,
+    ) -> Any:  # paho's own; tests/integration/common/mqtt/test_packet_stream.py tells if it goes
+        return PacketStream(super()._create_socket())  # type: ignore[arg-type] # with TCP it is a socket
+
+
+def create_client(
+    broker: Broker,
+    client_id: str,
+    will: tuple[str, bytes] | None = None,
+    kind: type[Client] = Client,
+) -> Client:
+    client = kind(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
+    client.connect_timeout = CONNECT_TIMEOUT
+    if broker.username:
+        client.username_pw_set(broker.username, broker.password or None)
+    if will is not None:
+        client.will_set(will[0], will[1], qos=0, retain=True)
+    return client
+
+
+def connect_client(client: Client, broker: Broker) -> None:
+    """Resolve, connect, shake hands; blocks.
+
+    Raises:
+        OSError, ValueError: see `failures.explained`.
+    """
+    properties = Properties(PacketTypes.CONNECT)
+    properties.MaximumPacketSize = MAX_PACKET
+    client.connect(
+        broker.host, broker.port, keepalive=KEEPALIVE, clean_start=True, properties=properties
+    )
+
+
 Ack = Callable[[], None]
 
 
-def nothing() -> None:
+def ignore_ack() -> None:
     """The `Ack` of a message that wants none."""
 
 
@@ -72,7 +114,7 @@ class Connection:
         self.closed: asyncio.Future[ConnectionFailed] = self._loop.create_future()
         self.certificate: dict[str, Any] | None = None  # the broker's, with TLS
         self.max_packet = 268_435_455  # bytes; MQTT 5, section 1.5.5, until the broker says less
-        self._client = paho_client.make(broker, client_id, will, PahoClient)
+        self._client = create_client(broker, client_id, will, PahoClient)
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._subscription_answered
 
@@ -85,9 +127,9 @@ class Connection:
         if context is not None:
             self._client.tls_set_context(context)
         try:
-            await connector.run(paho_client.connect, self._client, self._broker)
+            await connector.run(connect_client, self._client, self._broker)
         except (OSError, ValueError) as error:
-            raise connect_errors.explained(error, self._broker.tls) from None
+            raise connect_errors.explain_error(error, self._broker.tls) from None
         self._attach()
         await self._first({self._answered}, CONNECT_TIMEOUT)
         if not self._answered.done():
@@ -99,7 +141,7 @@ class Connection:
     def _attach(self) -> None:
         wire = self._client.socket()
         if not isinstance(wire, PacketStream):
-            raise connect_errors.closed_at_once(self._broker.tls)
+            raise connect_errors.explain_early_end(self._broker.tls)
         sockets.tune(wire.sock)
         if isinstance(wire.sock, ssl.SSLSocket):
             self.certificate = wire.sock.getpeercert()
@@ -107,15 +149,15 @@ class Connection:
         self._client.on_socket_close = lambda *_: self._paho_closes()
         self._exchange = InFlight(wire)
         self._channel = Transport(wire, self._handle, self._ended)
-        self._loop.call_later(1.0, self._tick, sockets.Pulse(wire.sock))
+        self._loop.call_later(1.0, self._tick, sockets.SilenceMeter(wire.sock))
 
     # What comes.
 
     def _handle(self, first: int, body: bytes | bytearray) -> None:
         if first & 0xF0 == PUBLISH:
             message = Message(first, body)
-            ack = partial(self._acknowledge, message.mid) if message.mid else nothing
-            self._on_message(message, ack if self._manual_ack else nothing)
+            ack = partial(self._acknowledge, message.mid) if message.mid else ignore_ack
+            self._on_message(message, ack if self._manual_ack else ignore_ack)
             if not self._manual_ack:
                 ack()
         elif first == PUBACK[0]:
@@ -136,20 +178,20 @@ class Connection:
         elif self._answered.done():
             self.fail(ConnectionFailed("lost", "the connection was lost"))
         else:
-            self.fail(connect_errors.closed_at_once(self._broker.tls))
+            self.fail(connect_errors.explain_early_end(self._broker.tls))
 
     def _malformed(self, error: Exception) -> None:
         text = f"the broker's bytes are no valid MQTT 5: {error!r}"
         self.fail(ConnectionFailed("protocol", text))
 
-    def _tick(self, pulse: sockets.Pulse) -> None:
+    def _tick(self, pulse: sockets.SilenceMeter) -> None:
         """Once a second: is the other side still there?"""
         if self._channel is None:
             return
         wire = self._channel.wire
         self._loop.call_later(1.0, self._tick, pulse)
         silence = pulse.silence()
-        if not wire.waiting and not sockets.unacknowledged(wire.sock):
+        if not wire.waiting and not sockets.count_unacknowledged(wire.sock):
             # Nothing waits: paho asks the broker for a sign of life, and judges its answer.
             pulse.rested(at_most=KEEPALIVE)
             self._guarded(self._client.loop_misc)
@@ -173,7 +215,7 @@ class Connection:
         self, _c: Client, _u: Any, _f: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self.fail(connect_errors.refused(code))
+            self.fail(connect_errors.explain_refusal(code))
             return
         self.max_packet = getattr(properties, "MaximumPacketSize", self.max_packet)
         most = self._exchange.maximum
@@ -187,11 +229,11 @@ class Connection:
         if self._leaving:
             return  # what it has said is yet to be written
         if flags.is_disconnect_packet_from_server:
-            self.fail(connect_errors.dismissed(code))
+            self.fail(connect_errors.explain_dismissal(code))
         elif not self._answered.done():
-            self.fail(connect_errors.closed_at_once(self._broker.tls))
+            self.fail(connect_errors.explain_early_end(self._broker.tls))
         else:
-            self.fail(connect_errors.lost(code))
+            self.fail(connect_errors.explain_loss(code))
 
     def _subscription_answered(
         self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None
@@ -226,7 +268,7 @@ class Connection:
         if qos:
             self._exchange.send(topic, payload, retain, properties, done)
         else:
-            first = head(topic, len(payload), 0, retain, 0, properties)
+            first = encode_publish_head(topic, len(payload), 0, retain, 0, properties)
             self._channel.wire.put(first, payload, done)
 
     async def subscribe(self, topics: list[tuple[str, SubscribeOptions]]) -> list[ReasonCode]:
@@ -253,7 +295,7 @@ class Connection:
                 async with asyncio.timeout(timeout):
                     await self._first({self._channel.written()}, None)
                     self.fail(ConnectionFailed("left", "we left"))
-                    await sockets.closed_by_peer(sock)
+                    await sockets.close_gracefully(sock)
 
     async def _first(self, futures: set[asyncio.Future[Any]], timeout: float | None) -> None:
         """Wait for one of `futures`, but not past the end of the connection."""

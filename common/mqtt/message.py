@@ -25,8 +25,8 @@ from common.mqtt.property_cache import (
     Malformed,
     Spans,
     check_text,
+    find_spans,
     read_number,
-    spans,
 )
 
 _IDENTIFIERS = {name: identifier for identifier, (name, _) in KINDS.items()}
@@ -37,7 +37,7 @@ _topics: dict[bytes, str] = {}
 
 
 @lru_cache(4096)  # faces of one camera are of some lengths again and again
-def number(value: int) -> bytes:
+def encode_number(value: int) -> bytes:
     """A Variable Byte Integer: MQTT 5, section 1.5.5."""
     if value < 128:
         return bytes((value,))
@@ -50,21 +50,23 @@ def number(value: int) -> bytes:
 
 
 @lru_cache(1024)
-def _named(topic: str) -> bytes:
+def _encode_topic(topic: str) -> bytes:
     name = topic.encode()
     return struct.pack("!H", len(name)) + name
 
 
-def head(topic: str, size: int, qos: int, retain: bool, mid: int, properties: bytes) -> bytes:
+def encode_publish_head(
+    topic: str, size: int, qos: int, retain: bool, mid: int, properties: bytes
+) -> bytes:
     """A PUBLISH but for its payload of `size` bytes: MQTT 5, section 3.3."""
-    name = _named(topic)
+    name = _encode_topic(topic)
     mark = mid.to_bytes(2, "big") if qos else b""
-    length = number(len(properties))
-    rest = number(len(name) + len(mark) + len(length) + len(properties) + size)
+    length = encode_number(len(properties))
+    rest = encode_number(len(name) + len(mark) + len(length) + len(properties) + size)
     return b"".join((_FIRST[qos << 1 | retain], rest, name, mark, length, properties))
 
 
-def packed(properties: Properties) -> bytes:
+def pack_properties(properties: Properties) -> bytes:
     """The bytes of paho's properties, without their length in front."""
     whole: bytes = properties.pack()
     return whole[read_number(whole, 0, len(whole))[1] :]
@@ -84,11 +86,11 @@ class PropertyReader:
         where = self._spans.get(identifier)
         if not where:
             raise AttributeError(name)
-        values = [_value(KINDS[identifier][1], self._raw[at:end]) for at, end in where]
+        values = [_decode_value(KINDS[identifier][1], self._raw[at:end]) for at, end in where]
         return values if identifier in (SUBSCRIPTION, USER) else values[0]
 
 
-def _value(kind: int, raw: bytes) -> Any:
+def _decode_value(kind: int, raw: bytes) -> Any:
     if kind == VARIABLE:
         return read_number(raw, 0, len(raw))[0]
     if kind == BINARY:
@@ -137,7 +139,7 @@ class Message:
             raise Malformed("properties that are longer than the PUBLISH")
         self._body = body
         self._raw = bytes(body[at : self._at])
-        self._spans = spans(self._raw)
+        self._spans = find_spans(self._raw)
 
     @property
     def payload(self) -> bytes:

@@ -14,9 +14,9 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from common.mqtt import sockets
-from common.mqtt.message import number
+from common.mqtt.message import encode_number
 from common.mqtt.property_cache import Malformed
+from common.runtime import sockets
 
 MAX_PACKET = 4 * 1024 * 1024  # bytes we are willing to receive in one packet
 BUFFER = 256 * 1024  # bytes read at once; a packet of half of that has a buffer of its own
@@ -28,7 +28,7 @@ Done = Callable[[str | None], None]  # called with None when sent, else with the
 Packet = tuple[int, bytes | bytearray]  # its first byte, and all that is behind its length
 
 
-def ignored(_reason: str | None) -> None:
+def ignore_outcome(_reason: str | None) -> None:
     """A `Done` for who does not mind."""
 
 
@@ -160,7 +160,7 @@ class PacketStream:
 
     def hand_to_paho(self, first: int, body: bytes | bytearray) -> None:
         """Let paho find this packet when it reads next."""
-        self._for_paho += bytes((first,)) + number(len(body)) + body
+        self._for_paho += bytes((first,)) + encode_number(len(body)) + body
 
     # What goes.
 

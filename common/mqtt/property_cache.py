@@ -51,7 +51,7 @@ def read_number(body: bytes | bytearray, at: int, end: int) -> tuple[int, int]:
     raise Malformed("a number does not end")
 
 
-def walk(raw: bytes) -> Spans:
+def parse_spans(raw: bytes) -> Spans:
     """Where each property stands.
 
     Raises:
@@ -63,18 +63,18 @@ def walk(raw: bytes) -> Spans:
         identifier = raw[at]
         if identifier not in KINDS:
             raise Malformed(f"no property of a PUBLISH: {identifier}")
-        end = _end(raw, at + 1, KINDS[identifier][1])
+        end = _find_end(raw, at + 1, KINDS[identifier][1])
         if end > len(raw):
             raise Malformed("a property is longer than all of them")
         if identifier in spans and identifier not in (SUBSCRIPTION, USER):
             raise Malformed(f"{KINDS[identifier][0]} stands there twice")
         spans.setdefault(identifier, []).append((at + 1, end))
         at = end
-    _judge(raw, spans)
+    _check_values(raw, spans)
     return spans
 
 
-def _end(raw: bytes, at: int, kind: int) -> int:
+def _find_end(raw: bytes, at: int, kind: int) -> int:
     if kind in _FIXED:
         return at + _FIXED[kind]
     if kind == VARIABLE:
@@ -83,7 +83,7 @@ def _end(raw: bytes, at: int, kind: int) -> int:
     return end + 2 + int.from_bytes(raw[end : end + 2], "big") if kind == PAIR else end
 
 
-def _judge(raw: bytes, spans: Spans) -> None:
+def _check_values(raw: bytes, spans: Spans) -> None:
     if ALIAS in spans:
         raise Malformed("a topic alias, although we allow none")
     for at, _ in spans.get(FORMAT, ()):
@@ -92,7 +92,7 @@ def _judge(raw: bytes, spans: Spans) -> None:
     for at, end in spans.get(SUBSCRIPTION, ()):
         if not read_number(raw, at, end)[0]:
             raise Malformed("a Subscription Identifier of 0")
-    for at, end in texts(raw, spans):
+    for at, end in find_texts(raw, spans):
         check_text(raw[at:end])
 
 
@@ -107,7 +107,7 @@ def check_text(text: bytes) -> str:
     return decoded
 
 
-def texts(raw: bytes, spans: Spans) -> list[Span]:
+def find_texts(raw: bytes, spans: Spans) -> list[Span]:
     """Where the characters of all texts stand, without their lengths."""
     found = []
     for identifier, values in spans.items():
@@ -121,7 +121,7 @@ def texts(raw: bytes, spans: Spans) -> list[Span]:
     return found
 
 
-class Shape:
+class PropertyLayout:
     """The places of the properties of some PUBLISH; `fits` is for others of the same length."""
 
     __slots__ = ("_filled", "_high", "_mask", "_pattern", "spans")
@@ -129,7 +129,7 @@ class Shape:
     def __init__(self, raw: bytes, spans: Spans) -> None:
         self.spans = spans
         fixed, characters = bytearray(b"\xff" * len(raw)), bytearray(len(raw))
-        for at, end in texts(raw, spans):
+        for at, end in find_texts(raw, spans):
             characters[at:end] = b"\1" * (end - at)
             fixed[at:end] = bytes(end - at)
         for identifier, values in spans.items():
@@ -154,25 +154,25 @@ class Shape:
         )
 
 
-_known: dict[int, list[Shape]] = {}
+_known: dict[int, list[PropertyLayout]] = {}
 
 
-def spans(raw: bytes) -> Spans:
+def find_spans(raw: bytes) -> Spans:
     """As `walk`, and as strict; fast where the shape is a known one."""
     if len(raw) > _LARGEST or not raw.isascii():
-        return walk(raw)
+        return parse_spans(raw)
     value = int.from_bytes(raw, "little")
     shapes = _known.get(len(raw))
     if shapes is not None:
         for shape in shapes:
             if shape.fits(value):
                 return shape.spans
-    found = walk(raw)
-    _remember(Shape(raw, found), len(raw))
+    found = parse_spans(raw)
+    _remember(PropertyLayout(raw, found), len(raw))
     return found
 
 
-def _remember(shape: Shape, length: int) -> None:
+def _remember(shape: PropertyLayout, length: int) -> None:
     if len(_known) >= _LENGTHS:
         _known.clear()
     shapes = _known.setdefault(length, [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from common.mqtt.message import head
+from common.mqtt.message import encode_publish_head
 from common.mqtt.packet_stream import Buffer, Done, PacketStream
 from common.mqtt.property_cache import Malformed
 
@@ -14,7 +14,7 @@ FIRST, LAST = 32768, 65535
 NO_SUBSCRIBERS, FAILURES = 0x10, 0x80  # reason codes: MQTT 5, section 2.4
 
 
-class _Held(NamedTuple):
+class _HeldMessage(NamedTuple):
     topic: str
     payload: Buffer
     retain: bool
@@ -29,24 +29,26 @@ class InFlight:
         self.maximum = LAST - FIRST + 1  # messages at once: the broker's Receive Maximum, if less
         self._wire = wire
         self._open: dict[int, tuple[Done, bool]] = {}
-        self._held: deque[_Held] = deque()
+        self._held: deque[_HeldMessage] = deque()
         self._last = LAST
 
     def send(
         self, topic: str, payload: Buffer, retain: bool, properties: bytes, done: Done
     ) -> None:
         """`done` is called with None once the broker has the message, or with "refused"."""
-        held = _Held(topic, payload, retain, properties, done)
+        held = _HeldMessage(topic, payload, retain, properties, done)
         if self._held or len(self._open) >= self.maximum:
             self._held.append(held)
         else:
             self._send(held)
 
-    def _send(self, held: _Held) -> None:
+    def _send(self, held: _HeldMessage) -> None:
         topic, payload, retain, properties, done = held
         mid = self._free()
         self._open[mid] = done, retain
-        self._wire.put(head(topic, len(payload), 1, retain, mid, properties), payload)
+        self._wire.put(
+            encode_publish_head(topic, len(payload), 1, retain, mid, properties), payload
+        )
 
     def _free(self) -> int:
         while True:

@@ -15,7 +15,7 @@ from collections.abc import Hashable
 from functools import partial
 
 from common.mqtt.client import Client
-from common.mqtt.packet_stream import Buffer, Done, ignored
+from common.mqtt.packet_stream import Buffer, Done, ignore_outcome
 from common.mqtt.property_cache import EXPIRY
 
 # Bytes given to the connection at a time, one message at least, by QoS. At 0 they are off our hands
@@ -49,7 +49,7 @@ class OutboundMessage:
         retain: bool = False,
         key: Hashable = None,
         expires_at: float | None = None,  # time.monotonic(), for a Message Expiry Interval
-        settled: Done = ignored,  # called once: None when sent, else why not, or "replaced"
+        settled: Done = ignore_outcome,  # called once: None when sent, else why not, or "replaced"
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -111,7 +111,7 @@ class SendQueue:
 
     def _wait(self, parcel: OutboundMessage) -> OutboundMessage | None:
         """Let it wait, in the place of an elder copy if there is one, which is returned."""
-        key = _name(parcel)
+        key = _waiting_key(parcel)
         elder = self._waiting.get(key)
         if elder is not None:
             self._settle(elder, "replaced")
@@ -175,7 +175,7 @@ class SendQueue:
         taken, self._handed, self._handed_bytes = self._handed, {}, 0
         self._handed_keys.clear()
         for index, parcel in enumerate(reversed(taken)):
-            key = _name(parcel)
+            key = _waiting_key(parcel)
             if key in self._waiting:
                 self._settle(parcel, "replaced")  # by a newer one, since it was handed over
                 continue
@@ -201,6 +201,6 @@ class SendQueue:
         self._waiting.clear()
 
 
-def _name(parcel: OutboundMessage) -> Hashable:
+def _waiting_key(parcel: OutboundMessage) -> Hashable:
     """What it waits under: one without a key is like no other."""
     return parcel if parcel.key is None else parcel.key

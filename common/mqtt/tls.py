@@ -55,7 +55,7 @@ def client_context(authorities: str, identity: str) -> ssl.SSLContext:
     return context
 
 
-def decoded(identity: str) -> dict[str, Any]:
+def decode_certificate(identity: str) -> dict[str, Any]:
     """The first certificate of `identity` as `SSLSocket.getpeercert` tells it, expired or not.
 
     Shakes hands with itself in memory, which is the one public way that `ssl` has to read a
@@ -94,12 +94,12 @@ def common_name(certificate: Mapping[str, Any]) -> str | None:
     return None
 
 
-def end(certificate: Mapping[str, Any]) -> float:
+def expiry_of(certificate: Mapping[str, Any]) -> float:
     """Seconds since 1970 at which a decoded certificate ends."""
     return float(ssl.cert_time_to_seconds(certificate["notAfter"]))
 
 
-def greet(context: ssl.SSLContext, host: str, port: int) -> dict[str, Any]:
+def check_handshake(context: ssl.SSLContext, host: str, port: int) -> dict[str, Any]:
     """Shake hands with a server, take leave, and return its certificate; blocks for a second.
 
     Raises:

@@ -9,18 +9,18 @@ _LONGEST = 64  # characters of a time that is read
 _SET_AFTER = 2024  # a clock that shows an earlier year has not been set since power came on
 
 
-def utc(seconds: float) -> str:
+def to_rfc3339(seconds: float) -> str:
     """RFC 3339, UTC, microseconds, of seconds since 1970."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def seconds(moment: str) -> float:
+def from_rfc3339(moment: str) -> float:
     """Seconds since 1970 of what `utc` made."""
     return datetime.datetime.fromisoformat(moment).timestamp()
 
 
-def parse(moment: object) -> float | None:
+def parse_rfc3339(moment: object) -> float | None:
     """Seconds since 1970 of a stranger's RFC 3339 text; None for anything else, or before 1970."""
     if not isinstance(moment, str) or len(moment) > _LONGEST:
         return None
@@ -32,7 +32,7 @@ def parse(moment: object) -> float | None:
     return found if parsed.tzinfo is not None and 0 <= found <= LATEST else None
 
 
-def state(seconds: float) -> str:
+def judge_clock(seconds: float) -> str:
     """`set`, or `unset` for a time that only a clock without battery shows after boot."""
     year = datetime.datetime.fromtimestamp(seconds, datetime.UTC).year
     return "set" if year >= _SET_AFTER else "unset"

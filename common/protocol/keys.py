@@ -17,7 +17,7 @@ _LATEST = 253_370_764_800.0  # the last year that a datetime has: as long as uni
 _LITERAL = re.compile(r"[A-Za-z0-9!_.'()=@,+/-]*")  # characters that need no care in S3 keys
 
 
-def template(value: str) -> str:
+def parse_template(value: str) -> str:
     """Parse a KEY_TEMPLATE.
 
     Raises:
@@ -35,7 +35,7 @@ def template(value: str) -> str:
             raise ValueError(f"may have the fields {', '.join(_FIELDS)} only, without formats")
     if "id" not in fields:
         raise ValueError("must have {id}, or faces of one millisecond would replace each other")
-    sample = key(value, dict.fromkeys(("device", "camera", "id"), "x" * 64), _LATEST)
+    sample = format_key(value, dict.fromkeys(("device", "camera", "id"), "x" * 64), _LATEST)
     segments = sample.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         raise ValueError("must not begin or end with /, nor have //, /./ or /../")
@@ -46,7 +46,7 @@ def template(value: str) -> str:
     return value
 
 
-def key(template: str, facts: dict[str, str], captured: float) -> str:
+def format_key(template: str, facts: dict[str, str], captured: float) -> str:
     """The key of a face with these facts (device, camera, id), captured so (seconds since 1970)."""
     moment = datetime.datetime.fromtimestamp(captured, datetime.UTC)
     return template.format(
@@ -59,7 +59,7 @@ def key(template: str, facts: dict[str, str], captured: float) -> str:
     )
 
 
-def rejected(device: str, reason: str, id: str) -> str:
+def rejected_key(device: str, reason: str, id: str) -> str:
     """The key under which what was not stored among the faces is kept."""
     return f"{REJECTED}{device}/{reason}_{id}"
 
@@ -88,7 +88,7 @@ _PATTERNS = {
 _REJECTED = re.compile(rf"{REJECTED}(?P<device>{_NAME})/(?P<reason>[a-z_]+)_(?P<id>{_ID})")
 
 
-def reader(template: str) -> Callable[[str], KeyFacts | None]:
+def create_key_reader(template: str) -> Callable[[str], KeyFacts | None]:
     """The way back: what keys of a (sound) template, or of rejected objects, tell."""
     pattern, seen = "", set()
     for literal, field, _, _ in string.Formatter().parse(template):

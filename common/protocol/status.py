@@ -95,7 +95,7 @@ FIGURES: dict[str, Figure] = {
     "last_face": Figure(
         "detector with `HOMEASSISTANT=1`",
         "when the newest face since the start was captured (RFC 3339); null before",
-        clock.parse,
+        clock.parse_rfc3339,
     ),
     "stored": Figure("processor", "faces stored since it was started"),
     "in_hand": Figure("processor", "faces taken and not yet stored"),
@@ -126,7 +126,11 @@ class Status:
 
     def encode(self) -> bytes:
         """JSON; a will says no more than `state`, `at` and `period`."""
-        message = {"state": self.state, "at": clock.utc(self.at or 0.0), "period": self.period}
+        message = {
+            "state": self.state,
+            "at": clock.to_rfc3339(self.at or 0.0),
+            "period": self.period,
+        }
         if self.state == "online":
             message |= {
                 "version": self.version,
@@ -153,7 +157,7 @@ class Status:
         }
         return cls(
             "online" if message.get("state") == "online" else "offline",
-            clock.parse(message.get("at")),
+            clock.parse_rfc3339(message.get("at")),
             max(PERIODS[0], min(period, PERIODS[1])),
             word(message.get("version")),
             reasons,

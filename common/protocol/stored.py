@@ -26,7 +26,7 @@ class Stored:
     )
 
     def encode(self) -> bytes:
-        own = {"sha256": self.sha256, "bytes": self.size, "stored": clock.utc(self.stored)}
+        own = {"sha256": self.sha256, "bytes": self.size, "stored": clock.to_rfc3339(self.stored)}
         return to_json({"key": self.key, **self.facts, **own})
 
     @classmethod
@@ -38,7 +38,10 @@ class Stored:
         """
         facts = from_json(payload, MAX_BYTES)
         key, size = facts.pop("key", None), facts.pop("bytes", None)
-        stored, sha256 = clock.parse(facts.pop("stored", None)), str(facts.pop("sha256", ""))
+        stored, sha256 = (
+            clock.parse_rfc3339(facts.pop("stored", None)),
+            str(facts.pop("sha256", "")),
+        )
         sound = isinstance(key, str) and len(key) <= KEY_MAX and type(size) is int
         if not sound or stored is None or not 0 <= size < 1 << 40:
             raise BadMessage("no_announcement", "the message has no sound key, bytes or stored")

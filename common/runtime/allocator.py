@@ -9,7 +9,7 @@ KEPT = 8 * 1024 * 1024  # bytes that stay with the process
 LARGEST = 5 * 1024 * 1024  # bytes: beyond any packet
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Keep some of the memory that is freed, for the next face.
 
     By default each face of 200 kB is given back to the kernel, and taken from it anew, page by

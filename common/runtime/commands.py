@@ -68,7 +68,7 @@ def _field(flag: str) -> str:
     return flag.replace("-", "_")
 
 
-def as_programs_end() -> None:
+def restore_default_signals() -> None:
     """A command ends by Ctrl-C, or when nobody reads on (as in `| head`), without a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)

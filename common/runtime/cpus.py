@@ -9,7 +9,7 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def available(root: Path = CGROUP) -> int:
+def count_cpus(root: Path = CGROUP) -> int:
     """Processors that we may run on, or fewer where a container's quota of time gives fewer.
 
     Quotas: cgroup v2's cpu.max, v1's cpu.cfs_quota_us (Linux, Documentation/admin-guide).

@@ -33,11 +33,11 @@ class Workers:
 
     def _work(self) -> None:
         # The job's variables end with each call: an idle thread holds on to nothing.
-        while _done(*self._jobs.get()):
+        while _run_job(*self._jobs.get()):
             pass
 
 
-def _done(
+def _run_job(
     loop: asyncio.AbstractEventLoop,
     future: asyncio.Future[Any],
     call: Callable[..., Any],
@@ -47,9 +47,9 @@ def _done(
     if future.cancelled():
         return True
     try:
-        outcome: Callable[[], None] = _setter(future, result=call(*args))
+        outcome: Callable[[], None] = _create_callback(future, result=call(*args))
     except Exception as error:  # noqa: BLE001 - handed whole to whoever awaits it
-        outcome = _setter(future, error=error)
+        outcome = _create_callback(future, error=error)
     try:
         loop.call_soon_threadsafe(outcome)
     except RuntimeError:
@@ -57,7 +57,7 @@ def _done(
     return True
 
 
-def _setter(
+def _create_callback(
     future: asyncio.Future[Any], result: Any = None, error: Exception | None = None
 ) -> Callable[[], None]:
     def settle() -> None:

@@ -8,7 +8,7 @@ import re
 import urllib.parse
 from pathlib import Path
 
-from common.settings import starred
+from common.settings import star_url
 
 STREAMS = ("rtsp", "rtsps", "http", "https")
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -47,7 +47,7 @@ def shown(camera: str) -> str:
         # A mistyped URL must not give away its password either.
         before, at, after = camera.rpartition("@")
         return f"***{at}{after}" if at and ":" in before else camera
-    scheme, _, rest = starred(camera).partition("://")
+    scheme, _, rest = star_url(camera).partition("://")
     host, _, path = rest.partition("/")
     # Some cameras take their login in the path: rtsp://host/user=admin_password=secret_channel=1
     return f"{scheme}://{host}/***" if "=" in path else f"{scheme}://{rest}"

@@ -23,7 +23,7 @@ from detector.tracking.scheduler import detect_still
 _COLOUR = (0, 255, 0)  # BGR
 
 
-def pictures(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
+def print_faces(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
     """Print the faces of pictures, a line of JSON for each; 1 if one cannot be read or written.
 
     `ROTATE` and `MASK` are followed, so that boxes are those of the picture turned upright.
@@ -33,7 +33,7 @@ def pictures(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
     """
     paths = [Path(name) for name in arguments.image]
     folder = Path(arguments.annotate) if arguments.annotate else None
-    names = Names(folder, paths) if folder else None
+    names = AnnotatedNames(folder, paths) if folder else None
     engine = registry.create(settings.engine, settings.engine_options)
     code = 0
     for path in paths:
@@ -42,16 +42,16 @@ def pictures(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"detector: {path} cannot be read as a picture (unreadable)\n")
             code = 1
             continue
-        image = crop.upright(image, settings.rotate)
-        crop.blacken(image, settings.mask)
+        image = crop.rotate(image, settings.rotate)
+        crop.apply_mask(image, settings.mask)
         found = detect_still(engine, image, settings.min_face, settings.detect_width)
-        print(json.dumps(_told(path, image, found, engine.name)), flush=True)  # noqa: T201 - its work
-        if names and not _write(names.free(path), annotated(image, found)):
+        print(json.dumps(_to_dict(path, image, found, engine.name)), flush=True)  # noqa: T201 - its work
+        if names and not _write(names.free(path), annotate(image, found)):
             code = 1
     return code
 
 
-def annotated(image: Image, found: list[Detection]) -> Image:
+def annotate(image: Image, found: list[Detection]) -> Image:
     """A copy of the picture with a box around each face, and its score at the box."""
     drawn = image.copy()
     line = max(1, round(min(image.shape[:2]) / 300))
@@ -66,7 +66,7 @@ def annotated(image: Image, found: list[Detection]) -> Image:
     return drawn
 
 
-class Names:
+class AnnotatedNames:
     """Names for annotated pictures in one folder: each its own, and none that of a picture read."""
 
     def __init__(self, folder: Path, inputs: list[Path]) -> None:
@@ -93,7 +93,7 @@ class Names:
             number += 1
 
 
-def _told(path: Path, image: Image, found: list[Detection], engine_name: str) -> dict[str, Any]:
+def _to_dict(path: Path, image: Image, found: list[Detection], engine_name: str) -> dict[str, Any]:
     return {
         "image": str(path),
         "width": image.shape[1],

@@ -6,16 +6,16 @@ import contextlib
 import sys
 import time
 
-from common.protocol.clock import utc
+from common.protocol.clock import to_rfc3339
 from common.settings import SettingsError
 from detector.outbox import age
-from detector.outbox.accounting import Accounts, by_reason
-from detector.outbox.counter_file import latest, look
+from detector.outbox.accounting import Accounts, format_reasons
+from detector.outbox.counter_file import pick_latest, read_counters
 from detector.outbox.database import Damaged, OtherVersion, OutboxDatabase, Unwritable
 from detector.settings import DetectorSettings
 
 
-def outbox(settings: DetectorSettings) -> int:
+def print_outbox(settings: DetectorSettings) -> int:
     """Print what is in the outbox of this camera, and exit.
 
     Raises:
@@ -28,27 +28,27 @@ def outbox(settings: DetectorSettings) -> int:
     try:
         with contextlib.closing(OutboxDatabase(path, look_only=True)) as box:
             entries = box.entries()
-            books.load(latest(look(path.with_suffix(".books")), box.books()))
+            books.load(pick_latest(read_counters(path.with_suffix(".books")), box.books()))
     except (Damaged, OtherVersion, Unwritable, OSError) as error:
         sys.stderr.write(f"detector: {path} cannot be read now: {error}\n")
         return 1
     facts = books.facts()
-    oldest = age.of(entries[0].boot, entries[0].ticks, entries[0].wall) if entries else None
+    oldest = age.age_of(entries[0].boot, entries[0].ticks, entries[0].wall) if entries else None
     rows = [
         ("outbox", str(path)),
         ("captured", facts["captured"]),
         ("confirmed", facts["confirmed"]),
-        ("rejected", by_reason(facts["rejected"])),
-        ("dropped", by_reason(facts["dropped"])),
+        ("rejected", format_reasons(facts["rejected"])),
+        ("dropped", format_reasons(facts["dropped"])),
         ("waiting", len(entries)),
         ("bytes waiting", sum(entry.size for entry in entries)),
         ("oldest waiting", "-" if oldest is None else f"{oldest:.0f} s"),
-        ("last receipt", _receipt(facts["last_receipt"])),
+        ("last receipt", _format_receipt(facts["last_receipt"])),
         ("round trip", "-" if facts["round_trip"] is None else f"{facts['round_trip']:.3f} s"),
     ]
     sys.stdout.write("".join(f"{name:<16}{value}\n" for name, value in rows))
     return 0
 
 
-def _receipt(at: float | None) -> str:
-    return "-" if at is None else f"{utc(at)} ({time.time() - at:.0f} s ago)"
+def _format_receipt(at: float | None) -> str:
+    return "-" if at is None else f"{to_rfc3339(at)} ({time.time() - at:.0f} s ago)"

@@ -60,14 +60,14 @@ class FireAndForget:
         return bool(self._books.waiting)
 
     async def finish(self, until: float) -> None:
-        await drained(self, until)
+        await wait_until_drained(self, until)
         self._out.clear("shutdown")
 
     def facts(self) -> dict[str, Any]:
         return {"waiting_bytes": self._out.bytes}
 
 
-async def drained(delivery: Delivery, until: float = float("inf")) -> None:
+async def wait_until_drained(delivery: Delivery, until: float = float("inf")) -> None:
     """Wait until the fate of every face is known, or for the time `until` (time.monotonic())."""
     while delivery.busy() and time.monotonic() < until:
         await asyncio.sleep(0.02)

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.mqtt.client import Client
 from common.mqtt.connection import Ack
-from common.mqtt.message import Message, number
+from common.mqtt.message import Message, encode_number
 from common.protocol import clock
 from common.protocol.face import Face
 from common.protocol.fields import BadMessage
@@ -106,7 +106,7 @@ class ReliableDelivery:
         }
 
     def _is_kept(self, entry: OutboxEntry, picture: OutboxPicture) -> None:
-        since = time.time() - clock.seconds(picture.facts["captured"])
+        since = time.time() - clock.from_rfc3339(picture.facts["captured"])
         metrics.COMMIT_SECONDS.observe(max(0.0, since))
         if self._cached + entry.size <= CACHE:
             self._cache[entry.id] = picture
@@ -195,7 +195,7 @@ class ReliableDelivery:
             self._wait_again([kept.entry.id])
             return
         properties = Face(picture.png, facts).encode(self._topics)[1]
-        length = len(number(len(properties))) + len(properties)
+        length = len(encode_number(len(properties))) + len(properties)
         packet = len(picture.png) + length + len(self._topic) + HEADER
         if packet > self._link.max_packet:
             # The broker would end the connection, and so hold up all the others.
@@ -217,12 +217,12 @@ class ReliableDelivery:
         comes of that time, and a face must not become two objects. None if it cannot be kept.
         """
         entry, facts = kept.entry, picture.facts
-        if entry.final or clock.state(entry.wall) == "set":
+        if entry.final or clock.judge_clock(entry.wall) == "set":
             return facts
-        shift = age.shift(entry.boot, entry.ticks, entry.wall)
+        shift = age.clock_shift(entry.boot, entry.ticks, entry.wall)
         if shift is not None:
-            captured = clock.seconds(facts["captured"]) + shift
-            facts = {**facts, "captured": clock.utc(captured), "clock": "corrected"}
+            captured = clock.from_rfc3339(facts["captured"]) + shift
+            facts = {**facts, "captured": clock.to_rfc3339(captured), "clock": "corrected"}
         if not await self._shelf.finish(entry, facts):
             return None
         kept.entry = dataclasses.replace(entry, final=True)

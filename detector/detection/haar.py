@@ -63,11 +63,11 @@ class Haar:
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
         del deep
-        boxes = self._candidates(_grey(image), min_side, min(most, WINDOW / min_side), STEP)
+        boxes = self._candidates(_to_grey(image), min_side, min(most, WINDOW / min_side), STEP)
         return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
     def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
-        grey = _grey(image)
+        grey = _to_grey(image)
         found = []
         for box in self._candidates(grey, min_side, most, self._scale_factor):
             score = max(self._score(grey, box, tilt) for tilt in TILTS)
@@ -79,9 +79,9 @@ class Haar:
         return nms(found)
 
     def near(self, image: Image, box: Box) -> list[Detection]:
-        part, left, top, scale = _around(image, box, NEAR_ROOM, NEAR_SIDE)
-        grey = np.asarray(self._even.apply(_grey(part)), np.uint8)
-        found, hits = _hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
+        part, left, top, scale = _crop_around(image, box, NEAR_ROOM, NEAR_SIDE)
+        grey = np.asarray(self._even.apply(_to_grey(part)), np.uint8)
+        found, hits = _count_hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
         boxes = [
             clip_box((left + x / scale, top + y / scale, w / scale, h / scale), image)
             for (x, y, w, h), count in zip(found, hits, strict=True)
@@ -91,7 +91,7 @@ class Haar:
 
     def judged(self, image: Image, box: Box) -> Detection:
         left, top, width, height = pad_box(box, box[2], image)
-        grey = _grey(image[top : top + height, left : left + width])
+        grey = _to_grey(image[top : top + height, left : left + width])
         moved = box[0] - left, box[1] - top, box[2], box[3]
         score = self._doubted(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
         frontal = min(1.0, score / FRONTAL)
@@ -118,7 +118,7 @@ class Haar:
 
     def _eye_hits(self, grey: Image, box: Box) -> int:
         """Hits of the eyes' cascade where a face has them: between 1/7 and 3/5 of its height."""
-        face = _spread(_patch(grey, box, 0.0, 0.0, EYE_SIDE))
+        face = _equalize(_aligned_patch(grey, box, 0.0, 0.0, EYE_SIDE))
         upper = face[EYE_SIDE // 7 : 3 * EYE_SIDE // 5]
         least, most = EYE_SIDE // 6, 2 * EYE_SIDE // 5
         _, hits = self._eyes.detectMultiScale2(
@@ -127,22 +127,22 @@ class Haar:
         return int(sum(hits))
 
     def _score(self, grey: Image, box: Box, tilt: float) -> float:
-        plain = _patch(grey, box, PLAIN_ROOM, tilt)
-        spread = _spread(_patch(grey, box, SPREAD_ROOM, tilt))
+        plain = _aligned_patch(grey, box, PLAIN_ROOM, tilt)
+        spread = _equalize(_aligned_patch(grey, box, SPREAD_ROOM, tilt))
         looks = (self._first, plain), (self._first, spread), (self._second, spread)
-        hits = (max(_hits(*look, JUDGED_SIDE, JUDGED_STEP)[1], default=0) for look in looks)
+        hits = (max(_count_hits(*look, JUDGED_SIDE, JUDGED_STEP)[1], default=0) for look in looks)
         return math.prod(1.0 + int(count) for count in hits) ** (1 / len(looks)) - 1.0
 
 
-def _grey(image: Image) -> Image:
+def _to_grey(image: Image) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def _spread(grey: Image) -> Image:
+def _equalize(grey: Image) -> Image:
     return np.asarray(cv2.equalizeHist(grey), np.uint8)
 
 
-def _hits(
+def _count_hits(
     cascade: cv2.CascadeClassifier, grey: Image, side: int, step: float
 ) -> tuple[Sequence[Sequence[int]], Sequence[int]]:
     """Boxes of about `side` pixels, and how many hits each is made of."""
@@ -150,7 +150,7 @@ def _hits(
     return cascade.detectMultiScale2(grey, step, 1, minSize=(least, least), maxSize=(most, most))
 
 
-def _around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
+def _crop_around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
     """The picture around a box, brought to where the box is `side` wide; its corner, the scale."""
     extent = max(box[2], box[3])
     left, top, width, height = pad_box(box, room * extent, image)
@@ -161,9 +161,11 @@ def _around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int,
     return np.asarray(cv2.resize(part, size, interpolation=way), np.uint8), left, top, scale
 
 
-def _patch(grey: Image, box: Box, room: float, tilt: float, face: int = JUDGED_SIDE) -> Image:
+def _aligned_patch(
+    grey: Image, box: Box, room: float, tilt: float, face: int = JUDGED_SIDE
+) -> Image:
     """The picture around a box, turned by `tilt` degrees, the box `face` pixels wide, centred."""
-    part, left, top, scale = _around(grey, box, 2 * room + 0.25, face)
+    part, left, top, scale = _crop_around(grey, box, 2 * room + 0.25, face)
     side = round(face * (1 + 2 * room))
     middle = (
         (box[0] + box[2] / 2 - left) * scale,

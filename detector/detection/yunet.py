@@ -152,9 +152,11 @@ class YuNet:
             if face[14] < score or not np.isfinite(face).all():
                 continue
             box = face[0] * across, face[1] * down, face[2] * across, face[3] * down
-            clipped = _clipped(box, width, height)
+            clipped = _clip(box, width, height)
             if clipped is not None:
-                found.append(Detection(clipped, float(face[14]), _frontal(face), True, self.name))
+                found.append(
+                    Detection(clipped, float(face[14]), _measure_frontality(face), True, self.name)
+                )
         return found
 
 
@@ -216,7 +218,7 @@ def _enlarged(face: Detection, scale: float, image: Image) -> Detection:
     return _placed(face, (0, 0, 0, 0), scale, image)
 
 
-def _clipped(box: tuple[float, ...], width: int, height: int) -> Box | None:
+def _clip(box: tuple[float, ...], width: int, height: int) -> Box | None:
     left, top = max(0, round(box[0])), max(0, round(box[1]))
     right, bottom = min(width, round(box[0] + box[2])), min(height, round(box[1] + box[3]))
     if right <= left or bottom <= top:
@@ -224,7 +226,7 @@ def _clipped(box: tuple[float, ...], width: int, height: int) -> Box | None:
     return left, top, right - left, bottom - top
 
 
-def _frontal(face: np.ndarray[tuple[int], np.dtype[np.float32]]) -> float:
+def _measure_frontality(face: np.ndarray[tuple[int], np.dtype[np.float32]]) -> float:
     """From the landmarks: 1 when the nose is midway between the eyes, 0 when beside one of them.
 
     The yaw measure of ISO/IEC 29794-5 in its simplest form.

@@ -45,12 +45,12 @@ class FaceCrop:
     engine: str
 
 
-def upright(image: Image, degrees: int) -> Image:
+def rotate(image: Image, degrees: int) -> Image:
     """The frame turned clockwise."""
     return image if degrees == 0 else cv2.rotate(image, _TURNS[degrees]).astype(np.uint8)
 
 
-def blacken(image: Image, regions: tuple[Region, ...]) -> None:
+def apply_mask(image: Image, regions: tuple[Region, ...]) -> None:
     """Take regions (fractions of the frame) out of the picture, for search and shots alike."""
     height, width = image.shape[:2]
     for x, y, w, h in regions:
@@ -59,7 +59,7 @@ def blacken(image: Image, regions: tuple[Region, ...]) -> None:
         image[rows, columns] = 0
 
 
-def widened(face: Box, margin: float, width: int, height: int) -> Box:
+def add_margin(face: Box, margin: float, width: int, height: int) -> Box:
     """`face` with `margin` of its size added on each side, clipped to the frame."""
     x, y, w, h = face
     across, down = round(w * margin), round(h * margin)
@@ -68,7 +68,7 @@ def widened(face: Box, margin: float, width: int, height: int) -> Box:
     return left, top, right - left, bottom - top
 
 
-def encoded(
+def encode_crop(
     shot: FaceCrop, max_bytes: int, told: dict[str, str] | None = None
 ) -> tuple[bytes, float]:
     """A shot as PNG of `max_bytes` or less, and the scale: below 1 if it was made smaller for that.
@@ -79,25 +79,27 @@ def encoded(
         CannotEncode: OpenCV failed at it.
     """
     height, width = shot.image.shape[:2]
-    text = b"".join(_text(keyword, value) for keyword, value in (told or {}).items())
+    text = b"".join(_text_chunk(keyword, value) for keyword, value in (told or {}).items())
     room = max_bytes - len(text)
-    png = _png(shot.image)
+    png = _encode_png(shot.image)
     scale = 1.0
     while len(png) > room:
         # Bytes go with the area; a little less, since small pictures compress less well.
         scale *= 0.95 * math.sqrt(room / len(png))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        png = _png(cv2.resize(shot.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8))
+        png = _encode_png(
+            cv2.resize(shot.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        )
     return png[:_HEADER] + text + png[_HEADER:], scale
 
 
-def _text(keyword: str, value: str) -> bytes:
+def _text_chunk(keyword: str, value: str) -> bytes:
     """A tEXt chunk: PNG specification (third edition), 11.3.3.2; for what is plain ASCII."""
     body = b"tEXt" + keyword.encode("ascii") + b"\0" + value.encode("ascii")
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def _png(image: Image) -> bytes:
+def _encode_png(image: Image) -> bytes:
     ok, png = cv2.imencode(".png", image, PNG)
     if not ok:
         raise CannotEncode(f"no PNG of {image.shape[1]} x {image.shape[0]} pixels")

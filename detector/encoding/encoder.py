@@ -28,7 +28,7 @@ class FaceEncoder:
         """The face; None, counted, if OpenCV cannot encode it."""
         try:
             with metrics.ENCODE_SECONDS.time():
-                png, scale = crop.encoded(shot, self._max_bytes, self._told(shot))
+                png, scale = crop.encode_crop(shot, self._max_bytes, self._told(shot))
         except crop.CannotEncode as error:
             log.error("a face is lost: %s", error)
             metrics.ENCODE_FAILURES.inc()
@@ -38,7 +38,7 @@ class FaceEncoder:
     def _told(self, shot: FaceCrop) -> dict[str, str]:
         """What a downloaded file still knows; the keywords are those of the PNG specification."""
         return {
-            "Creation Time": clock.utc(shot.at),
+            "Creation Time": clock.to_rfc3339(shot.at),
             "Source": f"{self._device}/{self._camera}",
             "Software": f"facepipe {__version__}",
         }
@@ -48,8 +48,8 @@ class FaceEncoder:
             "id": self._ids.next(),
             "device": self._device,
             "camera": self._camera,
-            "captured": clock.utc(shot.at),
-            "clock": clock.state(shot.at),
+            "captured": clock.to_rfc3339(shot.at),
+            "clock": clock.judge_clock(shot.at),
             "frame": f"{shot.frame_size[0]}x{shot.frame_size[1]}",
             "face": ",".join(map(str, shot.face)),
             "box": ",".join(map(str, shot.box)),

@@ -50,7 +50,7 @@ class HomeAssistantTopics:
         )
 
 
-def config(settings: DetectorSettings, topics: HomeAssistantTopics) -> bytes:
+def encode_config(settings: DetectorSettings, topics: HomeAssistantTopics) -> bytes:
     """The discovery message."""
     own = _id(settings)
     components = {

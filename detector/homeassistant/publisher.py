@@ -14,12 +14,12 @@ from paho.mqtt.properties import Properties
 
 from common.mqtt.client import Client
 from common.mqtt.connection import Ack
-from common.mqtt.message import Message, packed
+from common.mqtt.message import Message, pack_properties
 from common.mqtt.send_queue import OutboundMessage, SendQueue
 from common.protocol.face import CONTENT_TYPE, Face
 from common.runtime.logs import RateLimitedLogger
 from common.service import Service
-from detector.homeassistant.discovery import HomeAssistantTopics, config
+from detector.homeassistant.discovery import HomeAssistantTopics, encode_config
 from detector.homeassistant.retained_cleanup import RetainedCleanup
 from detector.settings import DetectorSettings
 
@@ -53,7 +53,9 @@ class NullPublisher:
         pass
 
 
-def begin(settings: DetectorSettings, link: Client, service: Service) -> HomeAssistantPublisher:
+def create_publisher(
+    settings: DetectorSettings, link: Client, service: Service
+) -> HomeAssistantPublisher:
     """To be called when nothing else will be set on the link."""
     note = settings.outbox.with_suffix(".homeassistant")
     if not settings.homeassistant:
@@ -61,7 +63,7 @@ def begin(settings: DetectorSettings, link: Client, service: Service) -> HomeAss
         return NullPublisher()
     topics = HomeAssistantTopics.of(settings)
     RetainedCleanup(link, note, [topics.config, topics.face])
-    told = HomeAssistant(link, topics, config(settings, topics), settings.homeassistant_keep)
+    told = HomeAssistant(link, topics, encode_config(settings, topics), settings.homeassistant_keep)
     service.spawn(told.keep_telling(), "home assistant")
     log.info("Home Assistant finds this camera at %s", topics.config)
     return told
@@ -139,7 +141,13 @@ class HomeAssistant:
         expires_at = None if keep is None else time.monotonic() + keep
         self._out.put(
             OutboundMessage(
-                topic, payload, packed(properties), True, key, expires_at, settled=self._settled
+                topic,
+                payload,
+                pack_properties(properties),
+                True,
+                key,
+                expires_at,
+                settled=self._settled,
             )
         )
 
@@ -157,9 +165,9 @@ class HomeAssistant:
         self._put("face", self._topics.face, BLANK, CONTENT_TYPE)
 
 
-def _blank() -> bytes:
+def _blank_picture() -> bytes:
     """A PNG of one transparent pixel."""
     return cv2.imencode(".png", np.zeros((1, 1, 4), np.uint8))[1].tobytes()
 
 
-BLANK = _blank()
+BLANK = _blank_picture()

@@ -84,12 +84,12 @@ class Accounts:
         parts = [f"{counts.captured} captured"]
         parts += [f"{counts.confirmed} confirmed"] if counts.confirmed or not counts.sent else []
         parts += [f"{counts.sent} sent"] if counts.sent else []
-        parts += [by_reason(counts.rejected, " rejected")]
-        parts += [by_reason(counts.dropped, " dropped")]
+        parts += [format_reasons(counts.rejected, " rejected")]
+        parts += [format_reasons(counts.dropped, " dropped")]
         return ", ".join([*parts, f"{counts.waiting} waiting"])
 
 
-def by_reason(counts: Mapping[str, int], what: str = "") -> str:
+def format_reasons(counts: Mapping[str, int], what: str = "") -> str:
     """Such as "3 dropped (full 2, old 1)"."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
     return f"{sum(counts.values())}{what}" + (f" ({reasons})" if reasons else "")

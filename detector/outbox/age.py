@@ -16,27 +16,27 @@ BOOT = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip
 _LOADED = time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def ticks() -> float:
+def monotonic_seconds() -> float:
     """Seconds since boot, suspended time included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def of(boot: str, then: float, wall: float) -> float:
+def age_of(boot: str, then: float, wall: float) -> float:
     """Seconds since a moment that was `then` ticks after that boot, and `wall` by the clock.
 
     Where that cannot be known, seconds since this process began: too young rather than too old.
     """
     if boot == BOOT:
-        return ticks() - then
+        return monotonic_seconds() - then
     now = time.time()
-    if clock.state(wall) == "set" and clock.state(now) == "set":
+    if clock.judge_clock(wall) == "set" and clock.judge_clock(now) == "set":
         return max(0.0, now - wall)
-    return ticks() - _LOADED
+    return monotonic_seconds() - _LOADED
 
 
-def shift(boot: str, then: float, wall: float) -> float | None:
+def clock_shift(boot: str, then: float, wall: float) -> float | None:
     """Seconds by which the clock was set since a moment, as in `of`; None if that is unknown."""
     now = time.time()
-    if boot != BOOT or clock.state(now) != "set":
+    if boot != BOOT or clock.judge_clock(now) != "set":
         return None
-    return (now - ticks()) - (wall - then)
+    return (now - monotonic_seconds()) - (wall - then)

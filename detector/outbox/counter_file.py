@@ -47,7 +47,7 @@ class CounterFile:
         os.close(self._fd)
 
 
-def look(path: Path) -> dict[str, Any] | None:
+def read_counters(path: Path) -> dict[str, Any] | None:
     """What was written last, by whoever has the ledger, perhaps at this moment."""
     if not path.exists():
         return None
@@ -55,7 +55,9 @@ def look(path: Path) -> dict[str, Any] | None:
     return newest["books"] if newest else None
 
 
-def latest(ledger: dict[str, Any] | None, kept: dict[str, Any] | None) -> dict[str, Any] | None:
+def pick_latest(
+    ledger: dict[str, Any] | None, kept: dict[str, Any] | None
+) -> dict[str, Any] | None:
     """The books that hold, of the ledger's and those that the database kept.
 
     Of the same commit, the ledger knows what came after it. A database that is behind the ledger

@@ -130,7 +130,7 @@ class OutboxDatabase:
             # The faces are nobody else's business; SQLite gives its other files the same mode.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             _check_log(path)
-        with _translated():
+        with _translate_errors():
             self._db = connect(path)
             try:
                 if not look_only:
@@ -160,14 +160,14 @@ class OutboxDatabase:
 
     def entries(self) -> list[OutboxEntry]:
         """All waiting faces, oldest first."""
-        with _translated():
+        with _translate_errors():
             rows = self._db.execute(f"SELECT {_SEALED}, seal FROM faces ORDER BY seq")  # noqa: S608
             return [_entry(row) for row in rows]
 
     def books(self) -> dict[str, Any] | None:
         """What the last commit left of the books."""
-        with _translated():
-            return books(self._db)
+        with _translate_errors():
+            return read_accounts(self._db)
 
     def read(self, seqs: Iterable[int]) -> dict[int, OutboxPicture | None]:
         """Pictures by seq; None for one that is not as it was written, or cannot be read."""
@@ -175,15 +175,15 @@ class OutboxDatabase:
 
     def _read(self, seq: int) -> OutboxPicture | None:
         try:
-            with _translated():
-                found = face(self._db, seq)
+            with _translate_errors():
+                found = to_face(self._db, seq)
         except Unwritable:
             return None  # a bad sector, under this one
         return None if found is None else found[1]
 
     def commit(self, change: OutboxChange, books: dict[str, Any] | None) -> None:
         """Do all of `change`, and keep the books that hold after it."""
-        with _translated():
+        with _translate_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 for entry, picture in change.added:
@@ -207,7 +207,7 @@ class OutboxDatabase:
 
     def checkpoint(self) -> None:
         """Bring the log into the database, and give its place on the disk back."""
-        with _translated():
+        with _translate_errors():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -215,7 +215,7 @@ class OutboxDatabase:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """SQLite's errors in our own few words."""
     try:
         yield
@@ -275,7 +275,7 @@ def _entry(row: tuple[Any, ...]) -> OutboxEntry:
     return OutboxEntry(seq, id, sha256, size, sys.intern(boot), ticks, wall, bool(final))
 
 
-def books(db: sqlite3.Connection) -> dict[str, Any] | None:
+def read_accounts(db: sqlite3.Connection) -> dict[str, Any] | None:
     row = db.execute("SELECT json, seal FROM books").fetchone()
     if row is None:
         return None
@@ -285,7 +285,7 @@ def books(db: sqlite3.Connection) -> dict[str, Any] | None:
     return dict(json.loads(text))
 
 
-def face(db: sqlite3.Connection, seq: int) -> tuple[OutboxEntry, OutboxPicture] | None:
+def to_face(db: sqlite3.Connection, seq: int) -> tuple[OutboxEntry, OutboxPicture] | None:
     """One face, if all of it is as it was written."""
     query = f"SELECT {_SEALED}, seal, png FROM faces JOIN pictures USING (seq) WHERE seq = ?"  # noqa: S608
     row = db.execute(query, (seq,)).fetchone()

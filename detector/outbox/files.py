@@ -25,7 +25,7 @@ from detector.outbox.database import (
     OutboxPicture,
     Unwritable,
 )
-from detector.outbox.recovery import move, rescue
+from detector.outbox.recovery import move_aside, rescue
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class OutboxFiles:
         Raises:
             SettingsError: the folder cannot be written, or another detector has it.
         """
-        with _for_a_person(self.path):
+        with _raise_for_person(self.path):
             if self.locked is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 # The lock is the kernel's, and ends with the process.
@@ -75,9 +75,9 @@ class OutboxFiles:
         Raises:
             SettingsError: it cannot be written, or is of another version.
         """
-        with _for_a_person(self.path):
+        with _raise_for_person(self.path):
             if not self.path.exists():
-                move(self._rescued, self.path)  # killed when only this was left to do
+                move_aside(self._rescued, self.path)  # killed when only this was left to do
             self._outbox = OutboxDatabase(self.path)
             self._fill_reserve()
             return self._outbox.entries(), self._outbox.books()
@@ -118,18 +118,18 @@ class OutboxFiles:
         Until `replace` the damaged one stays in its place, so that being killed on the way, or a
         full disk, costs nothing.
         """
-        with _to_be_tried_again():
+        with _is_transient():
             return rescue(self.path, self._rescued, wanted)
 
     def replace(self, books: dict[str, Any]) -> None:
         """Give the new one these books, and the damaged one's place."""
-        with _to_be_tried_again():
+        with _is_transient():
             with contextlib.closing(OutboxDatabase(self._rescued)) as fresh:
                 fresh.commit(OutboxChange(), books)
             if self._outbox is not None:
                 self._outbox.close()
-            move(self.path, self.aside)
-            move(self._rescued, self.path)
+            move_aside(self.path, self.aside)
+            move_aside(self._rescued, self.path)
             self._outbox = OutboxDatabase(self.path)
             self._fill_reserve()
 
@@ -154,15 +154,15 @@ class OutboxFiles:
 
 
 @contextlib.contextmanager
-def _to_be_tried_again() -> Iterator[None]:
+def _is_transient() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _unwritable(error) from None
+        raise _explain_unwritable(error) from None
 
 
 @contextlib.contextmanager
-def _for_a_person(path: Path) -> Iterator[None]:
+def _raise_for_person(path: Path) -> Iterator[None]:
     """Only a full disk may mend itself."""
     try:
         yield
@@ -174,10 +174,10 @@ def _for_a_person(path: Path) -> Iterator[None]:
         raise SettingsError([text]) from None
     except OSError as error:
         if error.errno in _FULL:
-            raise _unwritable(error) from None
+            raise _explain_unwritable(error) from None
         text = f"OUTBOX_PATH={path.parent} cannot be written: {error.strerror}"
         raise SettingsError([text]) from None
 
 
-def _unwritable(error: OSError) -> Unwritable:
+def _explain_unwritable(error: OSError) -> Unwritable:
     return Unwritable("disk_full" if error.errno in _FULL else "disk_failed", str(error))

@@ -20,7 +20,7 @@ from common.runtime.workers import Workers
 from common.service import Service
 from detector.outbox import accounting, age
 from detector.outbox.accounting import Accounts
-from detector.outbox.counter_file import latest
+from detector.outbox.counter_file import pick_latest
 from detector.outbox.database import Damaged, OutboxChange, OutboxEntry, OutboxPicture, Unwritable
 from detector.outbox.files import OutboxFiles
 
@@ -85,7 +85,7 @@ class OutboxQueue:
         except Damaged as error:
             await self._begin_anew(str(error), told)
         else:
-            self._start(entries, latest(told, kept))
+            self._start(entries, pick_latest(told, kept))
             self._files.tell(self._books.state())
             if entries:
                 log.info("%d faces of earlier runs wait in %s", len(entries), self._files.path)
@@ -116,7 +116,7 @@ class OutboxQueue:
         if self._ready:
             self._lose(set(self.entries).difference(entry.seq for entry in saved))
         else:
-            self._start(saved, latest(told, kept))
+            self._start(saved, pick_latest(told, kept))
         await self._worker.run(self._files.replace, self._books.state())
         self._files.tell(self._books.state())
         log.error("%d faces were saved from %s", len(saved), aside)
@@ -134,8 +134,10 @@ class OutboxQueue:
         self._seq += 1
         size = len(picture.png)
         # The clock may have been set since the frame came.
-        wall = min(wall, clock.seconds(picture.facts["captured"]))
-        entry = OutboxEntry(self._seq, id, sha256, size, age.BOOT, age.ticks(), wall, False)
+        wall = min(wall, clock.from_rfc3339(picture.facts["captured"]))
+        entry = OutboxEntry(
+            self._seq, id, sha256, size, age.BOOT, age.monotonic_seconds(), wall, False
+        )
         if self._pending + size > PENDING_MAX:
             self._events += [accounting.capture, accounting.drop("disk_slow")]
         else:
@@ -151,7 +153,7 @@ class OutboxQueue:
     def oldest(self) -> float | None:
         """Age of the oldest waiting face, in seconds."""
         for entry in self.entries.values():
-            return age.of(entry.boot, entry.ticks, entry.wall)
+            return age.age_of(entry.boot, entry.ticks, entry.wall)
         return None
 
     def settle(self, entry: OutboxEntry, event: accounting.Event) -> None:
@@ -263,7 +265,7 @@ class OutboxQueue:
         while self.entries:
             oldest = next(iter(self.entries.values()))
             full = self.bytes + coming > self._max_bytes
-            if not full and age.of(oldest.boot, oldest.ticks, oldest.wall) <= self._max_age:
+            if not full and age.age_of(oldest.boot, oldest.ticks, oldest.wall) <= self._max_age:
                 return
             self.settle(oldest, accounting.drop("full" if full else "old"))
             self.on_gone(oldest)

@@ -21,9 +21,9 @@ from detector.outbox.database import (
     OutboxDatabase,
     OutboxEntry,
     OutboxPicture,
-    books,
     connect,
-    face,
+    read_accounts,
+    to_face,
 )
 
 AT_A_TIME = 100  # faces per commit
@@ -32,7 +32,7 @@ _PAGE = 4096  # bytes, SQLite's own default
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
-def move(source: Path, target: Path) -> None:
+def move_aside(source: Path, target: Path) -> None:
     """Rename a database that nobody has open; what was there is replaced.
 
     The log goes first: should we be killed in between, no database is left with another's log.
@@ -65,7 +65,7 @@ def rescue(
     with contextlib.closing(connect(path)) as damaged:
         kept = None
         with contextlib.suppress(*_UNREADABLE, Damaged):
-            kept = books(damaged)
+            kept = read_accounts(damaged)
         saved: list[OutboxEntry] = []
         with contextlib.closing(OutboxDatabase(into)) as fresh:
             for batch in _batches(_readable(damaged, wanted)):
@@ -99,7 +99,7 @@ def _readable(
         if wanted is None or seq in wanted:
             found = None
             with contextlib.suppress(*_UNREADABLE):  # this one; who calls counts what is missing
-                found = face(db, seq)
+                found = to_face(db, seq)
             if found is not None:
                 yield dataclasses.replace(found[0], final=True), found[1]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.http import server as web
-from common.mqtt import sockets
+from common.runtime import sockets
 from common.service import Service
 from detector import metrics
 from detector.preview.access import Access

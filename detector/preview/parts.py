@@ -36,10 +36,10 @@ class Mark:
     verdict: str = ""
 
 
-def told(mark: Mark, flashed: set[int]) -> dict[str, Any]:
+def encode_state(mark: Mark, flashed: set[int]) -> dict[str, Any]:
     told = {**dataclasses.asdict(mark), "sent": mark.track in flashed}
     del told["verdict"]
-    return {name: plain(value) for name, value in told.items()}
+    return {name: to_plain(value) for name, value in told.items()}
 
 
 def verdicts(marks: list[Mark]) -> dict[str, str]:
@@ -47,7 +47,7 @@ def verdicts(marks: list[Mark]) -> dict[str, str]:
     return {str(mark.track): mark.verdict for mark in marks if not mark.confirmed}
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """For JSON, which knows neither infinities nor NumPy's numbers."""
     if isinstance(value, (tuple, list)):
         return [int(number) for number in value]
@@ -60,7 +60,7 @@ def part(facts: dict[str, Any], body: bytes = b"") -> bytes:
     return json.dumps({**facts, "bytes": len(body)}).encode() + b"\n" + body
 
 
-def reduced(image: Image) -> Image:
+def shrink_image(image: Image) -> Image:
     """A copy, WIDTH wide at most."""
     height, width = image.shape[:2]
     if width <= WIDTH:

@@ -95,11 +95,11 @@ class Preview:
         facts = {
             "kind": "frame",
             "size": [image.shape[1], image.shape[0]],
-            "marks": [parts.told(mark, self._flashed) for mark in marks],
+            "marks": [parts.encode_state(mark, self._flashed) for mark in marks],
             "verdicts": parts.verdicts(marks),
-            "figures": {name: parts.plain(value) for name, value in figures.items()},
+            "figures": {name: parts.to_plain(value) for name, value in figures.items()},
         }
-        raw = _Raw(parts.reduced(image), facts)
+        raw = _Raw(parts.shrink_image(image), facts)
         self._flashed = set()
         with self._news:
             if self._viewers:

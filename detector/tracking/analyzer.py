@@ -52,8 +52,8 @@ class FrameAnalyzer:
 
     def __call__(self, frame: Frame) -> FrameResult:
         began = clock.perf_counter()
-        image = crop.upright(frame.image, self._options.rotate)
-        crop.blacken(image, self._options.mask)
+        image = crop.rotate(frame.image, self._options.rotate)
+        crop.apply_mask(image, self._options.mask)
         if self._alone:
             return self._single(image, frame, began)
         found = self._search.find(image, self._tracks.live, frame.time)
@@ -112,7 +112,7 @@ class FrameAnalyzer:
         self, track: Track, judged: Detection, sharp: float, image: Image, frame: Frame
     ) -> FaceCrop:
         height, width = image.shape[:2]
-        box = x, y, w, h = crop.widened(judged.box, self._options.margin, width, height)
+        box = x, y, w, h = crop.add_margin(judged.box, self._options.margin, width, height)
         return FaceCrop(
             image=image[y : y + h, x : x + w].copy(),  # the frame goes
             box=box,

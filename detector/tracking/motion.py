@@ -15,7 +15,7 @@ CELLS = 4  # across and down
 ROOM = 0.15  # of the picture's height, searched around what has changed
 
 
-def small(image: Image) -> Image:
+def shrink(image: Image) -> Image:
     """The picture that is compared: grey, 160 pixels wide, smoothed."""
     height, width = image.shape[:2]
     size = WIDTH, max(1, round(height * WIDTH / width))

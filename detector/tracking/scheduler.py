@@ -48,7 +48,7 @@ class DetectionScheduler:
     def find(self, image: Image, tracks: list[Track], time: float) -> list[Detection]:
         """What may be faces in a frame (height x width x 3, BGR) at `time` seconds."""
         self._least = max(LEAST_HEIGHT, SMALLEST * self._min_face * image.shape[0])
-        now = motion.small(image)
+        now = motion.shrink(image)
         width = image.shape[1]
         found = nms(self._follow(image, tracks, time, now))
         seldom = not 0 <= time - self._last < SELDOM
@@ -68,7 +68,7 @@ class DetectionScheduler:
             deep = seldom or not 0 <= time - self._deep < DEEP
             if deep:
                 self._deep = time
-            found = _merged(found, self._everywhere(image, part, deep=deep))
+            found = _merge(found, self._everywhere(image, part, deep=deep))
             self._took = clock.perf_counter() - began
         return found
 
@@ -118,7 +118,7 @@ class DetectionScheduler:
         return max(width, height) >= self._least and SLIMMEST <= width / height <= WIDEST
 
 
-def _merged(followed: list[Detection], searched: list[Detection]) -> list[Detection]:
+def _merge(followed: list[Detection], searched: list[Detection]) -> list[Detection]:
     """Each face once: where it was followed to, with what the search says of it."""
     merged = list(followed)
     for one in nms(searched):

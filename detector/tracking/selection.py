@@ -97,14 +97,14 @@ class ShotSelector:
         shot, visit.best = visit.best, None
         if shot is None:
             return []
-        if visit.last is not None and _unchanged(visit.last, shot):
+        if visit.last is not None and _is_unchanged(visit.last, shot):
             return []
         visit.last = shot
         visit.sent_quality = max(visit.sent_quality, shot.quality)
         return [shot]
 
 
-def _unchanged(before: FaceCrop, now: FaceCrop) -> bool:
+def _is_unchanged(before: FaceCrop, now: FaceCrop) -> bool:
     """Whether neither the face nor its place has changed: where both shots show the frame, since
     the box around a face that has not moved differs from one sight to the next."""
     if iou(before.face, now.face) < UNMOVED:

@@ -29,7 +29,7 @@ def first_user(folder: Path) -> Users:
     path = folder / FILE
     try:
         if not path.exists():
-            _make(path)
+            _create_user(path)
         return parse(path.read_text())
     except ValueError as error:  # of no user, or of no UTF-8
         raise SettingsError([f"{path} {error}"]) from None
@@ -38,11 +38,11 @@ def first_user(folder: Path) -> Users:
         raise SettingsError([f"{path}: {error.strerror}; {remedy}"]) from None
 
 
-def _make(path: Path) -> None:
+def _create_user(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    password = passwords.made_up()
-    account = Account(User("admin", "admin"), passwords.hashed(password))
-    if not _written(path, f"{_ABOUT}{account.line}\n"):
+    password = passwords.generate_password()
+    account = Account(User("admin", "admin"), passwords.hash_password(password))
+    if not _write_password(path, f"{_ABOUT}{account.line}\n"):
         return
     log.warning(
         "no GALLERY_USERS: made the user admin with the password %s (said this once; its hash is"
@@ -52,7 +52,7 @@ def _make(path: Path) -> None:
     )
 
 
-def _written(path: Path, text: str) -> bool:
+def _write_password(path: Path, text: str) -> bool:
     """Write a file whole and for its owner alone, or not at all; False if there is one already."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:

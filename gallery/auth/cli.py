@@ -18,26 +18,26 @@ def add_user(_: object, arguments: argparse.Namespace) -> int:
     """A command; the only thing on standard output is the line for GALLERY_USERS."""
     names, role = arguments.add_user, cast(Role, arguments.role or "admin")
     if len(names) != 1 or not NAME.fullmatch(names[0]):
-        return _refused("a name is 1 to 63 of a-z, 0-9 and . _ @ -, the first a letter or digit")
+        return _refuse("a name is 1 to 63 of a-z, 0-9 and . _ @ -, the first a letter or digit")
     if role not in ROLES:
-        return _refused(f"--role must be one of {', '.join(ROLES)}")
+        return _refuse(f"--role must be one of {', '.join(ROLES)}")
     try:
-        password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        password = _ask_password() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError:
-        return _refused("the password is no valid UTF-8")
+        return _refuse("the password is no valid UTF-8")
     except (EOFError, KeyboardInterrupt):
-        return _refused("given up")
+        return _refuse("given up")
     problem = "the two differ" if password is None else passwords.problem(password)
     if password is None or problem:
-        return _refused(f"{problem}; nothing was made")
-    account = Account(User(names[0], role), passwords.hashed(password))
+        return _refuse(f"{problem}; nothing was made")
+    account = Account(User(names[0], role), passwords.hash_password(password))
     print(account.line)  # noqa: T201 - what the command is for
     _say("add this line to GALLERY_USERS, or to the file that GALLERY_USERS_FILE names, and start")
     _say("the gallery again; in a compose file itself, write $$ for each $")
     return 0
 
 
-def _asked() -> str | None:
+def _ask_password() -> str | None:
     """The password, asked for twice; None if the two differ."""
     # As an exception, Ctrl-C does not leave the terminal without its echo.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,7 +48,7 @@ def _asked() -> str | None:
         signal.signal(signal.SIGINT, before)
 
 
-def _refused(problem: str) -> int:
+def _refuse(problem: str) -> int:
     _say(problem)
     return REFUSED
 

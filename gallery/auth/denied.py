@@ -15,7 +15,7 @@ REASONS = {
 }
 
 
-class Refused(Exception):
+class DeniedRequest(Exception):
     """A request that is not let through; `reason` is a key of REASONS."""
 
     def __init__(self, reason: str) -> None:
@@ -29,7 +29,7 @@ def is_page_load(headers: Headers) -> bool:
     return mode == "navigate" if mode is not None else "text/html" in headers.get("accept", "")
 
 
-def refusal(reason: str, headers: Headers) -> Response:
+def create_refusal(reason: str, headers: Headers) -> Response:
     status, sentence = REASONS[reason]
     more = {"WWW-Authenticate": 'Cookie realm="facepipe gallery"'} if status == 401 else {}
     if reason in ("slow", "too_large"):

@@ -21,7 +21,7 @@ ALWAYS = {
 WITH_TLS = {"Strict-Transport-Security": "max-age=31536000"}  # a year
 
 
-def hardened(send: Send, secure: bool) -> Send:
+def harden(send: Send, secure: bool) -> Send:
     """`send`, with these headers on whatever is answered. `secure`: by TLS."""
     extra = ALWAYS | (WITH_TLS if secure else {})
 

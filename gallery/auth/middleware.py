@@ -12,10 +12,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery import metrics
-from gallery.auth.denied import Refused, is_page_load, refusal
-from gallery.auth.headers import hardened
-from gallery.auth.origins import SAFE, is_ours, local
-from gallery.auth.request_body import MAX_BODY, MAX_LOGIN, fields, replayed, whole
+from gallery.auth.denied import DeniedRequest, create_refusal, is_page_load
+from gallery.auth.headers import harden
+from gallery.auth.origins import SAFE, is_local_path, is_ours
+from gallery.auth.request_body import MAX_BODY, MAX_LOGIN, parse_fields, read_body, replay_body
 from gallery.auth.sessions import Session, Sessions, csrf
 
 
@@ -37,7 +37,7 @@ class AccessMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, hardened(send, self._secure))
+            await self._answer(scope, receive, harden(send, self._secure))
         else:  # a WebSocket, of which we have none
             await send({"type": "websocket.close", "code": 1008})
 
@@ -45,7 +45,7 @@ class AccessMiddleware:
         headers = Headers(scope=scope)
         try:
             session, receive = await self._admitted(scope, headers, receive)
-        except Refused as refused:
+        except DeniedRequest as refused:
             response = self._refused(scope, headers, refused.reason)
             await response(scope, receive, send)
             return
@@ -64,7 +64,7 @@ class AccessMiddleware:
         """
         method, path = scope["method"], scope["path"]
         if not is_ours(method, scope["scheme"], headers):
-            raise Refused("origin")
+            raise DeniedRequest("origin")
         token = Request(scope).cookies.get(cookie("session", self._secure), "")
         session = self._sessions.find(token)
         state = scope.setdefault("state", {})
@@ -72,29 +72,29 @@ class AccessMiddleware:
         state["user"] = session.user if session else None
         state["csrf"] = csrf(token) if session else ""
         if path == "/login" and method == "POST":
-            return session, replayed(await whole(receive, headers, MAX_LOGIN), receive)
+            return session, replay_body(await read_body(receive, headers, MAX_LOGIN), receive)
         if method in ("GET", "HEAD") and _is_open(path):
             return session, receive
         if session is None:
-            raise Refused("signed_out")
+            raise DeniedRequest("signed_out")
         if method in SAFE:
             return session, receive
-        body = await whole(receive, headers, MAX_BODY)
-        given = headers.get("x-csrf-token") or fields(body, headers).get("csrf", "")
+        body = await read_body(receive, headers, MAX_BODY)
+        given = headers.get("x-csrf-token") or parse_fields(body, headers).get("csrf", "")
         if not hmac.compare_digest(_bytes(given), _bytes(state["csrf"])):
-            raise Refused("csrf")
-        return session, replayed(body, receive)
+            raise DeniedRequest("csrf")
+        return session, replay_body(body, receive)
 
     def _refused(self, scope: Scope, headers: Headers, reason: str) -> Response:
         if reason == "signed_out" and is_page_load(headers):
             return RedirectResponse(self._login(scope), 303)
         metrics.REFUSED.labels(reason).inc()
-        return refusal(reason, headers)
+        return create_refusal(reason, headers)
 
     def _login(self, scope: Scope) -> str:
         query: dict[str, str] = {}
         if scope["method"] in SAFE:
-            asked = local(_target(scope))
+            asked = is_local_path(_target(scope))
             query |= {"next": asked} if asked != "/" else {}
         if cookie("session", self._secure) in Request(scope).cookies:
             query["why"] = "ended"

@@ -41,7 +41,7 @@ def _is_host(origin: str, scheme: str, host: str) -> bool:
     return parts.scheme in schemes and parts.netloc.lower() == host.lower() != ""
 
 
-def local(path: str) -> str:
+def is_local_path(path: str) -> str:
     """`path` if it leads to one of our pages, whatever browsers make of it; else the first page."""
     odd = any(sign < "!" or sign == "\\" or sign == "\x7f" for sign in path)
     if odd or not path.startswith("/") or path.startswith("//") or len(path) > 2000:

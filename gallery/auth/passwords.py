@@ -17,15 +17,15 @@ _GROUPS, _GROUP = 4, 5  # 99 bits
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """What is kept of it: `$argon2id$...`. Takes about 30 ms, and 19 MiB meanwhile."""
-    return _HASHER.hash(_normal(password))
+    return _HASHER.hash(_normalize(password))
 
 
 def matches(password: str, hash: str) -> bool:
     """Is it the password of `hash`? Takes as long as the hash's own parameters ask for."""
     try:
-        return _HASHER.verify(hash, _normal(password))
+        return _HASHER.verify(hash, _normalize(password))
     except (VerificationError, InvalidHashError):
         return False
 
@@ -41,13 +41,13 @@ def problem(password: str) -> str | None:
     return None
 
 
-def made_up() -> str:
+def generate_password() -> str:
     """A password that can be read out: four groups of letters and digits."""
     groups = ("".join(secrets.choice(_LETTERS) for _ in range(_GROUP)) for _ in range(_GROUPS))
     return "-".join(groups)
 
 
-def _normal(password: str) -> bytes:
+def _normalize(password: str) -> bytes:
     # One é may be typed as one sign or as two: NIST SP 800-63B has them made one. Half a pair,
     # which no keyboard sends, must not be a fault.
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

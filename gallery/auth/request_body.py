@@ -8,7 +8,7 @@ import urllib.parse
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
-from gallery.auth.denied import Refused
+from gallery.auth.denied import DeniedRequest
 
 MAX_BODY = 1_000_000  # bytes: the refs of 40,000 faces
 MAX_LOGIN = 16_000  # of somebody whom we do not know yet
@@ -16,7 +16,7 @@ WITHIN = 20.0  # seconds for all of it
 FORM = "application/x-www-form-urlencoded"
 
 
-async def whole(receive: Receive, headers: Headers, most: int) -> bytes:
+async def read_body(receive: Receive, headers: Headers, most: int) -> bytes:
     """All of a body.
 
     Raises:
@@ -24,24 +24,24 @@ async def whole(receive: Receive, headers: Headers, most: int) -> bytes:
     """
     stated = headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated[:12]) > most:
-        raise Refused("too_large")
+        raise DeniedRequest("too_large")
     body = bytearray()
     try:
         async with asyncio.timeout(WITHIN):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Refused("slow")
+                    raise DeniedRequest("slow")
                 body += message.get("body", b"")
                 if len(body) > most:
-                    raise Refused("too_large")
+                    raise DeniedRequest("too_large")
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
-        raise Refused("slow") from None
+        raise DeniedRequest("slow") from None
 
 
-def replayed(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """`receive` for the app, with a body that has been read already."""
     first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -51,7 +51,7 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return receiving
 
 
-def fields(body: bytes, headers: Headers) -> dict[str, str]:
+def parse_fields(body: bytes, headers: Headers) -> dict[str, str]:
     """The fields of a form, the first of each name; none if it is no urlencoded form."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return {}

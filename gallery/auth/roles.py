@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gallery import metrics
-from gallery.auth.denied import REASONS, is_page_load, refusal
+from gallery.auth.denied import REASONS, create_refusal, is_page_load
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -26,6 +26,6 @@ def needs_admin(page: Page) -> Page:
         metrics.REFUSED.labels("read_only").inc()
         if is_page_load(request.headers):
             raise HTTPException(*REASONS["read_only"])
-        return refusal("read_only", request.headers)
+        return create_refusal("read_only", request.headers)
 
     return guarded

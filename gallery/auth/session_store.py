@@ -30,12 +30,12 @@ class SessionStore:
         self._lock = threading.Lock()  # to close it under a statement would end the process
         self._seldom = RateLimitedLogger(log)
         try:
-            self._database = _opened(path)
+            self._database = _open_database(path)
         except sqlite3.DatabaseError:  # damaged
             with contextlib.suppress(OSError):
                 path.unlink()
             try:
-                self._database = _opened(path)
+                self._database = _open_database(path)
             except (sqlite3.Error, OSError) as error:
                 self._database = self._none(error)
         except OSError as error:
@@ -79,7 +79,7 @@ class SessionStore:
             self._seldom.warn("sessions", f"what changed of the sessions cannot be kept: {error}")
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open_database(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite's own mode would be wider
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)

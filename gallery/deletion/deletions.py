@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from common.runtime.backoff import Backoff
 from common.runtime.workers import Workers
-from common.store.base import StoreError
+from common.store.base import ObjectStore, StoreError
+from common.store.s3.store import BATCH
 from gallery import metrics
-from gallery.bucket import BATCH, GalleryBucket
 from gallery.deletion import jobs, records
 from gallery.deletion.jobs import Job, Selection
 from gallery.index import query
@@ -50,7 +50,7 @@ class Deletions:
     def __init__(
         self,
         index: Index,
-        bucket: GalleryBucket,
+        bucket: ObjectStore,
         thumbs: Thumbnails,
         workers: Workers,
         hub: EventHub,
@@ -76,7 +76,7 @@ class Deletions:
     def _count(self, selection: Selection) -> int:
         if selection.filter is None:
             return sum(len(lot) for lot in self.entries(selection))
-        return sum(self._index.count(one) for one in _both(selection.filter))
+        return sum(self._index.count(one) for one in _combine(selection.filter))
 
     async def start(
         self, selection: Selection, by: str, what: str, expected: int, added: int
@@ -114,7 +114,7 @@ class Deletions:
                 lot = [entry for entry in found if entry is not None]
                 yield lot + [one for one in self._index.copies(lot) if one.ref not in refs]
             return
-        for one in _both(selection.filter):
+        for one in _combine(selection.filter):
             after: str | None = None
             while True:
                 page = self._index.page(one, "newest", after, BATCH)
@@ -135,7 +135,7 @@ class Deletions:
             job, selection = await self._asked.get()
             try:
                 await self._do(job, selection)
-                await self._until_done(jobs.finished, self._bucket, job)
+                await self._until_done(jobs.remove, self._bucket, job)
             except StoreError as error:
                 log.error("deleting for %s has ended early: %s (%s)", job.by, error, error.reason)
                 job.failed[error.reason] = max(1, job.total - job.done)
@@ -145,7 +145,7 @@ class Deletions:
 
     async def _take_up(self) -> None:
         try:
-            left = await self._until_done(jobs.unfinished, self._bucket)
+            left = await self._until_done(jobs.read_pending, self._bucket)
         except StoreError as error:
             log.error("whether a deletion was left unfinished is not known: %s", error)
             return
@@ -255,7 +255,7 @@ class Deletions:
         return [entry for entry in entries if entry.key in failed]
 
 
-def _both(asked: Filter) -> list[Filter]:
+def _combine(asked: Filter) -> list[Filter]:
     """A filter of faces, and the same of rejected objects, which know no camera."""
     if asked.kind == query.REJECTED or asked.camera is not None:
         return [asked]

@@ -9,8 +9,7 @@ import logging
 from typing import Any
 
 from common.protocol.keys import OWN
-from common.store.base import StoreError
-from gallery.bucket import GalleryBucket
+from common.store.base import ObjectStore, StoreError, new_json
 from gallery.index.query import Filter
 
 log = logging.getLogger(__name__)
@@ -57,19 +56,19 @@ class Job:
         return dataclasses.asdict(self)
 
 
-def write(bucket: GalleryBucket, job: Job, selection: Selection) -> None:
+def write(bucket: ObjectStore, job: Job, selection: Selection) -> None:
     """Raises StoreError: it could not be written down, and is not to be begun."""
     told = {"id": job.id, "by": job.by, "what": job.what, "total": job.total}
     told["selection"] = dataclasses.asdict(selection)
-    bucket.put(f"{PREFIX}{job.id}.json", json.dumps(told).encode() + b"\n", "application/json")
+    bucket.put(new_json(f"{PREFIX}{job.id}.json", json.dumps(told).encode() + b"\n"))
 
 
-def finished(bucket: GalleryBucket, job: Job) -> None:
+def remove(bucket: ObjectStore, job: Job) -> None:
     """Raises StoreError."""
     bucket.delete([f"{PREFIX}{job.id}.json"])
 
 
-def unfinished(bucket: GalleryBucket) -> list[tuple[Job, Selection]]:
+def read_pending(bucket: ObjectStore) -> list[tuple[Job, Selection]]:
     """What was begun and not ended, by a gallery that is no more.
 
     Raises:

@@ -14,11 +14,10 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from common.protocol.clock import utc
+from common.protocol.clock import to_rfc3339
 from common.protocol.keys import OWN
-from common.store.base import StoreError
-from gallery.bucket import GalleryBucket, Listed
-from gallery.index.model import Entry, Record, milliseconds
+from common.store.base import Listed, ObjectStore, StoreError, new_json
+from gallery.index.model import Entry, Record, parse_milliseconds
 
 if TYPE_CHECKING:
     from gallery.index.index import Index
@@ -30,7 +29,7 @@ MAX_BYTES = 16_000_000  # of a record
 
 
 def write(
-    bucket: GalleryBucket, index: Index, job: str, by: str, what: str, gone: list[Entry]
+    bucket: ObjectStore, index: Index, job: str, by: str, what: str, gone: list[Entry]
 ) -> None:
     """Write down what is about to be deleted.
 
@@ -41,13 +40,13 @@ def write(
     ids = sorted({entry.id for entry in gone if entry.id})
     record = Record(job, round(at * 1000), by, what, ids, len(gone))
     keys = [entry.key for entry in gone]
-    told = {**dataclasses.asdict(record), "at": utc(at), "keys": keys}
-    key = f"{PREFIX}{utc(at).replace(':', '')}-{secrets.token_hex(4)}.json"
-    bucket.put(key, json.dumps(told).encode() + b"\n", "application/json")
+    told = {**dataclasses.asdict(record), "at": to_rfc3339(at), "keys": keys}
+    key = f"{PREFIX}{to_rfc3339(at).replace(':', '')}-{secrets.token_hex(4)}.json"
+    bucket.put(new_json(key, json.dumps(told).encode() + b"\n"))
     index.bury(key, record)
 
 
-def take_up(bucket: GalleryBucket, index: Index) -> None:
+def take_up(bucket: ObjectStore, index: Index) -> None:
     """Read the records that the index does not know.
 
     Raises:
@@ -62,7 +61,7 @@ def take_up(bucket: GalleryBucket, index: Index) -> None:
                 _take_up(bucket, index, listed)
 
 
-def _take_up(bucket: GalleryBucket, index: Index, listed: Listed) -> None:
+def _take_up(bucket: ObjectStore, index: Index, listed: Listed) -> None:
     try:
         with contextlib.closing(bucket.get(listed.key)) as body:
             record = _read(body.read())
@@ -80,7 +79,7 @@ def _read(content: bytes) -> Record:
     told: Any = json.loads(content)
     if not isinstance(told, dict) or not isinstance(told.get("ids"), list):
         raise ValueError("it has no ids")
-    at = milliseconds(told.get("at"))
+    at = parse_milliseconds(told.get("at"))
     if at is None:
         raise ValueError("it has no time")
     words = (str(told.get(name, ""))[:500] for name in ("job", "by", "what"))
@@ -90,7 +89,7 @@ def _read(content: bytes) -> Record:
     return Record(job, at, by, what, ids, count if type(count) is int else len(ids))
 
 
-def keep(bucket: GalleryBucket, older_than: int) -> None:
+def restart_expiry(bucket: ObjectStore, older_than: int) -> None:
     """Write records anew, as they are, that were stored before a time (unix milliseconds).
 
     A lifecycle rule for all of the bucket would delete them with the faces.
@@ -105,7 +104,7 @@ def keep(bucket: GalleryBucket, older_than: int) -> None:
                 continue
             try:
                 with contextlib.closing(bucket.get(listed.key)) as body:
-                    bucket.put(listed.key, body.read(), "application/json")
+                    bucket.put(new_json(listed.key, body.read()))
             except StoreError as error:
                 failure = error
     if failure is not None:

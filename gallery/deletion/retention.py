@@ -15,9 +15,9 @@ import time
 from common.protocol.keys import OWN
 from common.runtime.health import Health
 from common.runtime.workers import Workers
-from common.store.base import StoreError
+from common.store.base import Listed, ObjectStore, StoreError
+from common.store.s3.store import BATCH
 from gallery import metrics
-from gallery.bucket import BATCH, GalleryBucket, Listed
 from gallery.deletion import records
 from gallery.deletion.deletions import Deletions
 from gallery.index.index import Index
@@ -50,7 +50,7 @@ class Retention:
         days: int,
         hours: float,
         index: Index,
-        bucket: GalleryBucket,
+        bucket: ObjectStore,
         deletions: Deletions,
         workers: Workers,
         standing: StoreHealth,
@@ -69,7 +69,7 @@ class Retention:
         """Set our lifecycle rule, or take it away with RETENTION_DAYS=0, and see that it stays."""
         while True:
             try:
-                there = await self._workers.run(self._bucket.lifecycle.keep, self.kept.days)
+                there = await self._workers.run(self._bucket.expire_after, self.kept.days)
                 self._settled("" if there else "unsupported", "the store has no lifecycle rules")
             except StoreError as error:
                 self._settled(error.reason, str(error))
@@ -82,7 +82,7 @@ class Retention:
             return
         half = time.time_ns() // 1_000_000 - self.kept.days * DAY // 2
         try:
-            await self._workers.run(records.keep, self._bucket, half)
+            await self._workers.run(records.restart_expiry, self._bucket, half)
         except StoreError as error:
             log.warning("a record of a deletion could not be written anew: %s", error)
             self._health.check("records", error.reason)

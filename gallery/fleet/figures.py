@@ -10,7 +10,7 @@ from gallery.fleet.summary import Summary
 from gallery.metrics import DeviceFigures
 
 
-def figures(summary: Summary, instances: Iterable[Instance], wall: float) -> DeviceFigures:
+def device_figures(summary: Summary, instances: Iterable[Instance], wall: float) -> DeviceFigures:
     """Counts are those of its detectors, over their restarts; what is given up, of all."""
     told = [
         one.message

@@ -46,10 +46,10 @@ class RateMeter:
 
     def add(self, seconds: float, now: StatusReport, before: StatusReport) -> None:
         self.seconds += seconds
-        self.frames = _sum(self.frames, _more(now.frames, before.frames))
-        self.faces = _sum(self.faces, _more(now.faces, before.faces))
+        self.frames = _sum(self.frames, _increase(now.frames, before.frames))
+        self.faces = _sum(self.faces, _increase(now.faces, before.faces))
         dropped = sum(now.dropped.values()), sum(before.dropped.values())
-        self.dropped = _sum(self.dropped, _more(*dropped))
+        self.dropped = _sum(self.dropped, _increase(*dropped))
 
     def look(self, now: StatusReport) -> None:
         if now.waiting is not None:
@@ -93,7 +93,7 @@ class Instance:
         first, self.message = self.message is None, message
         if not retained:
             self.heard, self.since = now, wall
-        elif (age := _age(message, wall)) is not None:
+        elif (age := _age_of(message, wall)) is not None:
             self.heard, self.since = now - age, wall - age
         elif message.online and message.at is not None and message.at <= wall:
             self.since = max(message.at, self.since or 0.0)
@@ -107,7 +107,7 @@ class Instance:
             self._base, self.rates = (message, now) if message.online else None, Rates()
             return
         before, at = self._base
-        seconds = _between(before, message, now - at)
+        seconds = _seconds_between(before, message, now - at)
         if seconds is not None and 0 <= seconds < LEAST:
             return  # one more in between, as at a new connection
         self._base, self.rates = (message, now), Rates()
@@ -117,9 +117,9 @@ class Instance:
                 *(
                     None if more is None else more / seconds
                     for more in (
-                        _more(message.frames, before.frames),
-                        _more(message.skipped, before.skipped),
-                        _more(message.faces, before.faces),
+                        _increase(message.frames, before.frames),
+                        _increase(message.skipped, before.skipped),
+                        _increase(message.faces, before.faces),
                     )
                 )
             )
@@ -146,14 +146,14 @@ class Instance:
         return tally if tally.seconds else None
 
 
-def _age(message: StatusReport, wall: float) -> float | None:
+def _age_of(message: StatusReport, wall: float) -> float | None:
     """Seconds since it was sent, if its sender's clock seems to agree with ours."""
     if message.at is None or abs(wall - message.at) >= SILENT_AFTER * message.period:
         return None
     return max(0.0, wall - message.at)
 
 
-def _between(before: StatusReport, now: StatusReport, passed: float) -> float | None:
+def _seconds_between(before: StatusReport, now: StatusReport, passed: float) -> float | None:
     """Seconds between two messages by their sender's clock, which does not count the way here.
 
     None when the clock was set meanwhile, for all that can be seen.
@@ -164,7 +164,7 @@ def _between(before: StatusReport, now: StatusReport, passed: float) -> float | 
     return seconds if abs(seconds - passed) < SILENT_AFTER * now.period else None
 
 
-def _more(now: float | None, before: float | None) -> float | None:
+def _increase(now: float | None, before: float | None) -> float | None:
     """None when it does not count, or has begun anew."""
     return None if now is None or before is None or now < before else now - before
 

@@ -44,7 +44,7 @@ def row(summary: Summary) -> dict[str, Any]:
             "waiting": count(summary.waiting),
             "dropped": count(sum(summary.dropped.values())) if summary.dropped else "0",
             "round_trip": seconds(summary.round_trip),
-            "certificate": left(days),
+            "certificate": format_time_left(days),
         },
     }
 
@@ -59,20 +59,20 @@ def service(instance: Instance, state: str, wall: float) -> dict[str, Any]:
         stored = instance.name.service == "processor"
         kept = "in hand" if stored else "waiting"
         figures = [
-            ("frames", rated(rates.frames if heard else None, message.frames)),
-            ("frames skipped", rated(rates.skipped if heard else None, message.skipped)),
+            ("frames", format_rate_of(rates.frames if heard else None, message.frames)),
+            ("frames skipped", format_rate_of(rates.skipped if heard else None, message.skipped)),
             (
                 "faces stored" if stored else "faces captured",
-                rated(rates.faces if heard else None, message.faces),
+                format_rate_of(rates.faces if heard else None, message.faces),
             ),
             ("confirmed", count(message.confirmed)),
             ("sent", count(message.sent) if message.sent else NONE),
             (kept, _with_bytes(message.waiting, message.waiting_bytes)),
             ("oldest waits", seconds(message.oldest)),
-            ("rejected", by_reason(message.rejected)),
-            ("dropped", by_reason(message.dropped)),
+            ("rejected", format_by_reason(message.rejected)),
+            ("dropped", format_by_reason(message.dropped)),
             ("round trip", seconds(message.round_trip)),
-            ("certificate ends in", left(instance.certificate_days(wall))),
+            ("certificate ends in", format_time_left(instance.certificate_days(wall))),
         ]
     return {
         "title": f"{instance.name.service} {instance.name.instance}",
@@ -97,14 +97,14 @@ def count(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}"
 
 
-def rated(per_second: float | None, total: float | None) -> str:
+def format_rate_of(per_second: float | None, total: float | None) -> str:
     """Such as `29.8/s, 12,345 in all`."""
     if total is None:
         return NONE
     return count(total) if per_second is None else f"{rate(per_second)}/s, {count(total)} in all"
 
 
-def by_reason(counts: Mapping[str, float]) -> str:
+def format_by_reason(counts: Mapping[str, float]) -> str:
     """Such as `3 (full 2, old 1)`."""
     if not counts:
         return NONE
@@ -124,7 +124,7 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.0f} h" if value < 172_800 else f"{value / 86_400:,.0f} days"
 
 
-def left(days: float | None) -> str:
+def format_time_left(days: float | None) -> str:
     """Until a certificate ends."""
     if days is None:
         return NONE

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 from common.runtime.logs import StateLogger
 from common.runtime.workers import Workers
 from gallery.fleet import presentation
-from gallery.fleet.figures import figures
+from gallery.fleet.figures import device_figures
 from gallery.fleet.instance import Instance
 from gallery.fleet.samples import EVERY, Samples, Series
 from gallery.fleet.statuses import Statuses
-from gallery.fleet.summary import Summary, order, summed
+from gallery.fleet.summary import Summary, sort_key, summarize
 from gallery.metrics import DeviceFigures
 
 log = logging.getLogger(__name__)
@@ -83,11 +83,11 @@ class Fleet:
     def devices(self) -> list[Summary]:
         """All devices, those in trouble first."""
         found = [summary for name in self._statuses.devices if (summary := self.device(name))]
-        return sorted(found, key=order)
+        return sorted(found, key=sort_key)
 
     def device(self, name: str) -> Summary | None:
         instances = self._statuses.of(name)
-        return summed(name, instances, time.time()) if instances else None
+        return summarize(name, instances, time.time()) if instances else None
 
     def counted(self, loop: asyncio.AbstractEventLoop) -> Callable[[], Iterable[DeviceFigures]]:
         """What asks for all devices' figures from another thread; for /metrics."""
@@ -95,7 +95,7 @@ class Fleet:
         async def all_figures() -> list[DeviceFigures]:
             wall = time.time()
             return [
-                figures(summary, self._statuses.of(summary.name), wall)
+                device_figures(summary, self._statuses.of(summary.name), wall)
                 for summary in self.devices()
             ]
 

@@ -60,7 +60,7 @@ class Samples:
         self._path = path
         self._max = max_services
         try:
-            self._db = _opened(path)
+            self._db = _open_database(path)
         except sqlite3.OperationalError:  # a disk's trouble, or no right: no damage
             raise
         except sqlite3.DatabaseError as error:
@@ -70,7 +70,7 @@ class Samples:
         log.warning("%s: %s; the charts begin anew (damaged)", self._path, error)
         for end in ("", "-wal", "-shm"):
             Path(f"{self._path}{end}").unlink(missing_ok=True)
-        return _opened(self._path)
+        return _open_database(self._path)
 
     def add(self, at: int, tallies: Iterable[tuple[InstanceName, RateMeter]]) -> None:
         """What came in the five minutes up to `at`, seconds since 1970, a multiple of EVERY."""
@@ -132,7 +132,7 @@ class Samples:
         self._db.close()
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open_database(path: Path) -> sqlite3.Connection:
     """Raises sqlite3.DatabaseError: it is no database, or damaged, or of another version."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     db = sqlite3.connect(path)

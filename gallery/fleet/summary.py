@@ -38,7 +38,7 @@ class Summary:
         return STATES.index(self.state)
 
 
-def order(summary: Summary) -> tuple[bool, int, str]:
+def sort_key(summary: Summary) -> tuple[bool, int, str]:
     """Troubled ones first, then by name."""
     return summary.state == "online", summary.rank, summary.name
 
@@ -48,13 +48,13 @@ def state_of(instance: Instance, siblings: Iterable[Instance]) -> str:
     if instance.state == "offline" or instance.name.service == "forwarder":
         return instance.state
     forwarders = [one for one in siblings if one.name.service == "forwarder"]
-    relayed = not forwarders or any(_heard(one) for one in forwarders)
+    relayed = not forwarders or any(_is_heard(one) for one in forwarders)
     return instance.state if relayed else "silent"
 
 
-def summed(name: str, instances: list[Instance], wall: float) -> Summary:
+def summarize(name: str, instances: list[Instance], wall: float) -> Summary:
     """The summary of a device with at least one instance."""
-    counted = [one for one in instances if not _replaced(one, instances, wall)]
+    counted = [one for one in instances if not _is_replaced(one, instances, wall)]
     states = {one.name: state_of(one, counted) for one in counted}
     live = [one for one in counted if states[one.name] in ("online", "degraded")]
     state = _state(set(states.values()))
@@ -79,16 +79,20 @@ def summed(name: str, instances: list[Instance], wall: float) -> Summary:
     )
 
 
-def _heard(instance: Instance) -> bool:
+def _is_heard(instance: Instance) -> bool:
     return instance.state in ("online", "degraded")
 
 
-def _replaced(instance: Instance, siblings: list[Instance], wall: float) -> bool:
+def _is_replaced(instance: Instance, siblings: list[Instance], wall: float) -> bool:
     """Whether it is a replica of long ago, in whose place others are at work."""
     service = instance.name.service
-    if service not in REPLICAS or _heard(instance) or wall - (instance.since or 0.0) < GONE_AFTER:
+    if (
+        service not in REPLICAS
+        or _is_heard(instance)
+        or wall - (instance.since or 0.0) < GONE_AFTER
+    ):
         return False
-    return any(one.name.service == service and _heard(one) for one in siblings)
+    return any(one.name.service == service and _is_heard(one) for one in siblings)
 
 
 def _state(states: set[str]) -> str:
@@ -106,12 +110,12 @@ def _reasons(instances: list[Instance], states: Mapping[InstanceName, str]) -> t
         if states[one.name] in ("silent", "offline"):
             found.append(f"{title}: {'offline' if states[one.name] == 'offline' else 'not heard'}")
         elif one.message is not None:
-            found += [f"{title}: {plain(*pair)}" for pair in one.message.reasons.items()]
+            found += [f"{title}: {format_reason(*pair)}" for pair in one.message.reasons.items()]
     rest = len(found) - REASONS_SHOWN
     return (*found[:REASONS_SHOWN], f"and {rest} more") if rest > 0 else tuple(found)
 
 
-def plain(check: str, reason: str) -> str:
+def format_reason(check: str, reason: str) -> str:
     """`cloud_broker`, `refused` as people read it: the words of the manual stay what they are."""
     return f"{check.replace('_', ' ')} {reason}"
 

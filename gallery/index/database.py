@@ -56,7 +56,7 @@ class Database:
         try:
             yield self._connection()
         except sqlite3.Error as error:
-            if not schema.damaged(error):
+            if not schema.is_damaged(error):
                 raise IndexTrouble("disk", f"GALLERY_DATA: {self._path}: {error}") from None
             with contextlib.suppress(sqlite3.Error, OSError):
                 schema.discard(self._path)

@@ -15,8 +15,16 @@ from typing import Any
 from gallery import metrics
 from gallery.index import schema
 from gallery.index.database import Database
-from gallery.index.model import Entry, Record, learned
-from gallery.index.query import Filter, Order, beyond, cursor, ordered, place, place_of
+from gallery.index.model import Entry, Record, with_metadata
+from gallery.index.query import (
+    Filter,
+    Order,
+    after_clause,
+    cursor_of,
+    decode_cursor,
+    encode_cursor,
+    order_clause,
+)
 
 TRIMMED_TO = 0.99  # of the bound, when it is met: not with every face that comes
 _COLUMNS = ", ".join(field.name for field in dataclasses.fields(Entry))
@@ -65,14 +73,14 @@ class Index:
         """Raises BadCursor."""
         where, values = asked.where()
         if after is not None:
-            condition, at = beyond(order, place_of(after, order))
+            condition, at = after_clause(order, cursor_of(after, order))
             where, values = f"{where} AND {condition}", values + at
         found = self._entries(
-            f"WHERE {where} ORDER BY {ordered(order)} LIMIT ?", [*values, limit + 1]
+            f"WHERE {where} ORDER BY {order_clause(order)} LIMIT ?", [*values, limit + 1]
         )
         shown = found[:limit]
         more = len(found) > limit
-        return Page(shown, cursor(order, _place(order, shown[-1])) if more else None)
+        return Page(shown, decode_cursor(order, _to_cursor(order, shown[-1])) if more else None)
 
     def entry(self, ref: str) -> Entry | None:
         return next(iter(self._entries("WHERE ref = ?", [ref])), None)
@@ -84,8 +92,8 @@ class Index:
         found = []
         for up in (True, False):
             where, values = asked.where()
-            condition, at = beyond(order, _place(order, entry), up)
-            query = f"WHERE {where} AND {condition} ORDER BY {ordered(order, up)} LIMIT 1"
+            condition, at = after_clause(order, _to_cursor(order, entry), up)
+            query = f"WHERE {where} AND {condition} ORDER BY {order_clause(order, up)} LIMIT 1"
             one = self._entries(query, values + at)
             found.append(one[0].ref if one else None)
         return found[0], found[1]
@@ -102,7 +110,7 @@ class Index:
     def unknown(self, asked: Filter, limit: int) -> list[Entry]:
         """The newest of those whose metadata nobody has read."""
         where, values = asked.where()
-        query = f"WHERE {where} AND NOT known ORDER BY {ordered('newest')} LIMIT ?"
+        query = f"WHERE {where} AND NOT known ORDER BY {order_clause('newest')} LIMIT ?"
         return self._entries(query, [*values, limit])
 
     def devices(self) -> list[Device]:
@@ -147,14 +155,14 @@ class Index:
         now = _now()
         with self._db.changing() as db:
             gone = self._gone(db, entries)
-            new = [one for one in entries if one.id not in gone and _added(db, one, now)]
+            new = [one for one in entries if one.id not in gone and _count_added(db, one, now)]
             self._db.count += len(new)
             self._trim(db)
         return new, [entry for entry in entries if entry.id in gone]
 
     def learn(self, entry: Entry, facts: dict[str, str]) -> Entry:
         """Keep what an object's metadata say."""
-        better = learned(entry, facts)
+        better = with_metadata(entry, facts)
         with self._db.changing() as db:
             db.execute(schema.LEARN, dataclasses.asdict(better))
         return better
@@ -229,21 +237,21 @@ class Index:
 
     def _entries(self, rest: str, values: Iterable[Any]) -> list[Entry]:
         rows = self._db.rows(f"SELECT {_COLUMNS} FROM faces {rest}", values)
-        return [_entry(row) for row in rows]
+        return [_to_entry(row) for row in rows]
 
 
-def _place(order: Order, entry: Entry) -> tuple[Any, ...]:
-    return place(order, entry.captured, entry.ref, entry.sharpness)
+def _to_cursor(order: Order, entry: Entry) -> tuple[Any, ...]:
+    return encode_cursor(order, entry.captured, entry.ref, entry.sharpness)
 
 
-def _entry(row: Any) -> Entry:
+def _to_entry(row: Any) -> Entry:
     """SQLite has no booleans."""
     *values, known = row
     arguments: list[Any] = [*values, bool(known)]
     return Entry(*arguments)
 
 
-def _added(db: schema.Connection, entry: Entry, now: int) -> bool:
+def _count_added(db: schema.Connection, entry: Entry, now: int) -> bool:
     known = db.execute("SELECT 1 FROM faces WHERE ref = ?", [entry.ref]).fetchone()
     db.execute(schema.ADD, {**dataclasses.asdict(entry), "now": now})
     return known is None

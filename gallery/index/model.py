@@ -11,7 +11,7 @@ from typing import Any
 
 from common.protocol.keys import OWN, REJECTED, KeyFacts
 from common.protocol.stored import Stored
-from gallery.bucket import Listed
+from common.store.base import Listed
 from gallery.index import query
 
 LATEST = 253_402_300_799_999  # unix milliseconds of the last year that a date has
@@ -62,7 +62,7 @@ def ref_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
-def listed(one: Listed, read: Callable[[str], KeyFacts | None]) -> Entry | None:
+def entry_from_listing(one: Listed, read: Callable[[str], KeyFacts | None]) -> Entry | None:
     """From a listing, which has no metadata; None for what is the product's own."""
     key = one.key
     if key.startswith(OWN) or key.endswith("/") or not _is_text(key):
@@ -83,30 +83,30 @@ def listed(one: Listed, read: Callable[[str], KeyFacts | None]) -> Entry | None:
     )
 
 
-def announced(stored: Stored, read: Callable[[str], KeyFacts | None]) -> Entry | None:
+def entry_from_announcement(stored: Stored, read: Callable[[str], KeyFacts | None]) -> Entry | None:
     """The entry of an announced object; None if its key is not that of a face."""
-    entry = listed(Listed(stored.key, stored.size, round(stored.stored * 1000)), read)
+    entry = entry_from_listing(Listed(stored.key, stored.size, round(stored.stored * 1000)), read)
     if entry is None or entry.kind != query.FACE:
         return None
-    return learned(entry, stored.facts)
+    return with_metadata(entry, stored.facts)
 
 
-def learned(entry: Entry, facts: Mapping[str, Any]) -> Entry:
+def with_metadata(entry: Entry, facts: Mapping[str, Any]) -> Entry:
     """An entry with what its object's metadata say, as far as the key does not."""
     changes: dict[str, Any] = {
-        name: number(facts.get(name)) for name in ("sharpness", "quality", "score")
+        name: parse_number(facts.get(name)) for name in ("sharpness", "quality", "score")
     }
     for name in ("device", "camera"):
         said = facts.get(name)
         if getattr(entry, name) == "unknown" and isinstance(said, str) and 0 < len(said) <= 100:
             changes[name] = said
-    captured = milliseconds(facts.get("captured"))
+    captured = parse_milliseconds(facts.get("captured"))
     if captured is not None:
         changes["captured"] = captured
     return dataclasses.replace(entry, known=True, **changes)
 
 
-def number(value: Any) -> float | None:
+def parse_number(value: Any) -> float | None:
     try:
         found = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -114,7 +114,7 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def milliseconds(value: Any) -> int | None:
+def parse_milliseconds(value: Any) -> int | None:
     """Of a time by RFC 3339."""
     try:
         moment = datetime.datetime.fromisoformat(value)

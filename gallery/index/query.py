@@ -55,32 +55,34 @@ class Filter:
         return " AND ".join(term for term, _ in terms), [value for _, value in terms]
 
 
-def ordered(order: Order, up: bool = False) -> str:
+def order_clause(order: Order, up: bool = False) -> str:
     """An ORDER BY."""
     return ", ".join(f"{column} {'ASC' if up else 'DESC'}" for column in _ORDERS[order])
 
 
-def beyond(order: Order, place: tuple[Any, ...], up: bool = False) -> tuple[str, list[Any]]:
+def after_clause(order: Order, place: tuple[Any, ...], up: bool = False) -> tuple[str, list[Any]]:
     """A condition: what comes after a place in an order, or before it (`up`)."""
     columns = ", ".join(_ORDERS[order])
     marks = ", ".join("?" * len(place))
     return f"({columns}) {'>' if up else '<'} ({marks})", list(place)
 
 
-def place(order: Order, captured: int, ref: str, sharpness: float | None) -> tuple[Any, ...]:
+def encode_cursor(
+    order: Order, captured: int, ref: str, sharpness: float | None
+) -> tuple[Any, ...]:
     """Where an entry stands in an order."""
     if order == "newest":
         return captured, ref
     return -1.0 if sharpness is None else sharpness, captured, ref
 
 
-def cursor(order: Order, at: tuple[Any, ...]) -> str:
+def decode_cursor(order: Order, at: tuple[Any, ...]) -> str:
     """A place as text for an address."""
     text = json.dumps([order, *at], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def place_of(text: str, order: Order) -> tuple[Any, ...]:
+def cursor_of(text: str, order: Order) -> tuple[Any, ...]:
     """The way back.
 
     Raises:

@@ -83,11 +83,11 @@ def prepare(path: Path) -> None:
     # Large sorts want a place; a container has no other that is large.
     os.environ.setdefault("SQLITE_TMPDIR", str(path.parent))
     try:
-        if path.exists() and _shape(path) != SHAPE:
+        if path.exists() and _schema_version(path) != SHAPE:
             log.info("%s is of another version: the index is built anew", path)
             discard(path)
     except sqlite3.DatabaseError as error:
-        if not damaged(error):
+        if not is_damaged(error):
             raise
         log.warning("%s is damaged (%s): the index is built anew", path, error)
         discard(path)
@@ -96,7 +96,7 @@ def prepare(path: Path) -> None:
             db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SHAPE}; COMMIT;")
 
 
-def _shape(path: Path) -> int:
+def _schema_version(path: Path) -> int:
     with contextlib.closing(connect(path)) as db:
         found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
         if found != "ok":
@@ -104,7 +104,7 @@ def _shape(path: Path) -> int:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def damaged(error: sqlite3.Error) -> bool:
+def is_damaged(error: sqlite3.Error) -> bool:
     """Whether the file is not what it should be, as against a disk that is full or a lock."""
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(
         error, (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.IntegrityError)

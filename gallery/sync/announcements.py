@@ -65,7 +65,7 @@ class Announcements:
 
     def _entry(self, payload: bytes) -> Entry | None:
         try:
-            return model.announced(Stored.decode(payload), self._read)
+            return model.entry_from_announcement(Stored.decode(payload), self._read)
         except BadMessage:
             return None
 
@@ -86,12 +86,12 @@ class Announcements:
             if new:
                 self._news()
                 shown = sorted(new, key=lambda entry: entry.captured)[-SHOWN:]
-                facts = {"faces": [told(entry) for entry in shown], "count": len(new)}
+                facts = {"faces": [entry_to_dict(entry) for entry in shown], "count": len(new)}
                 self._hub.publish("faces", facts)
             await asyncio.sleep(EVERY)
 
 
-def told(entry: Entry) -> dict[str, Any]:
+def entry_to_dict(entry: Entry) -> dict[str, Any]:
     """What pages are told of an entry."""
     return {
         "ref": entry.ref,

@@ -13,9 +13,8 @@ from typing import Any
 from common.protocol.keys import KeyFacts
 from common.runtime.backoff import Backoff
 from common.runtime.workers import Workers
-from common.store.base import StoreError
+from common.store.base import Listed, ObjectStore, StoreError
 from gallery import metrics
-from gallery.bucket import GalleryBucket, Listed
 from gallery.index import model
 from gallery.index.index import Index
 from gallery.index.model import Entry
@@ -69,7 +68,7 @@ class BucketListing:
     def __init__(
         self,
         index: Index,
-        bucket: GalleryBucket,
+        bucket: ObjectStore,
         workers: Workers,
         hub: EventHub,
         standing: StoreHealth,
@@ -181,7 +180,7 @@ class BucketListing:
         for one in page:
             if self._hooks.is_over(one):
                 over.append(one.key)
-            elif (entry := model.listed(one, self._read)) is not None:
+            elif (entry := model.entry_from_listing(one, self._read)) is not None:
                 taken.append(entry)
         _, again = self._index.add(taken)
         self._index.seen(entry.ref for entry in taken)

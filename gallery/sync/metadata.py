@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 
 from common.runtime.workers import Workers
-from common.store.base import StoreError
-from gallery.bucket import GalleryBucket
+from common.store.base import ObjectStore, StoreError
 from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.index.query import Filter
@@ -30,7 +29,7 @@ class MetadataLoader:
     def __init__(
         self,
         index: Index,
-        bucket: GalleryBucket,
+        bucket: ObjectStore,
         thumbs: Thumbnails,
         store: Workers,
         local: Workers,

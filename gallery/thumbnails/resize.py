@@ -17,7 +17,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
-class NoPicture(Exception):
+class UnreadablePicture(Exception):
     """`reason`: not_image, too_large."""
 
     def __init__(self, reason: str) -> None:
@@ -25,26 +25,26 @@ class NoPicture(Exception):
         self.reason = reason
 
 
-def thumbnail(original: bytes) -> bytes:
+def create_thumbnail(original: bytes) -> bytes:
     """A PNG as WebP of SIDE pixels at most.
 
     Raises:
         NoPicture: it is no sound PNG, or has more than MAX_PIXELS.
     """
-    plain, pixels = _plain(original)
+    plain, pixels = _strip_chunks(original)
     if pixels > MAX_PIXELS:
-        raise NoPicture("too_large")
+        raise UnreadablePicture("too_large")
     try:
-        return _reduced(plain)
+        return _shrink(plain)
     except Exception as error:
         # Whatever Pillow stumbles over in what strangers have made, it is that picture's fault.
-        raise NoPicture("not_image") from error
+        raise UnreadablePicture("not_image") from error
 
 
-def _plain(original: bytes) -> tuple[bytes, int]:
+def _strip_chunks(original: bytes) -> tuple[bytes, int]:
     """The PNG without what a picture does not need, and its pixels."""
     if not original.startswith(_SIGNATURE):
-        raise NoPicture("not_image")
+        raise UnreadablePicture("not_image")
     parts, at = [_SIGNATURE], len(_SIGNATURE)
     while at + 12 <= len(original):
         length, kind = struct.unpack_from(">I4s", original, at)
@@ -53,7 +53,7 @@ def _plain(original: bytes) -> tuple[bytes, int]:
         at += 12 + length
     header = parts[1] if len(parts) > 1 else b""
     if len(header) != 25 or header[4:8] != b"IHDR" or zlib.crc32(header[4:21]) != _crc(header):
-        raise NoPicture("not_image")
+        raise UnreadablePicture("not_image")
     width, height = struct.unpack_from(">II", header, 8)
     return b"".join(parts), width * height
 
@@ -62,18 +62,18 @@ def _crc(chunk: bytes) -> int:
     return int.from_bytes(chunk[-4:], "big")
 
 
-def _reduced(png: bytes) -> bytes:
+def _shrink(png: bytes) -> bytes:
     with warnings.catch_warnings(), Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image.load()
-        small = _coarse(image, max(1, min(image.size) // (2 * SIDE)))
+        small = _read_scaled(image, max(1, min(image.size) // (2 * SIDE)))
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         out = io.BytesIO()
         small.save(out, "WEBP", quality=80, method=2)
         return out.getvalue()
 
 
-def _coarse(image: Image.Image, factor: int) -> Image.Image:
+def _read_scaled(image: Image.Image, factor: int) -> Image.Image:
     """Reduced by a whole factor, strip by strip: there is no second copy of a large picture."""
     width, height = image.size
     coarse = Image.new("RGB", (-(-width // factor), -(-height // factor)))

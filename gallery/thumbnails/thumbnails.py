@@ -11,12 +11,11 @@ from pathlib import Path
 
 from common.runtime.logs import RateLimitedLogger
 from common.runtime.workers import Workers
-from common.store.base import StoreError
+from common.store.base import ObjectStore, StoreError
 from gallery import metrics
-from gallery.bucket import GalleryBucket
 from gallery.index.index import Index
 from gallery.index.model import Entry
-from gallery.thumbnails.resize import NoPicture, thumbnail
+from gallery.thumbnails.resize import UnreadablePicture, create_thumbnail
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Thumbnails:
     """`get` from the event loop."""
 
     def __init__(
-        self, folder: Path, max_bytes: int, bucket: GalleryBucket, index: Index, workers: Workers
+        self, folder: Path, max_bytes: int, bucket: ObjectStore, index: Index, workers: Workers
     ) -> None:
         self._folder = folder
         self._max = max_bytes
@@ -90,8 +89,8 @@ class Thumbnails:
         try:
             async with self._large if entry.size > LARGE else contextlib.nullcontext():
                 original = await self._workers.run(self._read, entry)
-                made = await self._painter.run(thumbnail, original)
-        except NoPicture as error:
+                made = await self._painter.run(create_thumbnail, original)
+        except UnreadablePicture as error:
             metrics.NO_THUMBS.labels(error.reason).inc()
             raise NoThumbnail(error.reason) from None
         except NoThumbnail as error:

@@ -17,7 +17,7 @@ from gallery.deletion.jobs import Job, Selection
 from gallery.web import selection, zip_export
 from gallery.web.images import Stream
 from gallery.web.query_params import Bad
-from gallery.web.rendering import PRIVATE, gallery, local, many, page, zone
+from gallery.web.rendering import PRIVATE, format_count, gallery, local, page, zone
 
 TYPED = 100  # faces from which on the number has to be typed
 LOG = 500  # deletions in the list
@@ -34,14 +34,14 @@ _zips: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 async def count(request: Request) -> Response:
     """What a selection comes to, and of whom and when it is: for the question before a deletion."""
-    chosen = (await selection.asked_for(request)).selection
+    chosen = (await selection.parse_selection(request)).selection
     return JSONResponse(await _counted(request, chosen), headers=PRIVATE)
 
 
 async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
     state = gallery(request)
     number, added = await state.deletions.count(chosen)
-    where = await state.local.run(selection.whence, state.index, chosen)
+    where = await state.local.run(selection.redirect_target, state.index, chosen)
     span = await state.local.run(selection.span, state.index, chosen)
     found: dict[str, Any] = {"count": number, "added": added, "where": where}
     if span is not None:
@@ -49,7 +49,9 @@ async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
     if chosen.filter is not None and number:
         rejected = number - await state.local.run(state.index.count, chosen.until(added).filter)
         if rejected > 0:
-            found["where"] += f"; {many(rejected, 'rejected object')} of the same among them"
+            found["where"] += (
+                f"; {format_count(rejected, 'rejected object')} of the same among them"
+            )
     return found
 
 
@@ -61,7 +63,7 @@ def _between(span: tuple[int, int], place: datetime.tzinfo) -> str:
 @needs_admin
 async def delete(request: Request) -> Response:
     """Begin to delete what was confirmed, or ask first (of a form without script)."""
-    asked = await selection.asked_for(request)
+    asked = await selection.parse_selection(request)
     expected, added = asked.number("expected"), asked.number("added")
     is_form = not request.headers.get("content-type", "").startswith("application/json")
     if expected is None or added is None:
@@ -80,14 +82,16 @@ async def delete(request: Request) -> Response:
 
 async def _begun(request: Request, chosen: Selection, expected: int, added: int) -> Job:
     state = gallery(request)
-    where = await state.local.run(selection.whence, state.index, chosen)
+    where = await state.local.run(selection.redirect_target, state.index, chosen)
     span = await state.local.run(selection.span, state.index, chosen)
     what = where if span is None else f"{where}, {_between(span, datetime.UTC)}"
     user = request.scope["state"]["user"].name
     try:
         return await state.deletions.start(chosen, user, what, expected, added)
     except Changed as error:
-        text = f"This comes to {many(error.count, 'face')} now, not {expected:,}: look again."
+        text = (
+            f"This comes to {format_count(error.count, 'face')} now, not {expected:,}: look again."
+        )
         raise HTTPException(409, text) from None
 
 
@@ -96,23 +100,23 @@ async def job(request: Request) -> Response:
     found: Job | None = gallery(request).deletions.jobs.get(request.path_params["id"])
     if found is None:
         raise HTTPException(404, "There is no such deletion under way; see Deletions.")
-    facts = {**found.facts(), "sentence": told(found)}
+    facts = {**found.facts(), "sentence": job_to_dict(found)}
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse(facts, headers=PRIVATE)
     return page(request, "job.html", job=found, over=found.state != "running", **facts)
 
 
-def told(job: Job) -> str:
+def job_to_dict(job: Job) -> str:
     """How far a deletion is, in a sentence."""
     if job.state == "running":
-        return f"{job.done:,} of {many(job.total, 'face')} are deleted."
+        return f"{job.done:,} of {format_count(job.total, 'face')} are deleted."
     if not job.failed:
-        return f"{many(job.done, 'face')} deleted."
+        return f"{format_count(job.done, 'face')} deleted."
     reasons = ", ".join(
-        f"{many(number, 'face')} stayed: {REASONS.get(reason, reason)}"
+        f"{format_count(number, 'face')} stayed: {REASONS.get(reason, reason)}"
         for reason, number in job.failed.items()
     )
-    return f"{job.done:,} of {many(job.total, 'face')} deleted; {reasons}."
+    return f"{job.done:,} of {format_count(job.total, 'face')} deleted; {reasons}."
 
 
 async def deletions(request: Request) -> Response:
@@ -120,13 +124,17 @@ async def deletions(request: Request) -> Response:
     past = await state.local.run(state.index.deletions, LOG)
     running = [one for one in state.deletions.jobs.values() if one.state != "done"]
     return page(
-        request, "deletions.html", past=past, running=[(one, told(one)) for one in running], log=LOG
+        request,
+        "deletions.html",
+        past=past,
+        running=[(one, job_to_dict(one)) for one in running],
+        log=LOG,
     )
 
 
 async def archive(request: Request) -> Response:
     """A selection as a zip, made while it is sent."""
-    chosen = (await selection.asked_for(request)).selection
+    chosen = (await selection.parse_selection(request)).selection
     state = gallery(request)
     number, added = await state.deletions.count(chosen)
     if not number:

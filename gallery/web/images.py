@@ -12,13 +12,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Send
 
-from common.store.base import StoreError
-from gallery.bucket import Body
+from common.store.base import ObjectBody, StoreError
 from gallery.index.model import Entry
 from gallery.state import State
 from gallery.thumbnails.thumbnails import MEDIA_TYPE, NoThumbnail
 from gallery.web.detail import entry_of
-from gallery.web.rendering import gallery, local, rendered, zone
+from gallery.web.rendering import gallery, local, render, zone
 
 PNG = b"\x89PNG\r\n\x1a\n"
 # An address names a face for good; a day is how long a deleted one may stay in a reader's browser.
@@ -50,7 +49,7 @@ async def thumb(request: Request) -> Response:
     """A thumbnail; where there can be none, a picture that says why."""
     entry = await entry_of(request)
     tag = _tag(entry, "t")
-    if _known(request, tag):
+    if _is_cached(request, tag):
         return Response(status_code=304, headers={"ETag": tag, **KEPT})
     try:
         made = await gallery(request).thumbs.get(entry)
@@ -58,7 +57,7 @@ async def thumb(request: Request) -> Response:
         if error.trouble is not None:
             gallery(request).standing.failed(error.trouble)
         lines = WORDS.get(error.reason, AWAY)
-        text = rendered(request, "nothumb.svg", {"lines": lines})
+        text = render(request, "nothumb.svg", {"lines": lines})
         return Response(text, 200, NOT_KEPT, "image/svg+xml")
     return Response(made, 200, {"ETag": tag, **KEPT}, MEDIA_TYPE)
 
@@ -71,16 +70,16 @@ async def image(request: Request) -> Response:
     """
     entry = await entry_of(request)
     tag = _tag(entry, "o")
-    if _known(request, tag):
+    if _is_cached(request, tag):
         return Response(status_code=304, headers={"ETag": tag, **KEPT})
     state = gallery(request)
     try:
         body = await state.store.run(state.bucket.get, entry.key)
         parts = body.chunks()
-        first = await state.store.run(_begun, parts, body.size)
+        first = await state.store.run(_begin_body, parts, body.size)
     except StoreError as error:
         state.standing.failed(error)
-        raise _refusal(error) from None
+        raise _refusal_picture(error) from None
     state.standing.worked()
     shown = first.startswith(PNG)
     headers = {"ETag": tag, "Content-Length": str(body.size), **KEPT}
@@ -93,7 +92,7 @@ async def image(request: Request) -> Response:
     return Stream(_rest(state, body, first, parts), 200, headers, kind)
 
 
-def _begun(parts: Iterator[bytes], size: int) -> bytes:
+def _begin_body(parts: Iterator[bytes], size: int) -> bytes:
     """In a worker: all of a small object, so that a fault can still be told; else its beginning."""
     if size <= WHOLE:
         return b"".join(parts)
@@ -101,7 +100,7 @@ def _begun(parts: Iterator[bytes], size: int) -> bytes:
 
 
 async def _rest(
-    state: State, body: Body, first: bytes, parts: Iterator[bytes]
+    state: State, body: ObjectBody, first: bytes, parts: Iterator[bytes]
 ) -> AsyncIterator[bytes]:
     """A large object; if the reader leaves, so do we."""
     try:
@@ -116,13 +115,13 @@ def _tag(entry: Entry, kind: str) -> str:
     return f'"{kind}-{entry.ref}-{entry.stored:x}-{entry.size:x}"'
 
 
-def _known(request: Request, tag: str) -> bool:
+def _is_cached(request: Request, tag: str) -> bool:
     """Whether the browser has it (RFC 9110, section 13.1.2)."""
     given = request.headers.get("if-none-match", "")
     return given.strip() == "*" or tag in re.findall(r'"[^"]*"', given)
 
 
-def _refusal(error: StoreError) -> HTTPException:
+def _refusal_picture(error: StoreError) -> HTTPException:
     if error.reason == "missing":
         return HTTPException(404, "This face is not in the bucket any more.")
     return HTTPException(503, f"The bucket cannot be read now ({error.reason}).")
@@ -131,10 +130,10 @@ def _refusal(error: StoreError) -> HTTPException:
 def _file_name(entry: Entry, request: Request, suffix: str) -> str:
     """Of letters, digits and dashes, whatever the device calls itself."""
     when = local(entry.captured, zone(request)).strftime("%Y-%m-%d_%H-%M-%S")
-    return plain(f"{entry.device}_{entry.camera}_{when}_{entry.ref[:6]}") + suffix
+    return safe_file_name(f"{entry.device}_{entry.camera}_{when}_{entry.ref[:6]}") + suffix
 
 
-def plain(text: str) -> str:
+def safe_file_name(text: str) -> str:
     """A name that is safe as part of a path anywhere: no separators, nothing hidden, not empty."""
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:100]
     # Windows takes names such as `con` for devices, whatever follows a dot.

@@ -14,8 +14,8 @@ from common.runtime.workers import Workers
 from gallery import metrics
 from gallery.auth.limits import LoginLimits
 from gallery.auth.middleware import cookie
-from gallery.auth.origins import local
-from gallery.auth.request_body import fields
+from gallery.auth.origins import is_local_path
+from gallery.auth.request_body import parse_fields
 from gallery.auth.sessions import LONGEST, Sessions
 from gallery.auth.users import NAME, Account, Users
 from gallery.web import rendering
@@ -48,16 +48,16 @@ class LoginPage:
         ]
 
     async def _show(self, request: Request) -> Response:
-        onward = local(request.query_params.get("next", "/"))
+        onward = is_local_path(request.query_params.get("next", "/"))
         if request.state.user is not None:
             return RedirectResponse(onward, 303)
         told = TOLD.get(request.query_params.get("why", ""), "")
         return _page(200, onward, told=told)
 
     async def _try(self, request: Request) -> Response:
-        given = fields(await request.body(), request.headers)
+        given = parse_fields(await request.body(), request.headers)
         name = given.get("username", "").strip().lower()
-        onward = local(given.get("next", "/"))
+        onward = is_local_path(given.get("next", "/"))
         address = request.client.host if request.client else "nowhere"
         cookies = request.cookies.get(cookie("known", self._secure), "")
         device = self._sessions.device(cookies, name)

@@ -64,7 +64,7 @@ def size(octets: int) -> str:
     return f"{octets / 1_000_000:.1f} MB"
 
 
-def many(count: int, one: str, more: str = "") -> str:
+def format_count(count: int, one: str, more: str = "") -> str:
     """`1 face`, `1,234 faces`."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
@@ -106,7 +106,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=number, size=size, many=many, moment=moment, date=date)
+    made.filters.update(number=number, size=size, many=format_count, moment=moment, date=date)
     made.globals.update(static=static)
     return made
 
@@ -147,7 +147,7 @@ def trouble(standing: StoreHealth) -> str:
     return f"The bucket cannot be reached ({standing.reason}): {standing.text}. {known}"
 
 
-def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str:
+def render(request: Request, template: str, context: Mapping[str, Any]) -> str:
     """A template's text, with what all pages have: user, csrf, zone, notices."""
     state = request.scope.get("state", {})
     user = state.get("user")
@@ -166,4 +166,4 @@ def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
     """A page, or a part of one, which nobody keeps."""
-    return HTMLResponse(rendered(request, template, context), status, PRIVATE)
+    return HTMLResponse(render(request, template, context), status, PRIVATE)

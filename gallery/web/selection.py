@@ -15,7 +15,7 @@ from gallery.index.model import Entry
 from gallery.index.query import FACE, Filter
 from gallery.web import query_params
 from gallery.web.query_params import Bad
-from gallery.web.rendering import many
+from gallery.web.rendering import format_count
 
 REFS = 10_000  # that are named one by one; more than that are selected by a filter
 NAMED = 3  # devices or cameras that a sentence names
@@ -24,7 +24,7 @@ _TIMES = ("since", "until", "added")
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class SelectionRequest:
     """A selection, and the form's or JSON's other fields."""
 
     selection: Selection
@@ -41,7 +41,7 @@ class Asked:
             raise Bad("This is not a number.") from None
 
 
-async def asked_for(request: Request) -> Asked:
+async def parse_selection(request: Request) -> SelectionRequest:
     """Raises Bad: it is no selection, or none of anything."""
     if request.headers.get("content-type", "").startswith("application/json"):
         try:
@@ -50,15 +50,15 @@ async def asked_for(request: Request) -> Asked:
             raise Bad("This is not JSON.") from None
         if not isinstance(told, dict):
             raise Bad("A selection is an object with refs, or with a filter.")
-        return Asked(selection(told.get("selection", told)), told)
+        return SelectionRequest(selection(told.get("selection", told)), told)
     form = await request.form(max_fields=REFS + 10)
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     if text := fields.get("selection"):
         try:
-            return Asked(selection(json.loads(text)), fields)
+            return SelectionRequest(selection(json.loads(text)), fields)
         except (ValueError, RecursionError):
             raise Bad("This is not JSON.") from None
-    return Asked(selection({"refs": form.getlist("ref")}), fields)
+    return SelectionRequest(selection({"refs": form.getlist("ref")}), fields)
 
 
 def selection(told: Any) -> Selection:
@@ -101,7 +101,7 @@ def as_json(chosen: Selection) -> str:
     return json.dumps({"filter": dataclasses.asdict(chosen.filter)})
 
 
-def whence(index: Index, chosen: Selection) -> str:
+def redirect_target(index: Index, chosen: Selection) -> str:
     """Of whom a selection is, in words. In a worker."""
     query_params = chosen.filter
     if query_params is not None:
@@ -113,8 +113,8 @@ def whence(index: Index, chosen: Selection) -> str:
 def _some(entries: list[Entry], what: str) -> str:
     names = sorted({str(getattr(entry, what)) for entry in entries})
     if not names:
-        return many(0, what)
-    return ", ".join(names) if len(names) <= NAMED else many(len(names), what)
+        return format_count(0, what)
+    return ", ".join(names) if len(names) <= NAMED else format_count(len(names), what)
 
 
 def span(index: Index, chosen: Selection) -> tuple[int, int] | None:

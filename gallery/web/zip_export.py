@@ -16,12 +16,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 from common.runtime.backoff import Backoff
-from common.store.base import StoreError
-from gallery.bucket import Body, GalleryBucket
+from common.store.base import ObjectBody, ObjectStore, StoreError
 from gallery.deletion.jobs import Selection
 from gallery.index.model import Entry
 from gallery.state import State
-from gallery.web.images import PNG, WHOLE, plain
+from gallery.web.images import PNG, WHOLE, safe_file_name
 from gallery.web.rendering import local
 
 AHEAD = 4  # objects that are read before it is their turn; others want the store, too
@@ -33,13 +32,13 @@ FACTS_IN_MEMORY = 1_000_000  # bytes; the rest waits on disk
 
 
 @dataclasses.dataclass
-class Got:
+class FetchedObject:
     """An object: its bytes, or the body that they are read from if it is large; or the error."""
 
     entry: Entry
     facts: dict[str, str]
     first: bytes = b""
-    body: Body | None = None
+    body: ObjectBody | None = None
     error: StoreError | None = None
 
 
@@ -81,21 +80,21 @@ async def stream(state: State, chosen: Selection, place: datetime.tzinfo) -> Asy
                 name = None if got.error is not None else _name(got, place)
                 lines.write(_line(got, name))
                 if name is not None:
-                    async for _ in _added(state, archive, got, name, place):
+                    async for _ in _add_member(state, archive, got, name, place):
                         yield pipe.take()
         lines.seek(0)
-        with archive.open(_about(FACTS, datetime.datetime.now(place)), "w") as member:
+        with archive.open(_zip_info(FACTS, datetime.datetime.now(place)), "w") as member:
             while part := lines.read(WHOLE):
                 member.write(part)
                 yield pipe.take()
     yield pipe.take()
 
 
-async def _added(
-    state: State, archive: zipfile.ZipFile, got: Got, name: str, place: datetime.tzinfo
+async def _add_member(
+    state: State, archive: zipfile.ZipFile, got: FetchedObject, name: str, place: datetime.tzinfo
 ) -> AsyncIterator[None]:
     """Write one object; stops after each piece, for it to be sent."""
-    about = _about(name, local(got.entry.captured, place))
+    about = _zip_info(name, local(got.entry.captured, place))
     about.file_size = got.entry.size  # which makes it a ZIP64 member if it must be one
     with archive.open(about, "w") as member:
         member.write(got.first)
@@ -108,9 +107,9 @@ async def _added(
     yield
 
 
-async def _read_ahead(state: State, chosen: Selection) -> AsyncGenerator[Got, None]:
+async def _read_ahead(state: State, chosen: Selection) -> AsyncGenerator[FetchedObject, None]:
     """The objects in order, a few of them under way."""
-    under_way: collections.deque[asyncio.Task[Got]] = collections.deque()
+    under_way: collections.deque[asyncio.Task[FetchedObject]] = collections.deque()
     entries = _entries(state, chosen)
     more = True
     try:
@@ -119,7 +118,7 @@ async def _read_ahead(state: State, chosen: Selection) -> AsyncGenerator[Got, No
                 entry = await anext(entries, None)
                 more = entry is not None
                 if entry is not None:
-                    under_way.append(asyncio.create_task(_tried(state, entry)))
+                    under_way.append(asyncio.create_task(_try_fetch(state, entry)))
             if under_way:
                 got = await under_way.popleft()
                 try:
@@ -128,15 +127,15 @@ async def _read_ahead(state: State, chosen: Selection) -> AsyncGenerator[Got, No
                     if got.body is not None:
                         got.body.close()
     finally:
-        await _let_go(under_way)
+        await _release(under_way)
 
 
-async def _let_go(under_way: collections.deque[asyncio.Task[Got]]) -> None:
+async def _release(under_way: collections.deque[asyncio.Task[FetchedObject]]) -> None:
     """The reader has left: what is under way is read no further."""
     for task in under_way:
         task.cancel()
     for got in await asyncio.gather(*under_way, return_exceptions=True):
-        if isinstance(got, Got) and got.body is not None:
+        if isinstance(got, FetchedObject) and got.body is not None:
             got.body.close()
 
 
@@ -147,16 +146,16 @@ async def _entries(state: State, chosen: Selection) -> AsyncIterator[Entry]:
             yield entry
 
 
-async def _tried(state: State, entry: Entry) -> Got:
+async def _try_fetch(state: State, entry: Entry) -> FetchedObject:
     """An object, after some tries if need be."""
     backoff = Backoff(first=0.5)
     for attempt in itertools.count(1):
         try:
-            got = await state.store.run(_got, state.bucket, entry)
+            got = await state.store.run(_fetch, state.bucket, entry)
         except StoreError as error:
             state.standing.failed(error)
             if error.reason in OWN_FAULTS or attempt == TRIES:
-                return Got(entry, {}, error=error)
+                return FetchedObject(entry, {}, error=error)
             await asyncio.sleep(backoff.next())
         else:
             state.standing.worked()
@@ -164,30 +163,31 @@ async def _tried(state: State, entry: Entry) -> Got:
     raise AssertionError("the last try returns")
 
 
-def _got(bucket: GalleryBucket, entry: Entry) -> Got:
+def _fetch(bucket: ObjectStore, entry: Entry) -> FetchedObject:
     """In a worker: all of a small object; a large one is begun."""
     body = bucket.get(entry.key)
     if body.size <= WHOLE:
         with contextlib.closing(body):
-            return Got(entry, body.facts, body.read())
-    return Got(entry, body.facts, b"", body)
+            return FetchedObject(entry, body.facts, body.read())
+    return FetchedObject(entry, body.facts, b"", body)
 
 
-def _name(got: Got, place: datetime.tzinfo) -> str:
+def _name(got: FetchedObject, place: datetime.tzinfo) -> str:
     """Device, camera, day, file; unique by the ref, and safe whatever the key is."""
     entry = got.entry
     day = f"{local(entry.captured, place):%Y-%m-%d}"
-    stem = plain(entry.key.rpartition("/")[2].removesuffix(".png"))
+    stem = safe_file_name(entry.key.rpartition("/")[2].removesuffix(".png"))
     suffix = ".png" if got.first.startswith(PNG) or (got.body and _is_png(entry)) else ".bin"
     kind = "" if entry.kind == "face" else "rejected/"
-    return f"{kind}{plain(entry.device)}/{plain(entry.camera)}/{day}/{stem}_{entry.ref[:8]}{suffix}"
+    source = f"{safe_file_name(entry.device)}/{safe_file_name(entry.camera)}"
+    return f"{kind}{source}/{day}/{stem}_{entry.ref[:8]}{suffix}"
 
 
 def _is_png(entry: Entry) -> bool:
     return entry.key.lower().endswith(".png")
 
 
-def _line(got: Got, name: str | None) -> bytes:
+def _line(got: FetchedObject, name: str | None) -> bytes:
     entry = got.entry
     captured = local(entry.captured, datetime.UTC).isoformat(timespec="milliseconds")
     told: dict[str, Any] = {"file": name, "key": entry.key, "kind": entry.kind}
@@ -197,7 +197,7 @@ def _line(got: Got, name: str | None) -> bytes:
     return json.dumps({**told, "size": entry.size, "metadata": got.facts}).encode() + b"\n"
 
 
-def _about(name: str, when: datetime.datetime) -> zipfile.ZipInfo:
+def _zip_info(name: str, when: datetime.datetime) -> zipfile.ZipInfo:
     year = min(max(when.year, 1980), 2107)  # as far as a zip's calendar goes
     clock = (year, when.month, when.day, when.hour, when.minute, when.second)
     about = zipfile.ZipInfo(name, clock)

@@ -21,7 +21,7 @@ from testing.services.process import Service
 from testing.services.visitor import Visitor
 
 PASSWORD = "correct horse battery"
-HASH = passwords.hashed(PASSWORD)
+HASH = passwords.hash_password(PASSWORD)
 USERS = "\n".join(
     Account(user, HASH).line for user in (User("anna", "admin"), User("vic", "viewer"))
 )

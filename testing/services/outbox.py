@@ -31,7 +31,7 @@ def face(
     png = random.Random(seq).randbytes(size)
     facts = {"id": f"{seq:032x}", "device": "box-1", "camera": "camera-0"}
     facts |= {"captured": "2026-03-01T12:00:00.000000Z", "clock": "set", "box": "1,2,30,40"}
-    ticks, wall = age.ticks() - old, time.time() - old
+    ticks, wall = age.monotonic_seconds() - old, time.time() - old
     digest = hashlib.sha256(png).hexdigest()
     return OutboxEntry(seq, facts["id"], digest, size, boot, ticks, wall, False), OutboxPicture(
         png, facts

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.protocol.clock import utc
-from common.protocol.keys import DEFAULT_TEMPLATE, key
+from common.protocol.clock import to_rfc3339
+from common.protocol.keys import DEFAULT_TEMPLATE, format_key
 from testing.services.process import ROOT
 from testing.store.nanio import Store
 
@@ -96,13 +96,13 @@ def fill(
             "id": f"{round(at * 1000):012x}7{number:03x}"[:16].ljust(16, "0") + f"8{number:015x}",
             "device": f"box{number % devices:04d}",
             "camera": f"cam{number // devices % 2}",
-            "captured": utc(at),
+            "captured": to_rfc3339(at),
             "score": f"{20 + number % 40}",
             "sharpness": f"{number * 7919 % 1000 + 0.5}",
             "quality": f"0.{number % 90 + 10}",
             "engine": "haar",
         }
-        name = key(DEFAULT_TEMPLATE, facts, at)
+        name = format_key(DEFAULT_TEMPLATE, facts, at)
         put(store, name, cuts[number % len(cuts)], facts, at + 0.05)
         keys.append(name)
     return keys

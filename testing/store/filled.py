@@ -34,7 +34,7 @@ def face(device: str, camera: str, captured: int, body: bytes, id: str, **facts:
     """A face as the processor stores it; `captured`: unix ms."""
     moment = datetime.datetime.fromtimestamp(captured / 1000, datetime.UTC)
     own = {"id": id, "device": device, "camera": camera}
-    key = keys.key(keys.DEFAULT_TEMPLATE, own, captured / 1000)
+    key = keys.format_key(keys.DEFAULT_TEMPLATE, own, captured / 1000)
     own["captured"] = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return Put(key, body, own | {"engine": "haar"} | facts, captured + 400)
 

@@ -47,7 +47,9 @@ class Stack:
             COS_ACCESS_KEY_ID_FILE=self.file("key-id", KEY_ID),
             COS_SECRET_ACCESS_KEY_FILE=self.file("secret", SECRET),
             GALLERY_PORT=str(self.gallery_port),
-            GALLERY_USERS_FILE=self.file("users", f"{USER}:admin:{passwords.hashed(PASSWORD)}\n"),
+            GALLERY_USERS_FILE=self.file(
+                "users", f"{USER}:admin:{passwords.hash_password(PASSWORD)}\n"
+            ),
         )
         self.jetson = Project(
             "jetson",

@@ -51,7 +51,9 @@ class Swarm(Project):
             COS_BUCKET=BUCKET,
             COS_ACCESS_KEY_ID_FILE=self.given("key-id", KEY_ID),
             COS_SECRET_ACCESS_KEY_FILE=self.given("secret", SECRET),
-            GALLERY_USERS_FILE=self.given("users", f"anna:admin:{passwords.hashed('x' * 20)}\n"),
+            GALLERY_USERS_FILE=self.given(
+                "users", f"anna:admin:{passwords.hash_password('x' * 20)}\n"
+            ),
             PROCESSOR_IDENTITY=str(folder / "processor.pem"),
             PROCESSORS=str(REPLICAS),
             SWARM_NETWORK=NETWORK,

@@ -42,7 +42,7 @@ class Connections:
         parts = urllib.parse.urlsplit(endpoint)
         tls = parts.scheme == "https"
         self._address = parts.hostname or "", parts.port or (443 if tls else 80)
-        self._context = _context(trusted) if tls else None
+        self._context = _create_context(trusted) if tls else None
         self._kept: list[_Connection] = []  # the one used last is the next to be used
 
     def ask(self, head: bytes, body: bytes) -> Reply:
@@ -112,7 +112,7 @@ class Connections:
 class _Connection:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._send = _sent_joined if isinstance(sock, ssl.SSLSocket) else _sent_apart
+        self._send = _send_joined if isinstance(sock, ssl.SSLSocket) else _send_apart
         self.used = 0.0  # when the last answer was complete; time.monotonic()
         self.open = True
 
@@ -130,12 +130,14 @@ class _Connection:
             if self.used:
                 raise _Closed
             raise broken or http.client.RemoteDisconnected("it hung up without an answer")
-        reply = _simple(came) or self._read(came)
+        reply = _parse_plain_success(came) or self._read(came)
         self.used = time.monotonic()
         return reply
 
     def _read(self, came: bytes) -> Reply:
-        response = http.client.HTTPResponse(cast(Any, _Rest(came, self._sock)), method="PUT")
+        response = http.client.HTTPResponse(
+            cast(Any, _SocketReader(came, self._sock)), method="PUT"
+        )
         response.begin()
         body = response.read(BODY_LIMIT)
         if response.will_close or not response.isclosed():
@@ -147,7 +149,7 @@ class _Connection:
         self._sock.close()
 
 
-def _simple(came: bytes) -> Reply | None:
+def _parse_plain_success(came: bytes) -> Reply | None:
     """The answer, if these bytes are all of it: success, no body, and the connection stays."""
     head = came.lower()
     if (
@@ -161,7 +163,7 @@ def _simple(came: bytes) -> Reply | None:
     return None
 
 
-class _Rest(io.RawIOBase):
+class _SocketReader(io.RawIOBase):
     """What has come already, and then what the socket still gives; http.client calls makefile."""
 
     def __init__(self, came: bytes, sock: socket.socket) -> None:
@@ -183,7 +185,7 @@ class _Rest(io.RawIOBase):
         return count
 
 
-def _sent_apart(sock: socket.socket, head: bytes, body: bytes) -> None:
+def _send_apart(sock: socket.socket, head: bytes, body: bytes) -> None:
     sent = sock.sendmsg((head, body))
     if sent < len(head):
         sock.sendall(head[sent:])
@@ -192,11 +194,11 @@ def _sent_apart(sock: socket.socket, head: bytes, body: bytes) -> None:
         sock.sendall(memoryview(body)[sent - len(head) :])
 
 
-def _sent_joined(sock: socket.socket, head: bytes, body: bytes) -> None:
+def _send_joined(sock: socket.socket, head: bytes, body: bytes) -> None:
     sock.sendall(head + body)  # in as few TLS records as there can be
 
 
-def _context(trusted: str) -> ssl.SSLContext:
+def _create_context(trusted: str) -> ssl.SSLContext:
     """As the SDK's: TLS 1.2 or newer, the host's name checked."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(trusted)

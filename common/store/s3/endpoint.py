@@ -24,10 +24,9 @@ from ibm_botocore.parsers import ResponseParserError
 from ibm_botocore.session import get_session
 from ibm_botocore.utils import get_environ_proxies
 
-from common.store.base import StoreError
+from common.store.base import StoreError, StoreOptions
 from common.store.s3.iam import Tokens
 from common.store.s3.store_errors import Answer, StoreErrors
-from common.store.s3.store_settings import StoreSettings
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 15  # seconds; the SDK's 60 would hold a worker for minutes
 
@@ -35,31 +34,31 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5, 15  # seconds; the SDK's 60 would hold a work
 class Endpoint:
     """`client` may be shared by threads; each request is tried once, within `faults()`."""
 
-    def __init__(self, settings: StoreSettings, connections: int) -> None:
-        self.url = settings.endpoint
-        self.says = StoreErrors(settings)
+    def __init__(self, options: StoreOptions) -> None:
+        self.url = options.endpoint
+        self.says = StoreErrors(options)
         self.tokens: Tokens | None = None  # with an API key
-        options: dict[str, Any] = {}
-        if settings.hmac:
-            options["aws_access_key_id"] = settings.access_key_id
-            options["aws_secret_access_key"] = settings.secret_access_key
+        arguments: dict[str, Any] = {}
+        if options.hmac:
+            arguments["aws_access_key_id"] = options.access_key_id
+            arguments["aws_secret_access_key"] = options.secret_access_key
         else:
-            self.tokens = Tokens(settings.api_key, settings.auth_endpoint)
-            options["token_manager"] = self.tokens
-            options["ibm_service_instance_id"] = settings.instance_crn or None
+            self.tokens = Tokens(options.api_key, options.auth_endpoint)
+            arguments["token_manager"] = self.tokens
+            arguments["ibm_service_instance_id"] = options.instance_crn or None
         self.client: Any = ibm_boto3.client(
             "s3",
-            endpoint_url=settings.endpoint,
+            endpoint_url=options.endpoint,
             config=Config(
-                signature_version="s3v4" if settings.hmac else "oauth",
+                signature_version="s3v4" if options.hmac else "oauth",
                 connect_timeout=CONNECT_TIMEOUT,
                 read_timeout=READ_TIMEOUT,
                 retries={"mode": "standard", "total_max_attempts": 1},
-                max_pool_connections=connections,
+                max_pool_connections=options.connections,
                 tcp_keepalive=True,
                 s3={"addressing_style": "path"},
             ),
-            **options,
+            **arguments,
         )
 
     @contextlib.contextmanager

@@ -5,53 +5,36 @@ docs/decisions/put.md has the figures. Whatever else is asked of the store goes 
 
 from __future__ import annotations
 
-import base64
 import http.client
 import ssl
 import time
 import urllib.parse
-from typing import NamedTuple
 
 from common import __version__
-from common.store.base import StoreError
+from common.store.base import NewObject, StoreError, StoreOptions
 from common.store.s3.connections import Connections, Reply, Unreachable
 from common.store.s3.endpoint import Endpoint
 from common.store.s3.signature import Signer
-from common.store.s3.store_errors import answer
-from processor.settings import ProcessorSettings
+from common.store.s3.store_errors import parse_error_body
 
 _AGENT = f"user-agent: facepipe/{__version__}"
-
-
-class S3Object(NamedTuple):
-    """One object to be written."""
-
-    key: str
-    body: bytes
-    content_type: str
-    metadata: dict[str, str]
-    sha256: str  # of the body, in hex; the store checks it
-
-    @property
-    def checksum(self) -> str:
-        return base64.b64encode(bytes.fromhex(self.sha256)).decode()
 
 
 class FastPut:
     """May be shared by threads; tries each request once."""
 
-    def __init__(self, settings: ProcessorSettings, endpoint: Endpoint) -> None:
-        parts = urllib.parse.urlsplit(settings.endpoint)
+    def __init__(self, options: StoreOptions, endpoint: Endpoint) -> None:
+        parts = urllib.parse.urlsplit(options.endpoint)
         self._endpoint = endpoint
         self._says = endpoint.says
-        self._connections = Connections(settings.endpoint, endpoint.trusted)
+        self._connections = Connections(options.endpoint, endpoint.trusted)
         self._host = _host(parts)
-        self._path = f"{parts.path.rstrip('/')}/{settings.bucket}/"
+        self._path = f"{parts.path.rstrip('/')}/{options.bucket}/"
         self._tokens = endpoint.tokens
-        key, secret = settings.access_key_id, settings.secret_access_key
+        key, secret = options.access_key_id, options.secret_access_key
         self._signer = Signer(key, secret, endpoint.region)
 
-    def __call__(self, object: S3Object) -> None:
+    def __call__(self, object: NewObject) -> None:
         """Write it.
 
         Raises:
@@ -59,7 +42,7 @@ class FastPut:
         """
         reply = self._asked(self._head(object), object.body)
         if reply.status != 200:
-            refusal = answer(reply.status, reply.body)
+            refusal = parse_error_body(reply.status, reply.body)
             raise self._endpoint.refused(refusal, "PUT", "write to")
         if not reply.has_etag:
             raise self._says.no_etag()
@@ -79,7 +62,7 @@ class FastPut:
         except (OSError, http.client.HTTPException) as error:
             raise self._says.broken(error) from None
 
-    def _head(self, object: S3Object) -> bytes:
+    def _head(self, object: NewObject) -> bytes:
         path = self._path + urllib.parse.quote(object.key, safe="/~")
         headers = {
             "content-type": object.content_type,

@@ -85,7 +85,7 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
             )
             answer: Any = response.json()
         except requests.RequestException as error:
-            text = f"no token from {self._endpoint}: {_short(error)}"
+            text = f"no token from {self._endpoint}: {_error_name(error)}"
             raise StoreError("token", text) from None
         if response.status_code in (400, 401, 403):
             message = str(answer.get("errorMessage", "")) if isinstance(answer, dict) else ""
@@ -101,5 +101,5 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
         self._refresh_after, self._expires = asked + life * REFRESH_AT, asked + life
 
 
-def _short(error: Exception) -> str:
+def _error_name(error: Exception) -> str:
     return type(error).__name__

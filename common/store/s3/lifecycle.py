@@ -11,9 +11,8 @@ import threading
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from common.store.base import StoreError
+from common.store.base import Observer, StoreError
 from common.store.s3.endpoint import Endpoint
-from gallery import metrics
 
 RULE = "facepipe-retention"  # the ID of our rule
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -24,9 +23,10 @@ ET.register_namespace("", _NAMESPACE)
 class Lifecycle:
     """Of one bucket."""
 
-    def __init__(self, endpoint: Endpoint, bucket: str) -> None:
+    def __init__(self, endpoint: Endpoint, bucket: str, observer: Observer) -> None:
         self._endpoint = endpoint
         self._bucket = bucket
+        self._observer = observer
         self._one = threading.Lock()
         self._xml = b""  # as it was read, or as it is to be written
         events = endpoint.client.meta.events
@@ -43,21 +43,21 @@ class Lifecycle:
             rules = self._read()
             if rules is None:
                 return not days
-            if _days(rules) == (days or None):
+            if _days_of_our_rule(rules) == (days or None):
                 return True
             try:
-                self._write(_with(rules, days))
+                self._write(_with_our_rule(rules, days))
             except StoreError as error:
                 if error.reason in ("server", "not_s3"):  # 501, 405: it knows no such request
                     return False
                 raise
             # Some stores take this for another request, and say yes.
             written = self._read()
-            return written is not None and _days(written) == (days or None)
+            return written is not None and _days_of_our_rule(written) == (days or None)
 
     def _read(self) -> ET.Element | None:
         """The configuration; None from a store that has none."""
-        metrics.REQUESTS.labels("lifecycle").inc()
+        self._observer.request("lifecycle")
         self._xml = b""
         try:
             with self._endpoint.faults("GET of its lifecycle", "read the lifecycle of", "missing"):
@@ -71,10 +71,10 @@ class Lifecycle:
             raise StoreError("not_s3", f"the lifecycle is no XML: {error}") from None
         # A store without lifecycles may answer something else, such as a listing. To write to that
         # one would be to overwrite what could not be read.
-        return rules if _local(rules) == _ROOT else None
+        return rules if _local_name(rules) == _ROOT else None
 
     def _write(self, rules: ET.Element) -> None:
-        metrics.REQUESTS.labels("lifecycle").inc()
+        self._observer.request("lifecycle")
         client = self._endpoint.client
         with self._endpoint.faults("PUT of its lifecycle", "set the lifecycle of"):
             if len(rules):
@@ -93,9 +93,9 @@ class Lifecycle:
         params["body"] = self._xml
 
 
-def _with(rules: ET.Element, days: int) -> ET.Element:
+def _with_our_rule(rules: ET.Element, days: int) -> ET.Element:
     """The rules with ours, the last one, in their own namespace; without it for 0 days."""
-    for rule in _ours(rules):
+    for rule in _our_rules(rules):
         rules.remove(rule)
     if days:
         space = rules.tag.removesuffix(_ROOT)
@@ -107,30 +107,30 @@ def _with(rules: ET.Element, days: int) -> ET.Element:
     return rules
 
 
-def _days(rules: ET.Element) -> int | None:
+def _days_of_our_rule(rules: ET.Element) -> int | None:
     """After how many days our rule deletes; None without one, -1 where it is not as we make it."""
-    ours = _ours(rules)
+    ours = _our_rules(rules)
     if not ours:
         return None
-    days = _text(ours[0], "Expiration", "Days")
-    prefix = _text(ours[0], "Filter", "Prefix") or _text(ours[0], "Prefix")
-    sound = _text(ours[0], "Status") == "Enabled" and not prefix and days.isdecimal()
+    days = _text_at(ours[0], "Expiration", "Days")
+    prefix = _text_at(ours[0], "Filter", "Prefix") or _text_at(ours[0], "Prefix")
+    sound = _text_at(ours[0], "Status") == "Enabled" and not prefix and days.isdecimal()
     return int(days) if sound and len(ours) == 1 else -1
 
 
-def _ours(rules: ET.Element) -> list[ET.Element]:
-    return [rule for rule in rules if _text(rule, "ID") == RULE]
+def _our_rules(rules: ET.Element) -> list[ET.Element]:
+    return [rule for rule in rules if _text_at(rule, "ID") == RULE]
 
 
-def _text(element: ET.Element, *path: str) -> str:
+def _text_at(element: ET.Element, *path: str) -> str:
     """The text at a path of names; some stores answer without a namespace."""
     for name in path:
-        found = next((child for child in element if _local(child) == name), None)
+        found = next((child for child in element if _local_name(child) == name), None)
         if found is None:
             return ""
         element = found
     return element.text or ""
 
 
-def _local(element: ET.Element) -> str:
+def _local_name(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]

@@ -29,7 +29,7 @@ class Signer:
         names in lower case and in order, x-amz-date and x-amz-content-sha256 among them.
         """
         names = ";".join(headers)
-        lines = "".join([f"{name}:{_trimmed(value)}\n" for name, value in headers.items()])
+        lines = "".join([f"{name}:{_collapse_blanks(value)}\n" for name, value in headers.items()])
         digest = headers["x-amz-content-sha256"]
         canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{digest}"
         moment = headers["x-amz-date"]
@@ -53,6 +53,6 @@ class Signer:
         return key
 
 
-def _trimmed(value: str) -> str:
+def _collapse_blanks(value: str) -> str:
     """Without blanks around it, and one in place of several."""
     return " ".join(value.split()) if "  " in value or value != value.strip() else value

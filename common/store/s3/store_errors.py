@@ -7,8 +7,7 @@ import http.client
 import re
 from typing import NamedTuple
 
-from common.store.base import StoreError
-from common.store.s3.store_settings import StoreSettings
+from common.store.base import StoreError, StoreOptions
 
 _BY_CODE = {
     "NoSuchBucket": "no_bucket",
@@ -50,7 +49,7 @@ class Answer(NamedTuple):
     message: str
 
 
-def answer(status: int, body: bytes) -> Answer:
+def parse_error_body(status: int, body: bytes) -> Answer:
     """The answer in an error's body; with the status as its code if that is not S3's XML."""
     text = body.decode("utf-8", "replace")
     code, message = _CODE.search(text), _MESSAGE.search(text)
@@ -62,8 +61,8 @@ def answer(status: int, body: bytes) -> Answer:
 class StoreErrors:
     """The sentences, for one bucket."""
 
-    def __init__(self, settings: StoreSettings) -> None:
-        self._settings = settings
+    def __init__(self, options: StoreOptions) -> None:
+        self._options = options
 
     def answered(
         self, answer: Answer, what: str, right: str, not_found: str = "no_bucket"
@@ -76,13 +75,13 @@ class StoreErrors:
         return StoreError(reason, self._sentence(reason, answer.code, said, what, right))
 
     def silent(self) -> StoreError:
-        return StoreError("timeout", f"{self._settings.endpoint} does not answer")
+        return StoreError("timeout", f"{self._options.endpoint} does not answer")
 
     def no_tls(self, error: Exception) -> StoreError:
-        return StoreError("unreachable", f"no TLS with {self._settings.endpoint}: {error}")
+        return StoreError("unreachable", f"no TLS with {self._options.endpoint}: {error}")
 
     def absent(self) -> StoreError:
-        text = f"nothing listens at COS_ENDPOINT={self._settings.endpoint}"
+        text = f"nothing listens at COS_ENDPOINT={self._options.endpoint}"
         return StoreError("unreachable", text)
 
     def broken(self, error: Exception) -> StoreError:
@@ -90,26 +89,26 @@ class StoreErrors:
 
     def strange(self, error: Exception) -> StoreError:
         """Such as a page of a proxy's in place of a listing, or an answer that lacks a part."""
-        endpoint, kind = self._settings.endpoint, type(error).__name__
+        endpoint, kind = self._options.endpoint, type(error).__name__
         return StoreError(
             "not_s3", f"what answers at {endpoint} does not answer as S3 does ({kind})"
         )
 
     def no_etag(self) -> StoreError:
         text = "it answers, but not as S3 does: no ETag"
-        return StoreError("not_s3", f"COS_ENDPOINT={self._settings.endpoint}: {text}")
+        return StoreError("not_s3", f"COS_ENDPOINT={self._options.endpoint}: {text}")
 
     def _sentence(self, reason: str, code: str, said: str, what: str, right: str) -> str:
-        settings = self._settings
+        options = self._options
         if reason == "no_bucket":
-            return f"there is no bucket COS_BUCKET={settings.bucket} at {settings.endpoint}; {said}"
+            return f"there is no bucket COS_BUCKET={options.bucket} at {options.endpoint}; {said}"
         if reason in ("refused", "not_s3"):
-            return f"COS_ENDPOINT={settings.endpoint} does not take a {what}; {said}"
+            return f"COS_ENDPOINT={options.endpoint} does not take a {what}; {said}"
         if reason == "denied" and code == "InvalidAccessKeyId":
             return f"COS_ACCESS_KEY_ID is not known; {said}"
         if reason == "denied" and code == "SignatureDoesNotMatch":
             return f"COS_SECRET_ACCESS_KEY is not that of COS_ACCESS_KEY_ID; {said}"
         if reason == "denied":
-            named = "COS_ACCESS_KEY_ID" if settings.hmac else "COS_API_KEY"
-            return f"{named} has no right to {right} COS_BUCKET={settings.bucket}; {said}"
+            named = "COS_ACCESS_KEY_ID" if options.hmac else "COS_API_KEY"
+            return f"{named} has no right to {right} COS_BUCKET={options.bucket}; {said}"
         return said

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from common.protocol import keys
-from processor.validation import Arrival, judge
+from processor.validation import Arrival, validate
 from testing.host.wait import until
 from testing.pictures import png
 from testing.services.processor import DROPPED, DUPLICATES, RECEIVED, storing
@@ -139,11 +139,11 @@ def test_a_hundred_thousand_mutations_each_end_in_a_verdict_that_can_be_stored()
     reasons: Counter[str | None] = Counter()
     for _ in range(100_000):
         came = arrival(rng)
-        verdict = judge(came, "faces")
+        verdict = validate(came, "faces")
         reasons[verdict.reason] += 1
         facts = verdict.facts
-        rejected = keys.rejected(facts["device"], verdict.reason or "", facts["id"])
-        for key in (keys.key(keys.DEFAULT_TEMPLATE, facts, verdict.captured), rejected):
+        rejected = keys.rejected_key(facts["device"], verdict.reason or "", facts["id"])
+        for key in (keys.format_key(keys.DEFAULT_TEMPLATE, facts, verdict.captured), rejected):
             assert key.isascii()
             assert key.isprintable()
             assert len(key) <= 1024

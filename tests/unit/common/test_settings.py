@@ -15,7 +15,7 @@ import pytest
 
 from common import settings as s
 from common.service import ServiceSettings
-from common.settings import SettingsError, read, setting, shown, starred
+from common.settings import SettingsError, format_settings, read, setting, star_url
 from detector.settings import DetectorSettings as DetectorSettings
 from forwarder.settings import ForwarderSettings as ForwarderSettings
 from testing.services.process import Service
@@ -28,7 +28,7 @@ class Sample:
     host: str = setting("HOST", s.text, "where it is")
     port: int = setting("PORT", s.integer(1, 65535), "its port", default=80)
     password: str = setting("PASSWORD", s.text, "to get in", default="", secret=True)
-    source: str = setting("SOURCE", s.text, "a URL", default="", secret=True, show=s.starred)
+    source: str = setting("SOURCE", s.text, "a URL", default="", secret=True, show=s.star_url)
 
     def problems(self) -> Iterator[str]:
         if self.port == 81:
@@ -82,8 +82,8 @@ def test_only_secrets_are_read_from_files(tmp_path: Path) -> None:
 
 def test_secrets_are_starred_where_settings_are_shown() -> None:
     sample = Sample("h", 80, CANARY, f"rtsp://user:{CANARY}@cam/1?key={CANARY}")
-    assert shown(sample) == "HOST=h PORT=80 PASSWORD=*** SOURCE=rtsp://***@cam/1?***"
-    assert "PASSWORD=-" in shown(Sample("h", 80, "", ""))
+    assert format_settings(sample) == "HOST=h PORT=80 PASSWORD=*** SOURCE=rtsp://***@cam/1?***"
+    assert "PASSWORD=-" in format_settings(Sample("h", 80, "", ""))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_secrets_are_starred_where_settings_are_shown() -> None:
     ],
 )
 def test_a_url_is_seen_without_its_secrets(url: str, seen: str) -> None:
-    assert starred(url) == seen
+    assert star_url(url) == seen
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def another_user(path: Path) -> Iterator[int]:
 
 def test_every_setting_says_what_it_means() -> None:
     for cls in (ServiceSettings, ForwarderSettings):
-        for _, spec in s.specs(cls):
+        for _, spec in s.iterate_specs(cls):
             assert re.fullmatch("[A-Z][A-Z0-9_]+", spec.name)
             assert len(spec.meaning) > 8
 
@@ -225,13 +225,15 @@ def test_help_tells_of_every_setting() -> None:
     with service:
         assert service.wait() == 0
         text = service.log
-    for _, spec in s.specs(ForwarderSettings):
+    for _, spec in s.iterate_specs(ForwarderSettings):
         assert re.search(rf"^  {spec.name} +\S.*\((required|default: )", text, re.MULTILINE)
     assert "also CLOUD_PASSWORD_FILE" in text
 
 
 def test_defaults_are_shown_as_a_person_would_write_them() -> None:
-    shown_as = {spec.name: spec.plain(spec.default) for _, spec in s.specs(DetectorSettings)}
+    shown_as = {
+        spec.name: spec.plain(spec.default) for _, spec in s.iterate_specs(DetectorSettings)
+    }
     expected = {
         "MQTT_QOS": "0",
         "MQTT_BUNDLE": "-",

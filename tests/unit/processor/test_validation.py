@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.protocol import keys
-from common.protocol.clock import utc
+from common.protocol.clock import to_rfc3339
 from common.protocol.face import PROPERTIES
-from processor.validation import MAX_BYTES, Arrival, judge
+from processor.validation import MAX_BYTES, Arrival, validate
 from testing.pictures import png
 
 ID = "0123456789abcdef"
@@ -34,7 +34,7 @@ def arrival(topic: str = "faces", payload: bytes = png(), /, **facts: str) -> Ar
 
 
 def test_a_face_is_taken_with_all_its_facts() -> None:
-    verdict = judge(arrival(place="hall 3"), "faces")
+    verdict = validate(arrival(place="hall 3"), "faces")
     assert verdict.reason is None
     assert verdict.facts == {**FACE, "place": "hall 3"}
     assert verdict.captured == pytest.approx(1772409599.123456)
@@ -43,13 +43,13 @@ def test_a_face_is_taken_with_all_its_facts() -> None:
 
 @pytest.mark.parametrize(("topic", "device"), [("faces", "unknown"), ("faces/from/box-9", "box-9")])
 def test_a_png_without_facts_gets_them_from_its_arrival(topic: str, device: str) -> None:
-    verdict = judge(dataclasses.replace(PLAIN, topic=topic), "faces")
+    verdict = validate(dataclasses.replace(PLAIN, topic=topic), "faces")
     assert verdict.reason is None
     assert verdict.facts == {
         "id": verdict.sha256[:32],
         "device": device,
         "camera": "unknown",
-        "captured": utc(PLAIN.at),
+        "captured": to_rfc3339(PLAIN.at),
     }
 
 
@@ -65,7 +65,7 @@ def test_a_png_without_facts_gets_them_from_its_arrival(topic: str, device: str)
     ],
 )
 def test_a_bad_payload_has_its_reason_and_keeps_its_facts(payload: bytes, reason: str) -> None:
-    verdict = judge(arrival("faces", payload), "faces")
+    verdict = validate(arrival("faces", payload), "faces")
     assert (verdict.reason, verdict.facts["device"]) == (reason, "box-1")
     assert verdict.facts["captured"] == FACE["captured"]
 
@@ -95,7 +95,7 @@ def test_a_bad_payload_has_its_reason_and_keeps_its_facts(payload: bytes, reason
     ],
 )
 def test_one_bad_property_rejects_and_the_sender_is_still_known(name: str, value: str) -> None:
-    verdict = judge(arrival(**{name: value}), "faces")
+    verdict = validate(arrival(**{name: value}), "faces")
     assert verdict.reason == "bad_property"
     assert verdict.facts["device"] == "box-1"
     assert verdict.facts["id"] == ID
@@ -115,23 +115,23 @@ def test_one_bad_property_rejects_and_the_sender_is_still_known(name: str, value
     ],
 )
 def test_properties_that_could_mislead_are_rejected(facts: dict[str, str]) -> None:
-    assert judge(arrival(**facts), "faces").reason == "bad_property"
+    assert validate(arrival(**facts), "faces").reason == "bad_property"
 
 
 def test_a_property_that_stands_there_twice_is_rejected() -> None:
     twice = dataclasses.replace(PLAIN, user_properties=(("device", "a"), ("device", "b")))
-    assert judge(twice, "faces").reason == "bad_property"
+    assert validate(twice, "faces").reason == "bad_property"
 
 
 @pytest.mark.parametrize("topic", ["faces/from/box-2", "faces/from/BOX-1", "faces/from/unknown"])
 def test_who_speaks_for_another_device_is_rejected(topic: str) -> None:
-    verdict = judge(arrival(topic), "faces")
+    verdict = validate(arrival(topic), "faces")
     assert verdict.reason == "device_mismatch"
     assert verdict.facts["device"] == {"faces/from/box-2": "box-2"}.get(topic, "unknown")
 
 
 def test_a_device_may_speak_for_itself() -> None:
-    assert judge(arrival("faces/from/box-1"), "faces").reason is None
+    assert validate(arrival("faces/from/box-1"), "faces").reason is None
 
 
 any_name = st.sampled_from([*PROPERTIES, "note"]) | st.text()
@@ -150,8 +150,8 @@ def test_whatever_comes_has_a_verdict_and_a_place(
     topic: str, payload: bytes, pairs: list[tuple[str, str]], correlation: bytes | None
 ) -> None:
     message = Arrival(topic, payload, tuple(pairs), correlation, None, at=1_700_000_000.0)
-    verdict = judge(message, "faces")
-    place = keys.key(keys.DEFAULT_TEMPLATE, verdict.facts, verdict.captured)
+    verdict = validate(message, "faces")
+    place = keys.format_key(keys.DEFAULT_TEMPLATE, verdict.facts, verdict.captured)
     assert place.count("/") == 3
     assert not {"", ".", ".."} & set(place.split("/"))
     kept = {name: verdict.facts[name] for name in ("id", "device", "camera", "captured")}

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from common.mqtt import sockets
 from common.mqtt.connection import Connection
+from common.runtime import sockets
 from testing.host.wait import free_port, until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.linked import Linked
@@ -222,11 +222,11 @@ def test_what_was_said_last_arrives_although_what_came_was_not_read() -> None:
         peer.sendall(b"unread")
         ours.setblocking(False)
         said = ours.send(bytes(1_000_000))
-        until(lambda: sockets.unacknowledged(ours) > 10_000)
+        until(lambda: sockets.count_unacknowledged(ours) > 10_000)
 
         async def leave() -> None:
             with ours:
-                await sockets.closed_by_peer(ours)
+                await sockets.close_gracefully(ours)
 
         leaving = threads.submit(asyncio.run, asyncio.wait_for(leave(), 10))
         heard = 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from common.mqtt import message, paho_client
+from common.mqtt import connection, message
 from common.mqtt.broker import Broker
 from common.mqtt.packet_stream import BUFFER, JOINED, MAX_PACKET, PacketStream
 from common.mqtt.property_cache import Malformed
@@ -36,11 +36,11 @@ def pair() -> Iterator[tuple[PacketStream, socket.socket]]:
 
 
 def packet(size: int, first: int = PUBLISH) -> bytes:
-    return bytes((first,)) + message.number(size) + os.urandom(size)
+    return bytes((first,)) + message.encode_number(size) + os.urandom(size)
 
 
 def whole(packets: list[tuple[int, bytes | bytearray]]) -> bytes:
-    return b"".join(bytes((first,)) + message.number(len(b)) + b for first, b in packets)
+    return b"".join(bytes((first,)) + message.encode_number(len(b)) + b for first, b in packets)
 
 
 def taken(wire: PacketStream) -> list[tuple[int, bytes | bytearray]]:
@@ -52,10 +52,10 @@ def taken(wire: PacketStream) -> list[tuple[int, bytes | bytearray]]:
 
 def test_paho_finds_the_wire_where_it_makes_its_socket(edge: Mosquitto) -> None:
     """If this fails, paho has moved the one private name that we use: Client._create_socket."""
-    made = paho_client.make(
-        Broker("test", "127.0.0.1", edge.port), "seam", kind=paho_client.PahoClient
+    made = connection.create_client(
+        Broker("test", "127.0.0.1", edge.port), "seam", kind=connection.PahoClient
     )
-    paho_client.connect(made, Broker("test", "127.0.0.1", edge.port))
+    connection.connect_client(made, Broker("test", "127.0.0.1", edge.port))
     wire = made.socket()
     assert isinstance(wire, PacketStream)
     assert wire.waiting  # paho's CONNECT
@@ -112,7 +112,7 @@ def test_the_end_of_the_connection_is_told(pair: tuple[PacketStream, socket.sock
 
 
 @pytest.mark.parametrize(
-    "start", [b"\x30\xff\xff\xff\xff\x01", b"\x30" + message.number(MAX_PACKET - 4)]
+    "start", [b"\x30\xff\xff\xff\xff\x01", b"\x30" + message.encode_number(MAX_PACKET - 4)]
 )
 def test_a_length_that_we_allow_nobody_is_refused(
     pair: tuple[PacketStream, socket.socket], start: bytes

@@ -136,7 +136,7 @@ def test_a_bundle_is_read_in_any_order(
     authorities, identity = tls.read_bundle(str(bundle))
     assert authorities.strip() == authority.pem.strip()
     assert identity == own.pem + own.key_pem
-    assert tls.common_name(tls.decoded(identity)) == DEVICE
+    assert tls.common_name(tls.decode_certificate(identity)) == DEVICE
     assert Broker("x", "h", 1, bundle=str(bundle)).context() is not None
 
 
@@ -208,9 +208,9 @@ def test_a_certificate_of_another_device_ends_it_with_2(
 
 def test_a_certificate_that_has_expired_can_be_read_all_the_same(authority: Authority) -> None:
     old = authority.issue(DEVICE, days=-1)
-    decoded = tls.decoded(old.pem + old.key_pem)
+    decoded = tls.decode_certificate(old.pem + old.key_pem)
     assert tls.common_name(decoded) == DEVICE
-    assert -2 * 86_400 < tls.end(decoded) - time.time() < 0
+    assert -2 * 86_400 < tls.expiry_of(decoded) - time.time() < 0
 
 
 def test_only_tls_1_2_and_newer_is_spoken(authority: Authority) -> None:

@@ -18,11 +18,10 @@ from ibm_botocore.awsrequest import AWSRequest
 from ibm_botocore.credentials import Credentials
 
 from common.settings import read
-from common.store.base import StoreError
-from common.store.s3.fast_put import FastPut, S3Object
+from common.store.base import NewObject, Observer, StoreError
 from common.store.s3.signature import Signer
-from common.store.s3.store_errors import answer as understood
-from processor.bucket import ProcessorBucket
+from common.store.s3.store import S3Store
+from common.store.s3.store_errors import parse_error_body as understood
 from processor.settings import ProcessorSettings
 from testing.host.wait import free_port
 from testing.mqtt.mosquitto import Mosquitto
@@ -41,11 +40,11 @@ KEYS = [
     "one//two/./..three",
 ]
 HMAC = {"COS_BUCKET": BUCKET, "COS_ACCESS_KEY_ID": KEY_ID, "COS_SECRET_ACCESS_KEY": SECRET}
-Way = Callable[[ProcessorBucket], Callable[[S3Object], None]]
+Way = Callable[[S3Store], Callable[[NewObject], None]]
 WAYS: dict[str, Way] = {"own": lambda bucket: bucket.put, "sdk": lambda bucket: bucket.put_by_sdk}
 
 
-_BUCKETS: list[ProcessorBucket] = []
+_BUCKETS: list[S3Store] = []
 
 
 @pytest.fixture(autouse=True)
@@ -55,15 +54,20 @@ def _closed() -> Iterator[None]:
         _BUCKETS.pop().close()
 
 
-def bucket(endpoint: str, **changed: str) -> ProcessorBucket:
+def bucket(endpoint: str, **changed: str) -> S3Store:
     _BUCKETS.append(
-        ProcessorBucket(read(ProcessorSettings, {**HMAC, "COS_ENDPOINT": endpoint, **changed}))
+        S3Store(
+            read(ProcessorSettings, {**HMAC, "COS_ENDPOINT": endpoint, **changed}).store_options(
+                16
+            ),
+            Observer(),
+        )
     )
     return _BUCKETS[-1]
 
 
-def thing(key: str = KEYS[0], body: bytes = b"some bytes", **metadata: str) -> S3Object:
-    return S3Object(key, body, "image/png", metadata, hashlib.sha256(body).hexdigest())
+def thing(key: str = KEYS[0], body: bytes = b"some bytes", **metadata: str) -> NewObject:
+    return NewObject(key, body, "image/png", metadata, hashlib.sha256(body).hexdigest())
 
 
 @pytest.fixture
@@ -204,7 +208,7 @@ def test_what_is_no_header_is_refused_and_not_sent(canned: Canned, value: str) -
 # What is answered.
 
 
-def told(way: Way, made: ProcessorBucket) -> tuple[str, str]:
+def told(way: Way, made: S3Store) -> tuple[str, str]:
     with pytest.raises(StoreError) as raised:
         way(made)(thing())
     return raised.value.reason, str(raised.value)
@@ -422,7 +426,7 @@ def test_with_a_proxy_between_the_sdk_goes_by_it(
     made.put(thing())
     assert canned.asked[-1].line.startswith(f"PUT http://store.invalid/{BUCKET}/box-1/")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,.invalid")
-    assert isinstance(bucket("http://store.invalid").put, FastPut)
+    assert not bucket("http://store.invalid").puts_by_sdk
 
 
 def test_a_store_that_takes_the_sdks_requests_only_gets_those(
@@ -449,4 +453,4 @@ def test_a_store_that_takes_neither_is_said_to_be_at_fault(fault: str) -> None:
             made.probe()
         s3.always = ""
         made.probe()
-        assert isinstance(made.put, FastPut)
+        assert not made.puts_by_sdk

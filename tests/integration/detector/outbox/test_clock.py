@@ -40,7 +40,7 @@ def nothing(tmp_path: Path) -> Path:
 
 
 def captured(told: dict[str, str]) -> float:
-    return clock.seconds(told["captured"])
+    return clock.from_rfc3339(told["captured"])
 
 
 def test_a_time_of_1970_is_put_right_before_the_first_publication(

@@ -27,8 +27,8 @@ from testing.services.guarded import Browser, Guarded
 
 PASSWORD = "correct horse"
 OTHER = "battery staple"
-ADA = Account(User("ada", "admin"), passwords.hashed(PASSWORD))
-VIC = Account(User("vic", "viewer"), passwords.hashed(OTHER))
+ADA = Account(User("ada", "admin"), passwords.hash_password(PASSWORD))
+VIC = Account(User("vic", "viewer"), passwords.hash_password(OTHER))
 USERS = Users([ADA, VIC])
 HOUR = 3600.0  # seconds
 
@@ -333,7 +333,7 @@ def test_sessions_live_on_when_the_gallery_starts_again(tmp_path: Path) -> None:
 def test_a_new_password_or_no_user_any_more_ends_sessions(tmp_path: Path) -> None:
     with Guarded(tmp_path, USERS) as app:
         ada, vic = signed_in(app, "ada", PASSWORD), signed_in(app, "vic", OTHER)
-    changed = Account(ADA.user, passwords.hashed(PASSWORD))
+    changed = Account(ADA.user, passwords.hash_password(PASSWORD))
     for _ in range(2):
         with Guarded(tmp_path, Users([changed])) as app:
             for browser in (ada, vic):

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from common.protocol.keys import DEFAULT_TEMPLATE, reader
+from common.protocol.keys import DEFAULT_TEMPLATE, create_key_reader
 from common.runtime.workers import Workers
 from common.settings import read
-from gallery.bucket import GalleryBucket, Listed
+from common.store.base import Listed
+from common.store.registry import create
 from gallery.index import model
 from gallery.index.index import Index
 from gallery.index.model import Entry
@@ -26,7 +27,7 @@ from testing.pictures import png
 from testing.store.bucketful import put
 from testing.store.nanio import Store
 
-READ = reader(DEFAULT_TEMPLATE)
+READ = create_key_reader(DEFAULT_TEMPLATE)
 
 
 class Made:
@@ -37,7 +38,7 @@ class Made:
         self.folder = folder / "thumbs"
         self._max_bytes = max_bytes
         settings = read(GallerySettings, {**store.settings, "GALLERY_DATA": str(folder)})
-        self.bucket = GalleryBucket(settings)
+        self.bucket = create(settings.store_options(4))
         self.index = Index(folder / "index.db", 1000)
         self.workers = Workers("store", 4)
         self.thumbs = self.anew()
@@ -47,7 +48,7 @@ class Made:
 
     def put(self, key: str, content: bytes, metadata: dict[str, str] | None = None) -> Entry:
         put(self.store, key, content, metadata)
-        entry = model.listed(Listed(key, len(content), 1_700_000_000_000), READ)
+        entry = model.entry_from_listing(Listed(key, len(content), 1_700_000_000_000), READ)
         assert entry is not None
         self.index.add([entry])
         return entry

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from common.protocol.clock import utc
+from common.protocol.clock import to_rfc3339
 from testing.host.wait import free_port, until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
@@ -37,7 +37,7 @@ def services(cloud: Mosquitto) -> Iterator[Mqtt]:
 
 
 def tell(services: Mqtt, name: str, **facts: Any) -> None:
-    message = {"state": "online", "at": utc(time.time()), "period": 10, **facts}
+    message = {"state": "online", "at": to_rfc3339(time.time()), "period": 10, **facts}
     services.publish(f"faces/status/{name}", json.dumps(message).encode(), qos=1, retain=True)
 
 

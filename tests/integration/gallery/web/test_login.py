@@ -17,7 +17,7 @@ from gallery.auth.users import Account, User, Users
 from testing.services.guarded import Guarded
 
 PASSWORD = "correct horse"
-USERS = Users([Account(User("ada", "admin"), passwords.hashed(PASSWORD))])
+USERS = Users([Account(User("ada", "admin"), passwords.hash_password(PASSWORD))])
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 

@@ -21,4 +21,4 @@ from common.mqtt import connect_errors
     ],
 )
 def test_what_failed_below_mqtt_has_its_word(error: OSError, with_tls: bool, reason: str) -> None:
-    assert connect_errors.explained(error, with_tls).reason == reason
+    assert connect_errors.explain_error(error, with_tls).reason == reason

@@ -53,16 +53,18 @@ def parsed(packet: bytes) -> Message:
 
 
 def came(raw: bytes, payload: bytes = b"") -> Message:
-    return parsed(message.head("t", len(payload), 0, False, 0, raw) + payload)
+    return parsed(message.encode_publish_head("t", len(payload), 0, False, 0, raw) + payload)
 
 
 @given(TOPIC, st.binary(max_size=40_000), st.integers(0, 1), st.booleans(), KNOWN)
 def test_what_paho_encodes_is_read_as_paho_names_it(
     topic: str, payload: bytes, qos: int, retain: bool, named: dict[str, Any]
 ) -> None:
-    raw = message.packed(paho(named))
+    raw = message.pack_properties(paho(named))
     for _ in range(2):  # by a walk, then by a shape that is known
-        read = parsed(message.head(topic, len(payload), qos, retain, 7, raw) + payload)
+        read = parsed(
+            message.encode_publish_head(topic, len(payload), qos, retain, 7, raw) + payload
+        )
         assert (read.topic, read.payload, bytes(read.content)) == (topic, payload, payload)
         assert (read.qos, read.retain, read.mid) == (qos, retain, 7 * qos)
         for name in {**SINGLES, "UserProperty": 0, "SubscriptionIdentifier": 0}:
@@ -75,9 +77,9 @@ def test_what_paho_encodes_is_read_as_paho_names_it(
 def test_what_is_passed_on_is_what_paho_reads_but_for_what_belongs_to_one_hop(
     named: dict[str, Any],
 ) -> None:
-    raw = came(message.packed(paho(named))).forwarded()
+    raw = came(message.pack_properties(paho(named))).forwarded()
     read = Properties(PacketTypes.PUBLISH)
-    read.unpack(message.number(len(raw)) + raw)
+    read.unpack(message.encode_number(len(raw)) + raw)
     expected = {name: value for name, value in named.items() if name not in HOP}
     for name in named:
         assert getattr(read, name, None) == expected.get(name)
@@ -93,7 +95,7 @@ def test_a_property_that_is_not_there_is_an_attribute_error_as_with_paho() -> No
 def test_bytes_that_are_spoilt_are_refused_or_mean_something_to_paho_too(
     named: dict[str, Any], data: st.DataObject
 ) -> None:
-    raw = bytearray(message.packed(paho(named)))
+    raw = bytearray(message.pack_properties(paho(named)))
     came(bytes(raw))  # so that the shape is known
     for _ in range(data.draw(st.integers(1, 3))):
         if raw:
@@ -107,7 +109,7 @@ def test_bytes_that_are_spoilt_are_refused_or_mean_something_to_paho_too(
         return
     if b"\xef\xbb\xbf" in spoilt:
         return  # U+FEFF, which paho refuses, and MQTT 5 does not
-    read.unpack(message.number(len(spoilt)) + spoilt)
+    read.unpack(message.encode_number(len(spoilt)) + spoilt)
     for name in {**SINGLES, "UserProperty": 0, "SubscriptionIdentifier": 0}:
         assert getattr(mine, name, None) == getattr(read, name, None)
 
@@ -115,17 +117,17 @@ def test_bytes_that_are_spoilt_are_refused_or_mean_something_to_paho_too(
 @settings(deadline=None, max_examples=30)  # each tries hundreds of bytes
 @given(KNOWN)
 def test_a_known_shape_is_no_less_strict_than_a_walk(named: dict[str, Any]) -> None:
-    raw = message.packed(paho(named))
+    raw = message.pack_properties(paho(named))
     came(raw)
     for at in range(len(raw)):
         for byte in (0, 1, 0x26, 0x7F, 0x80, 0xFF):
             other = raw[:at] + bytes((byte,)) + raw[at + 1 :]
             try:
-                expected = property_cache.walk(other)
+                expected = property_cache.parse_spans(other)
             except Malformed:
                 expected = None
             try:
-                assert property_cache.spans(other) == expected
+                assert property_cache.find_spans(other) == expected
             except Malformed:
                 assert expected is None
 
@@ -190,8 +192,8 @@ def test_a_publish_that_is_none_is_refused(first: int, body: bytes) -> None:
 
 
 def test_a_publish_that_is_cut_anywhere_is_refused_or_has_a_shorter_payload() -> None:
-    raw = message.packed(paho({"CorrelationData": b"id", "UserProperty": [("a", "b")]}))
-    whole = message.head("faces", 3, 1, False, 9, raw) + b"png"
+    raw = message.pack_properties(paho({"CorrelationData": b"id", "UserProperty": [("a", "b")]}))
+    whole = message.encode_publish_head("faces", 3, 1, False, 9, raw) + b"png"
     for cut in range(2, len(whole)):
         if cut >= len(whole) - 3:
             assert Message(whole[0], whole[2:cut]).payload == b"png"[: cut - len(whole)]
@@ -202,7 +204,10 @@ def test_a_publish_that_is_cut_anywhere_is_refused_or_has_a_shorter_payload() ->
 
 def test_as_many_topics_and_shapes_are_remembered_as_there_is_room_for() -> None:
     for number in range(3000):
-        assert parsed(message.head(f"t/{number}", 0, 0, False, 0, b"")).topic == f"t/{number}"
+        assert (
+            parsed(message.encode_publish_head(f"t/{number}", 0, 0, False, 0, b"")).topic
+            == f"t/{number}"
+        )
         came(b"\x03" + text(b"x" * (number % 600)))
     assert len(message._topics) <= message._TOPICS
     assert (
@@ -213,5 +218,5 @@ def test_as_many_topics_and_shapes_are_remembered_as_there_is_room_for() -> None
 
 @given(st.integers(0, 268_435_455))
 def test_numbers_are_written_as_they_are_read(value: int) -> None:
-    raw = message.number(value)
+    raw = message.encode_number(value)
     assert property_cache.read_number(raw, 0, len(raw)) == (value, len(raw))

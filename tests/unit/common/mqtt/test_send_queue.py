@@ -171,7 +171,7 @@ def test_the_bound_holds_for_tiny_messages_with_large_properties_too(kit: Kit, s
     properties.UserProperty = [("name", "x" * 50_000)]
     kit.wire.connect()  # and stalled: nothing is sent
     for _ in range(100):
-        kit.buffer.put(OutboundMessage("t", bytes(size), message.packed(properties)))
+        kit.buffer.put(OutboundMessage("t", bytes(size), message.pack_properties(properties)))
     assert len(kit.buffer) <= MEGABYTE // 50_000
 
 
@@ -210,7 +210,7 @@ def test_what_has_expired_is_not_sent(kit: Kit) -> None:
     kit.wire.connect()
     _, properties, _ = kit.wire.handed[0]
     sent = Properties(PacketTypes.PUBLISH)
-    sent.unpack(message.number(len(properties)) + properties)
+    sent.unpack(message.encode_number(len(properties)) + properties)
     assert sent.MessageExpiryInterval in (99, 100)
     kit.wire.send_all()
     assert kit.outcomes == [(b"old", "expired"), (b"young", None)]

@@ -26,7 +26,7 @@ CAPTURED = datetime.datetime(2026, 3, 1, 23, 59, 59, 123456, datetime.UTC).times
     ],
 )
 def test_a_key_is_made_by_the_template(template: str, key: str) -> None:
-    assert keys.key(keys.template(template), FACTS_OF_A_FACE, CAPTURED) == key
+    assert keys.format_key(keys.parse_template(template), FACTS_OF_A_FACE, CAPTURED) == key
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_key_is_made_by_the_template(template: str, key: str) -> None:
 )
 def test_a_template_with_a_trick_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"^(is|may|must)"):
-        keys.template(value)
+        keys.parse_template(value)
 
 
 PIECES = [
@@ -89,10 +89,10 @@ PIECES = [
 def test_whatever_template_is_taken_makes_keys_that_stay_in_place(pieces: list[str]) -> None:
     value = "".join(pieces)
     try:
-        keys.template(value)
+        keys.parse_template(value)
     except ValueError:
         return
-    key = keys.key(value, FACTS_OF_A_FACE, CAPTURED)
+    key = keys.format_key(value, FACTS_OF_A_FACE, CAPTURED)
     assert FACTS_OF_A_FACE["id"] in key
     assert not {"", ".", ".."} & set(key.split("/"))
     assert key.split("/")[0] not in ("rejected", ".facepipe")
@@ -107,11 +107,11 @@ def test_whatever_template_is_taken_makes_keys_that_stay_in_place(pieces: list[s
     st.floats(0, 253_370_764_799),
 )
 def test_every_face_has_a_key_that_s3_takes(facts: dict[str, str], captured: float) -> None:
-    key = keys.key(keys.template("{hour}/" + keys.DEFAULT_TEMPLATE), facts, captured)
+    key = keys.format_key(keys.parse_template("{hour}/" + keys.DEFAULT_TEMPLATE), facts, captured)
     assert key.endswith(f"_{facts['id']}.png")
     assert len(key.encode()) <= 1024
-    assert key == keys.key("{hour}/" + keys.DEFAULT_TEMPLATE, facts, captured)
+    assert key == keys.format_key("{hour}/" + keys.DEFAULT_TEMPLATE, facts, captured)
 
 
 def test_what_is_rejected_stands_apart_by_its_reason() -> None:
-    assert keys.rejected("box-1", "bad_crc", "0123") == "rejected/box-1/bad_crc_0123"
+    assert keys.rejected_key("box-1", "bad_crc", "0123") == "rejected/box-1/bad_crc_0123"

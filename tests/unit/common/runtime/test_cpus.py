@@ -18,7 +18,7 @@ ALL = len(os.sched_getaffinity(0))
 )
 def test_a_quota_of_cgroup_v2_bounds_them(tmp_path: Path, quota: str, count: int) -> None:
     (tmp_path / "cpu.max").write_text(quota + "\n")
-    assert cpus.available(tmp_path) == count
+    assert cpus.count_cpus(tmp_path) == count
 
 
 @pytest.mark.parametrize(("quota", "count"), [("-1", ALL), ("50000", 1), ("6400000", ALL)])
@@ -26,8 +26,8 @@ def test_a_quota_of_cgroup_v1_bounds_them(tmp_path: Path, quota: str, count: int
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert cpus.available(tmp_path) == count
+    assert cpus.count_cpus(tmp_path) == count
 
 
 def test_without_control_groups_they_are_those_that_it_may_run_on(tmp_path: Path) -> None:
-    assert cpus.available(tmp_path) == ALL
+    assert cpus.count_cpus(tmp_path) == ALL

@@ -25,7 +25,7 @@ NOISE = np.random.default_rng(7).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
 def shot(image: Image, face: Box, margin: float = 0.0) -> FaceCrop:
     height, width = image.shape[:2]
-    box = x, y, w, h = crop.widened(face, margin, width, height)
+    box = x, y, w, h = crop.add_margin(face, margin, width, height)
     pixels = image[y : y + h, x : x + w]
     return FaceCrop(
         pixels, box, face, (width, height), 0, 0.0, 0.0, 50.0, 100.0, 0.5, "1-1", "haar"
@@ -45,7 +45,7 @@ def test_a_shot_is_exactly_the_pixels_of_its_box_wherever_the_face_is(
 ) -> None:
     face = (x, y, min(w, 160 - x), min(h, 120 - y))
     taken = shot(NOISE, face, margin)
-    png, scale = crop.encoded(taken, 1_000_000)
+    png, scale = crop.encode_crop(taken, 1_000_000)
     left, top, across, down = taken.box
     assert left <= x
     assert top <= y
@@ -68,12 +68,12 @@ def test_a_shot_is_exactly_the_pixels_of_its_box_wherever_the_face_is(
 def test_the_margin_is_a_share_of_the_face_and_ends_at_the_frame(
     face: tuple[int, int, int, int], margin: float, box: tuple[int, int, int, int]
 ) -> None:
-    assert crop.widened(face, margin, 160, 120) == box
+    assert crop.add_margin(face, margin, 160, 120) == box
 
 
 @pytest.mark.parametrize("max_bytes", [10_000, 20_000, 50_000])
 def test_a_face_too_large_is_scaled_until_it_fits_and_says_so(max_bytes: int) -> None:
-    png, scale = crop.encoded(shot(NOISE, (0, 0, 160, 120)), max_bytes, {"Source": "box-1"})
+    png, scale = crop.encode_crop(shot(NOISE, (0, 0, 160, 120)), max_bytes, {"Source": "box-1"})
     height, width = clips.decode(png).shape[:2]
     assert len(png) <= max_bytes
     assert scale < 1.0
@@ -82,7 +82,7 @@ def test_a_face_too_large_is_scaled_until_it_fits_and_says_so(max_bytes: int) ->
 
 def test_what_is_told_of_a_shot_stands_inside_the_png() -> None:
     told = {"Creation Time": "2026-01-02T03:04:05.000000Z", "Source": "box-1/door"}
-    png, _ = crop.encoded(shot(NOISE, (0, 0, 160, 120)), 1_000_000, told)
+    png, _ = crop.encode_crop(shot(NOISE, (0, 0, 160, 120)), 1_000_000, told)
     assert np.array_equal(clips.decode(png), NOISE)
     assert check(png) == (160, 120)
     for keyword, value in told.items():
@@ -96,12 +96,12 @@ def test_what_is_told_of_a_shot_stands_inside_the_png() -> None:
 def test_a_frame_is_turned_clockwise(degrees: int, corner: int) -> None:
     image = np.zeros((2, 2, 3), np.uint8)
     image[:, :, 0] = [[0, 1], [2, 3]]
-    assert crop.upright(image, degrees)[0, 0, 0] == corner
+    assert crop.rotate(image, degrees)[0, 0, 0] == corner
 
 
 def test_a_masked_region_is_black_and_the_rest_untouched() -> None:
     image = NOISE.copy()
-    crop.blacken(image, regions("0,0,0.5,0.25;0.9,0.9,1,1"))
+    crop.apply_mask(image, regions("0,0,0.5,0.25;0.9,0.9,1,1"))
     assert not image[:30, :80].any()
     assert not image[108:, 144:].any()
     image[:30, :80] = NOISE[:30, :80]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from detector.outbox.accounting import REASONS_MAX, Accounts, capture, drop, reject
-from detector.outbox.counter_file import SLOT, CounterFile, latest, look
+from detector.outbox.counter_file import SLOT, CounterFile, pick_latest, read_counters
 
 
 def books(captured: int, commits: int = 0, **dropped: int) -> dict[str, Any]:
@@ -43,11 +43,11 @@ def test_what_was_written_last_is_found_by_the_next_run(path: Path) -> None:
     assert CounterFile(path).last is None
     for count in range(1, 6):
         CounterFile(path).write(books(count))
-        assert CounterFile(path).last == look(path) == books(count)
+        assert CounterFile(path).last == read_counters(path) == books(count)
 
 
 def test_looking_makes_no_file(path: Path) -> None:
-    assert look(path) is None
+    assert read_counters(path) is None
     assert not path.exists()
 
 
@@ -61,11 +61,11 @@ def test_a_write_torn_at_any_byte_leaves_the_one_before_it(path: Path) -> None:
     at = next(i for i in range(len(after)) if before[i] != after[i]) // SLOT * SLOT
     for torn in range(SLOT):
         path.write_bytes(after[: at + torn] + before[at + torn :])
-        assert look(path) in (books(22), books(333)), torn
+        assert read_counters(path) in (books(22), books(333)), torn
     # Nor does it matter which bytes of a slot reached the disk.
     for torn in range(SLOT):
         path.write_bytes(before[: at + torn] + after[at + torn :])
-        assert look(path) in (books(22), books(333)), torn
+        assert read_counters(path) in (books(22), books(333)), torn
 
 
 def test_a_file_cut_at_any_byte_is_read_or_begun_anew(path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_file_cut_at_any_byte_is_read_or_begun_anew(path: Path) -> None:
         assert found.last in (None, books(1), books(22))
         assert path.stat().st_size == 2 * SLOT
         found.write(books(4444))
-        assert look(path) == books(4444)
+        assert read_counters(path) == books(4444)
         found.close()
 
 
@@ -88,7 +88,7 @@ def test_a_full_disk_does_not_stop_it(path: Path) -> None:
     with no_file_may_grow_beyond(path.stat().st_size):
         for count in range(5):
             ledger.write(books(count))
-    assert look(path) == books(4)
+    assert read_counters(path) == books(4)
 
 
 def test_a_disk_that_is_full_from_the_start_is_said_to_be(path: Path) -> None:
@@ -102,9 +102,9 @@ def test_books_that_do_not_fit_are_refused_and_spoil_nothing(path: Path) -> None
     ledger.write(books(1))
     with pytest.raises(OSError, match="more than fit"):
         ledger.write(books(2, **{f"reason_{n}": n for n in range(400)}))
-    assert look(path) == books(1)
+    assert read_counters(path) == books(1)
     ledger.write(books(3))
-    assert look(path) == books(3)
+    assert read_counters(path) == books(3)
 
 
 def test_all_reasons_that_can_be_fit_in(path: Path) -> None:
@@ -116,7 +116,7 @@ def test_all_reasons_that_can_be_fit_in(path: Path) -> None:
     ledger = CounterFile(path)
     ledger.write(of_this_run.state())
     assert len(of_this_run.state()["rejected"]) == REASONS_MAX + 1
-    assert look(path) == of_this_run.state()
+    assert read_counters(path) == of_this_run.state()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_all_reasons_that_can_be_fit_in(path: Path) -> None:
 def test_the_later_books_hold(
     ledger: dict[str, Any] | None, kept: dict[str, Any] | None, holds: dict[str, Any] | None
 ) -> None:
-    assert latest(ledger, kept) == holds
+    assert pick_latest(ledger, kept) == holds
 
 
 def test_another_slot_is_written_each_time(path: Path) -> None:

@@ -92,13 +92,13 @@ def test_accounts_show_no_hash() -> None:
 
 
 def test_a_password_is_the_same_however_its_signs_are_composed() -> None:
-    assert passwords.matches("caf\u00e9 au lait", passwords.hashed("cafe\u0301 au lait"))
-    assert not passwords.matches("cafe au lait", passwords.hashed("caf\u00e9 au lait"))
+    assert passwords.matches("caf\u00e9 au lait", passwords.hash_password("cafe\u0301 au lait"))
+    assert not passwords.matches("cafe au lait", passwords.hash_password("caf\u00e9 au lait"))
     assert not passwords.matches(PASSWORD, "no hash")
 
 
 def test_checking_a_password_takes_the_memory_that_owasp_recommends() -> None:
-    assert "$m=19456,t=2,p=1$" in passwords.hashed(PASSWORD)
+    assert "$m=19456,t=2,p=1$" in passwords.hash_password(PASSWORD)
 
 
 # --- the first start
@@ -127,13 +127,13 @@ def test_of_two_first_starts_one_makes_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / FILE
-    hashed = passwords.hashed
+    hashed = passwords.hash_password
 
     def meanwhile(password: str) -> str:
         path.write_text(f"ada:viewer:{HASH}\n")
         return hashed(password)
 
-    monkeypatch.setattr(passwords, "hashed", meanwhile)
+    monkeypatch.setattr(passwords, "hash_password", meanwhile)
     assert first_user(tmp_path).get("ada") is not None
     assert not caplog.records
     assert os.listdir(tmp_path) == [FILE]

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from common.protocol.clock import utc
+from common.protocol.clock import to_rfc3339
 from common.protocol.fields import BadMessage
 from gallery.fleet import Fleet, presentation
 from gallery.fleet.instance import Instance, InstanceName, RateMeter
 from gallery.fleet.samples import DAY, EVERY, PLACES, Samples
 from gallery.fleet.status_reader import read
 from gallery.fleet.statuses import OF_DEVICE_MAX, Statuses
-from gallery.fleet.summary import order, state_of, summed
+from gallery.fleet.summary import sort_key, state_of, summarize
 
 NOW = 1_795_000_000.0  # seconds since 1970
 PROCESSOR = InstanceName("cloud", "processor", "one")
@@ -37,7 +37,7 @@ class Told:
     def says(
         self, name: str = "jetson-1/detector/door", /, at: float | None = None, **facts: Any
     ) -> str | None:
-        message = {"state": "online", "at": utc(at or self.now), "period": 10, **facts}
+        message = {"state": "online", "at": to_rfc3339(at or self.now), "period": 10, **facts}
         return self.tells(name, message)
 
     def tells(self, name: str, message: dict[str, Any]) -> str | None:
@@ -55,7 +55,7 @@ class Told:
         return state_of(one, self.statuses.of(one.name.device))
 
     def summary(self, device: str = "jetson-1") -> Any:
-        return summed(device, self.statuses.of(device), self.now)
+        return summarize(device, self.statuses.of(device), self.now)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_those_in_trouble_come_first_then_by_name(told: Told) -> None:
     told.says("b/detector/door")
     told.says("a/detector/door")
     told.says("d/detector/door", status="degraded", reasons={"edge_broker": "refused"})
-    found = sorted((told.summary(name) for name in "abcd"), key=order)
+    found = sorted((told.summary(name) for name in "abcd"), key=sort_key)
     assert [one.name for one in found] == ["c", "d", "a", "b"]
 
 
@@ -446,7 +446,9 @@ class Pages:
 
 
 def status(**facts: Any) -> bytes:
-    return json.dumps({"state": "online", "at": utc(time.time()), "period": 10, **facts}).encode()
+    return json.dumps(
+        {"state": "online", "at": to_rfc3339(time.time()), "period": 10, **facts}
+    ).encode()
 
 
 async def happens(condition: Any) -> None:
@@ -509,7 +511,7 @@ def test_samples_and_when_who_was_heard_outlive_the_gallery(tmp_path: Path) -> N
         fleet = Fleet(tmp_path, "faces", Pages(watched=False))
         sampling = asyncio.create_task(fleet.keep_sampling())
         for frames in (0, 1000):
-            at = utc(time.time() - 20 + frames / 100)
+            at = to_rfc3339(time.time() - 20 + frames / 100)
             fleet.take("faces/status/jetson-1/detector/door", status(at=at, frames=frames))
         await fleet.sample(end)
         (series,) = await fleet.samples("jetson-1")
@@ -519,7 +521,7 @@ def test_samples_and_when_who_was_heard_outlive_the_gallery(tmp_path: Path) -> N
     async def again() -> None:
         fleet = Fleet(tmp_path, "faces", Pages(watched=False))
         sampling = asyncio.create_task(fleet.keep_sampling())
-        will = {"state": "offline", "at": utc(0), "period": 10}
+        will = {"state": "offline", "at": to_rfc3339(0), "period": 10}
         fleet.take("faces/status/jetson-1/detector/door", json.dumps(will).encode())
         await happens(lambda: fleet.services("jetson-1")[0].since)
         (one,) = fleet.devices()

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.protocol.keys import DEFAULT_TEMPLATE, key, reader, rejected
+from common.protocol.keys import DEFAULT_TEMPLATE, create_key_reader, format_key, rejected_key
 from common.protocol.stored import Stored
-from gallery.bucket import Listed
+from common.store.base import Listed
 from gallery.index import model
 from gallery.index.database import IndexTrouble
 from gallery.index.index import Index
@@ -23,18 +23,18 @@ from gallery.index.model import Entry, Record, ref_of
 from gallery.index.query import BadCursor, Filter
 
 DAY = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC).timestamp()
-READ = reader(DEFAULT_TEMPLATE)
+READ = create_key_reader(DEFAULT_TEMPLATE)
 FACE = Filter()
 
 
 def face(number: int, device: str = "box-1", camera: str = "door", at: float = DAY) -> Listed:
     """The object of a face, as a listing has it."""
     facts = {"device": device, "camera": camera, "id": f"{number:032x}"}
-    return Listed(key(DEFAULT_TEMPLATE, facts, at + number), 1000 + number, round(at * 1000))
+    return Listed(format_key(DEFAULT_TEMPLATE, facts, at + number), 1000 + number, round(at * 1000))
 
 
 def entry(listed: Listed) -> Entry:
-    found = model.listed(listed, READ)
+    found = model.entry_from_listing(listed, READ)
     assert found is not None
     return found
 
@@ -182,7 +182,7 @@ def test_a_listing_takes_nothing_away_that_an_announcement_had_told(index: Index
         "sharpness": "123.4",
         "captured": "2026-03-01T00:00:01.25Z",
     }
-    announced = model.announced(Stored.decode(json.dumps(told).encode()), READ)
+    announced = model.entry_from_announcement(Stored.decode(json.dumps(told).encode()), READ)
     assert announced is not None
     new, _ = index.add([announced])
     assert new == [announced]
@@ -203,12 +203,12 @@ def test_a_listing_takes_nothing_away_that_an_announcement_had_told(index: Index
     ],
 )
 def test_an_announcement_of_what_is_no_face_is_passed_over(key: str) -> None:
-    assert model.announced(Stored(key, "", 1, 1_700_000_000.0, {}), READ) is None
+    assert model.entry_from_announcement(Stored(key, "", 1, 1_700_000_000.0, {}), READ) is None
 
 
 def test_the_products_own_objects_are_no_faces() -> None:
     for own in (".facepipe/probe", ".facepipe/deletions/x.json", "a/folder/"):
-        assert model.listed(Listed(own, 1, 1), READ) is None
+        assert model.entry_from_listing(Listed(own, 1, 1), READ) is None
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_objects_of_others_are_of_an_unknown_device_by_their_time_of_storing(
 
 
 def test_what_was_rejected_stands_apart_with_its_reason(index: Index) -> None:
-    index.add([entry(Listed(rejected("box-1", "bad_crc", "f" * 32), 10, 1_700_000_000_000))])
+    index.add([entry(Listed(rejected_key("box-1", "bad_crc", "f" * 32), 10, 1_700_000_000_000))])
     assert index.count(FACE) == 0
     [found] = index.page(Filter(kind="rejected"), "newest", None, 10).entries
     assert (found.device, found.reason, found.id) == ("box-1", "bad_crc", f"box-1/{'f' * 32}")
@@ -331,7 +331,7 @@ def test_a_key_can_be_read_by_the_template_that_made_it(
     device: str, camera: str, id: str, at: int, template: str
 ) -> None:
     facts = {"device": device, "camera": camera, "id": id}
-    named = reader(template)(key(template, facts, at / 1000))
+    named = create_key_reader(template)(format_key(template, facts, at / 1000))
     assert named is not None
     assert named.id == id
     assert named.device == (device if "device" in template else "unknown")
@@ -356,5 +356,5 @@ def test_a_file_that_is_damaged_while_it_is_used_is_begun_anew(tmp_path: Path) -
 
 @pytest.mark.parametrize("told", [{"sharpness": 10**400}, {"sharpness": "1e999"}, {"score": []}])
 def test_a_number_that_is_none_is_no_fault(told: dict[str, object]) -> None:
-    learned = model.learned(entry(face(1)), told)
+    learned = model.with_metadata(entry(face(1)), told)
     assert (learned.sharpness, learned.score) == (None, None)

@@ -7,24 +7,38 @@ import re
 import urllib.parse
 from collections.abc import Iterator
 
-from common.protocol.keys import DEFAULT_TEMPLATE, template
+from common.protocol.keys import DEFAULT_TEMPLATE, parse_template
 from common.service import ServiceSettings
 from common.settings import setting
+from common.store import registry
+from common.store.base import StoreOptions
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
-def url(value: str) -> str:
-    if not _sound(value):
+def endpoint(value: str) -> str:
+    """A URL whose scheme is that of a known kind of store."""
+    scheme = value.partition(":")[0].lower()
+    if scheme in ("http", "https"):
+        return url(value)
+    if scheme not in registry.STORES or "://" not in value:
         raise ValueError(
             "must be a URL such as https://s3.eu-de.cloud-object-storage.appdomain.cloud"
         )
     return value
 
 
-def _sound(value: str) -> bool:
+def url(value: str) -> str:
+    if not _is_sound_url(value):
+        raise ValueError(
+            "must be a URL such as https://s3.eu-de.cloud-object-storage.appdomain.cloud"
+        )
+    return value
+
+
+def _is_sound_url(value: str) -> bool:
     """Would the SDK and requests take this URL? They find out with their first request only."""
     try:
         parts = urllib.parse.urlsplit(value)
@@ -53,7 +67,11 @@ def credential(value: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoreSettings(ServiceSettings):
-    endpoint: str = setting("COS_ENDPOINT", url, "URL of the S3 endpoint of the bucket")
+    endpoint: str = setting(
+        "COS_ENDPOINT",
+        endpoint,
+        "URL of the S3 endpoint of the bucket; or file:///path, a folder with a folder per bucket",
+    )
     bucket: str = setting("COS_BUCKET", bucket, "name of the bucket; it must be there")
     api_key: str = setting(
         "COS_API_KEY",
@@ -79,32 +97,25 @@ class StoreSettings(ServiceSettings):
     )
     key_template: str = setting(
         "KEY_TEMPLATE",
-        template,
+        parse_template,
         "key of an object, from {device} {camera} {date} {hour} {unix_ms} {id}",
         default=DEFAULT_TEMPLATE,
     )
 
-    @property
-    def hmac(self) -> bool:
-        return bool(self.access_key_id)
+    def store_options(self, connections: int) -> StoreOptions:
+        """connections: requests to the store under way at a time."""
+        return StoreOptions(
+            endpoint=self.endpoint,
+            bucket=self.bucket,
+            api_key=self.api_key,
+            instance_crn=self.instance_crn,
+            auth_endpoint=self.auth_endpoint,
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+            connections=connections,
+        )
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            yield "COS_ACCESS_KEY_ID and COS_SECRET_ACCESS_KEY belong together: set both"
-        if self.api_key and self.access_key_id:
-            yield "COS_API_KEY (IAM) and COS_ACCESS_KEY_ID (HMAC) are both set: choose one"
-        if not self.api_key and not self.access_key_id and not self.secret_access_key:
-            yield (
-                "no credentials: set COS_API_KEY (IAM), or COS_ACCESS_KEY_ID and"
-                " COS_SECRET_ACCESS_KEY (HMAC); each also as a file, by NAME_FILE"
-            )
-        if self.api_key and _in_the_open(self.endpoint):
-            yield "COS_ENDPOINT must be https with COS_API_KEY: a token is not sent in the open"
-        if self.api_key and _in_the_open(self.auth_endpoint):
-            yield "COS_AUTH_ENDPOINT must be https: an API key is not sent in the open"
-
-
-def _in_the_open(url: str) -> bool:
-    parts = urllib.parse.urlsplit(url)
-    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
+        # Of a bad endpoint the kind is not known; most are S3's.
+        yield from registry.load(self.endpoint or "https:").find_problems(self.store_options(1))

@@ -28,24 +28,24 @@ def tune(sock: socket.socket) -> None:
 def has_room(sock: socket.socket) -> bool:
     """Whether the kernel has sent most of what it was given."""
     try:
-        unsent = _queued(sock, _SIOCOUTQNSD)
+        unsent = _count_queued(sock, _SIOCOUTQNSD)
     except OSError as error:
         if error.errno not in _UNKNOWN:
             raise
-        unsent = unacknowledged(sock)
+        unsent = count_unacknowledged(sock)
     return unsent < UNSENT_IN_KERNEL
 
 
-def unacknowledged(sock: socket.socket) -> int:
+def count_unacknowledged(sock: socket.socket) -> int:
     """Bytes that the kernel holds until the peer has them."""
-    return _queued(sock, termios.TIOCOUTQ)
+    return _count_queued(sock, termios.TIOCOUTQ)
 
 
-def _queued(sock: socket.socket, request: int) -> int:
+def _count_queued(sock: socket.socket, request: int) -> int:
     return int(struct.unpack("i", fcntl.ioctl(sock, request, b"\0" * 4))[0])
 
 
-class Pulse:
+class SilenceMeter:
     """For how long no byte has been acknowledged by the peer, nor come from it."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -59,7 +59,7 @@ class Pulse:
         if len(info) == 136:
             moved = struct.unpack_from("QQ", info, 120)  # tcpi_bytes_acked, tcpi_bytes_received
         else:  # see _UNKNOWN: what waits for the peer changes, at least, when bytes move
-            moved = (unacknowledged(self._sock), 0)
+            moved = (count_unacknowledged(self._sock), 0)
         now = time.monotonic()
         if moved != self._moved:
             self._moved, self._moved_at = moved, now
@@ -70,7 +70,7 @@ class Pulse:
         self._moved_at = max(self._moved_at, time.monotonic() - at_most)
 
 
-async def closed_by_peer(sock: socket.socket) -> None:
+async def close_gracefully(sock: socket.socket) -> None:
     """Send what is left and FIN, then read until the peer closes too.
 
     To close with bytes unread would make the kernel reset the connection, and forget what it

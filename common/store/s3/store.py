@@ -1,0 +1,213 @@
+"""IBM Cloud Object Storage, and every other store that speaks S3."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+from common.protocol.keys import PROBE
+from common.store.base import (
+    FOR_A_PERSON,
+    Listed,
+    NewObject,
+    Observer,
+    StoreError,
+    StoreOptions,
+)
+from common.store.s3.endpoint import Endpoint
+from common.store.s3.fast_put import FastPut
+from common.store.s3.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000  # keys in one DeleteObjects, and in one page of a listing, at most
+CHUNK = 64 * 1024
+# Characters that XML 1.0 (section 2.2) cannot carry, and so no DeleteObjects.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PROBE_BODY = b"facepipe can write here\n"
+
+
+class S3Body:
+    """An object that is being read."""
+
+    def __init__(self, answer: dict[str, Any], endpoint: Endpoint, observer: Observer) -> None:
+        self.facts: dict[str, str] = dict(answer.get("Metadata") or {})
+        self.size = int(answer["ContentLength"])
+        self._stream = answer["Body"]
+        self._endpoint = endpoint
+        self._observer = observer
+
+    def chunks(self) -> Iterator[bytes]:
+        with self._observer.count_failure(), self._endpoint.faults("GET", "read"):
+            yield from self._stream.iter_chunks(CHUNK)
+
+    def read(self) -> bytes:
+        return b"".join(self.chunks())
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class S3Store:
+    """One bucket. Objects are written past the SDK where the store takes that: `FastPut`."""
+
+    def __init__(self, options: StoreOptions, observer: Observer) -> None:
+        self.name = options.bucket
+        self._observer = observer
+        self._endpoint = Endpoint(options)
+        self._client = self._endpoint.client
+        self._fast = FastPut(options, self._endpoint)
+        self._by_sdk = self._endpoint.proxied
+        self._lifecycle = Lifecycle(self._endpoint, options.bucket, observer)
+
+    @contextlib.contextmanager
+    def _request(
+        self, kind: str, what: str, right: str, not_found: str = "no_bucket"
+    ) -> Iterator[None]:
+        """One request, counted, and its faults as StoreError."""
+        with self._observer.count(kind), self._endpoint.faults(what, right, not_found):
+            yield
+
+    def check(self) -> None:
+        self._page({"MaxKeys": 1})
+
+    def probe(self) -> None:
+        """The SDK writes this object and all others where our own request is refused."""
+        try:
+            self.put(self._probe_object)
+        except StoreError as error:
+            if self._by_sdk or error.reason not in FOR_A_PERSON:
+                raise
+            self.put_by_sdk(self._probe_object)
+            self._by_sdk = True
+            log.warning("PUTs go by the SDK, which is slower: %s", error)
+
+    @property
+    def _probe_object(self) -> NewObject:
+        digest = hashlib.sha256(_PROBE_BODY).hexdigest()
+        return NewObject(PROBE, _PROBE_BODY, "text/plain", {}, digest)
+
+    def put(self, new: NewObject) -> None:
+        if self._by_sdk:
+            self.put_by_sdk(new)
+        else:
+            with self._observer.count("put"):
+                self._fast(new)
+
+    def put_by_sdk(self, new: NewObject) -> None:
+        with self._request("put", "PUT", "write to"):
+            answer = self._client.put_object(
+                Bucket=self.name,
+                Key=new.key,
+                Body=new.body,
+                ContentType=new.content_type,
+                Metadata=new.metadata,
+                ChecksumSHA256=new.checksum,
+            )
+        if "ETag" not in answer:
+            raise self._endpoint.says.no_etag()
+
+    @property
+    def puts_by_sdk(self) -> bool:
+        """Whether objects are written by the SDK: behind a proxy, or where nothing else works."""
+        return self._by_sdk
+
+    def pages(self, prefix: str = "") -> Iterator[list[Listed]]:
+        more: dict[str, Any] = {"Prefix": prefix, "MaxKeys": BATCH}
+        while True:
+            found, onward = self._page(more)
+            yield found
+            if onward is None:
+                return
+            more["ContinuationToken"] = onward
+
+    def _page(self, request: dict[str, Any]) -> tuple[list[Listed], str | None]:
+        with self._request("list", "listing", "list"):
+            answer: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, **request)
+            if "KeyCount" not in answer and "Name" not in answer:
+                raise LookupError("no listing")
+            found = [
+                Listed(one["Key"], int(one["Size"]), round(one["LastModified"].timestamp() * 1000))
+                for one in answer.get("Contents", ())
+            ]
+            return found, answer["NextContinuationToken"] if answer.get("IsTruncated") else None
+
+    def get(self, key: str) -> S3Body:
+        with self._request("get", "GET", "read", not_found="missing"):
+            return S3Body(
+                self._client.get_object(Bucket=self.name, Key=key), self._endpoint, self._observer
+            )
+
+    def head(self, key: str) -> dict[str, str]:
+        with self._request("head", "HEAD", "read", not_found="missing"):
+            answer = self._client.head_object(Bucket=self.name, Key=key)
+        return dict(answer.get("Metadata") or {})
+
+    def delete(self, keys: list[str]) -> dict[str, str]:
+        failed: dict[str, str] = {}
+        plain = [key for key in keys if not _NOT_XML.search(key)]
+        for start in range(0, len(plain), BATCH):
+            failed |= self._delete_batch(plain[start : start + BATCH])
+        for key in set(keys) - set(plain):
+            failed |= self._delete_one(key)
+        return failed
+
+    def _delete_batch(self, keys: list[str]) -> dict[str, str]:
+        request = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        with self._request("delete", "DELETE", "delete from"):
+            answer = self._client.delete_objects(Bucket=self.name, Delete=request)
+            refused = {one["Key"]: str(one.get("Code", "")) for one in answer.get("Errors", ())}
+        return {
+            key: "denied" if code == "AccessDenied" else "server"
+            for key, code in refused.items()
+            if code != "NoSuchKey"
+        }
+
+    def _delete_one(self, key: str) -> dict[str, str]:
+        try:
+            with self._request("delete", "DELETE", "delete from", not_found="missing"):
+                self._client.delete_object(Bucket=self.name, Key=key)
+        except StoreError as error:
+            if error.reason in ("refused", "not_s3"):  # of this key, which few stores take at all
+                return {key: "refused"}
+            if error.reason != "missing":
+                raise
+        return {}
+
+    def expire_after(self, days: int) -> bool:
+        """By a lifecycle rule of our own in the bucket's configuration."""
+        return self._lifecycle.keep(days)
+
+    def close(self) -> None:
+        self._fast.close()
+        self._client.close()
+
+
+def create(options: StoreOptions, observer: Observer) -> S3Store:
+    return S3Store(options, observer)
+
+
+def find_problems(options: StoreOptions) -> Iterator[str]:
+    if bool(options.access_key_id) != bool(options.secret_access_key):
+        yield "COS_ACCESS_KEY_ID and COS_SECRET_ACCESS_KEY belong together: set both"
+    if options.api_key and options.access_key_id:
+        yield "COS_API_KEY (IAM) and COS_ACCESS_KEY_ID (HMAC) are both set: choose one"
+    if not options.api_key and not options.access_key_id and not options.secret_access_key:
+        yield (
+            "no credentials: set COS_API_KEY (IAM), or COS_ACCESS_KEY_ID and"
+            " COS_SECRET_ACCESS_KEY (HMAC); each also as a file, by NAME_FILE"
+        )
+    if options.api_key and _in_the_open(options.endpoint):
+        yield "COS_ENDPOINT must be https with COS_API_KEY: a token is not sent in the open"
+    if options.api_key and _in_the_open(options.auth_endpoint):
+        yield "COS_AUTH_ENDPOINT must be https: an API key is not sent in the open"
+
+
+def _in_the_open(url: str) -> bool:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")

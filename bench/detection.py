@@ -250,7 +250,7 @@ def _makers(options: argparse.Namespace) -> dict[str, folds.Maker]:
     def make(name: str) -> folds.Maker:
         if name == "plain":
             return lambda _: Plain(options.scale)
-        return lambda factor: Product(name, dict(options.set), factor)
+        return lambda factor: Product(name, dict(options.set), factor, modes=("interval",))
 
     return {name: make(name) for name in options.engines}
 

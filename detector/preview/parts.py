@@ -43,7 +43,7 @@ def encode_state(mark: Mark, flashed: set[int]) -> dict[str, Any]:
 
 
 def verdicts(marks: list[Mark]) -> dict[str, str]:
-    """What is said of each candidate, by its track."""
+    """What is said of each candidate that is not confirmed, by its track."""
     return {str(mark.track): mark.verdict for mark in marks if not mark.confirmed}
 
 

@@ -112,7 +112,8 @@ def scene(background: Image, frame: int) -> tuple[Image, list[Mark]]:
         if size < x < WIDTH - size:
             quality = 0.5 + 0.4 * math.sin(frame / 30 + kind)
             sent = kind != 0 and (frame + 20 * kind) % 90 == 0
-            marks.append(Mark(box, kind + 4, 9.0 + 11 * kind, quality, kind != 0, sent))
+            score, verdict = 9.0 + 11 * kind, "" if kind else "haar: 9 of 16"
+            marks.append(Mark(box, kind + 4, score, quality, kind != 0, sent, verdict))
     return image, marks
 
 

@@ -14,6 +14,8 @@ let building = false;
 let waiting = new Set(); // refs that came and are not shown
 let passed = 0; // faces that came and are not in `waiting`: too many, or too old for what is loaded
 let taking = false;
+const fresh = new Set(); // refs that came since the page was opened
+grid.eachTile((item) => item.classList.toggle("is-new", fresh.has(item.dataset.ref)));
 const listeners = [];
 
 export function onFaces(listener) {
@@ -111,16 +113,24 @@ async function named() {
   const refs = [...waiting];
   const items = await grid.fetched(refs);
   for (const ref of refs) waiting.delete(ref);
-  for (const item of items) item.classList.add("is-new");
+  mark(refs);
   const strange = grid.insert(items);
   const newest = grid.newestAt();
-  if (strange.some((item) => Number(item.dataset.at) > newest)) await grid.catchUp(); // a new day
-  else passed += strange.length;
+  if (strange.some((item) => Number(item.dataset.at) > newest)) {
+    await grid.catchUp(); // a new day
+  } else passed += strange.length;
   say(items.length);
+}
+
+// Their tiles are marked whenever they are shown: a new day's come with its list, and those that
+// were scrolled far away are made again.
+function mark(refs) {
+  for (const ref of refs) fresh.add(ref);
 }
 
 async function newest() {
   const count = waiting.size + passed;
+  mark(waiting);
   waiting = new Set();
   passed = 0;
   await grid.catchUp();

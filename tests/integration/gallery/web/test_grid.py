@@ -38,11 +38,10 @@ from testing.store.nanio import Store
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
-# Where the faces' noon, which is that of UTC, is on the reader's today, whatever the time is now.
-HOUR = time.gmtime().tm_hour
-ZONE = (
-    "Pacific/Kiritimati" if HOUR < 12 else "Europe/Berlin" if HOUR < 21 else "America/Los_Angeles"
-)
+# West of UTC, without daylight saving time: the last of the faces' days, which are those of UTC,
+# ends on the same day of the reader's.
+ZONE = "America/Sao_Paulo"
+DAY = 86_400_000  # milliseconds
 READER: dict[str, Any] = {"timezone_id": ZONE, "locale": "en-GB", "viewport": DESKTOP}
 DEVICES = {"entrance": ["door", "lobby"], "canteen": ["camera-0"], "garage": ["ramp", "lift"]}
 FACES = 5000
@@ -126,7 +125,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def now() -> int:
-    return int(time.time() * 1000)
+    """The end of yesterday (UTC, unix milliseconds): whatever the time is, that day is full."""
+    return int(time.time() * 1000) // DAY * DAY - 1000
 
 
 @pytest.fixture(scope="module")
@@ -442,6 +442,30 @@ def test_a_face_appears_in_the_open_page_and_a_pill_tells_who_reads_on(
         assert facts(page, refs(page)[0])["sharpness"] is None
     context.close()
     assert said == []
+
+
+def test_the_first_face_of_a_new_day_gets_its_mark_too(browser: Browser, tmp_path: Path) -> None:
+    body = crops(1)[0]
+    noon = 1_772_366_400_000
+    old = face("entrance", "door", noon, body, "oldface00001")
+    for house in housed(tmp_path, [old]):
+        context = house.reader(browser)
+        page, said = listened(context)
+        visit(page, house.at)
+        expect(tiles(page)).to_have_count(1)
+        with (
+            Service("processor", MQTT_PORT=house.broker.port, **house.store.settings) as processor,
+            Sender(house.broker.port, "entrance") as sender,
+        ):
+            processor.says("cloud broker .*: connected")
+            page.wait_for_function("performance.getEntriesByName(location.origin + '/live')")
+            facts = {"camera": "door", "captured": "2026-03-02T12:00:00Z"}
+            sender.receipt(sender.send(body, facts=facts))
+            expect(page.locator(".day")).to_have_count(2)
+            expect(tiles(page).first).to_have_class(re.compile(r"\bis-new\b"))
+            expect(page.locator(".is-new")).to_have_count(1)
+        context.close()
+        assert said == []
 
 
 def stamp() -> str:

@@ -32,6 +32,16 @@ def test_later_round_trips_smooth_it_by_an_eighth_and_a_quarter() -> None:
     assert window.timeout == pytest.approx(1.875 + 4 * (1.0 * 3 / 4 + abs(2.0 - 1.0) / 4))
 
 
+@pytest.mark.parametrize("trip", [0.05, 0.5, 2.0])
+def test_a_round_trip_that_stays_the_same_never_times_out(trip: float) -> None:
+    """Also where every fifth receipt takes a quarter longer."""
+    window = CongestionWindow(8)
+    for number in range(200):
+        took = trip * (1.25 if number % 5 == 4 else 1.0)
+        assert took < window.timeout
+        window.answered(20_000, took)
+
+
 def test_the_time_out_has_a_least_and_a_longest() -> None:
     window = CongestionWindow(8)
     window.answered(1000, 0.001)

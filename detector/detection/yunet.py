@@ -19,6 +19,7 @@ from detector.detection.registry import EngineOptions
 SCORE = 0.8  # of 1; below it hands and patterns begin
 ONCE, OFTEN = 0.86, 0.78  # what confirms a face: by one sight, by the mean of several
 SHOWN = 0.7  # what a sight of a face must have to become a shot
+PAUSE = 0.27  # seconds between two searches while nobody is in view
 WEAK = 0.5  # of a candidate
 STRIDE = 32  # pixels
 CROP = 256  # pixels up to which pictures are padded to squares, so that few sizes occur
@@ -63,7 +64,7 @@ class YuNet:
     """The score is the model's own, 0 to 1."""
 
     name = "yunet"
-    once, often, shown = ONCE, OFTEN, SHOWN
+    once, often, shown, pause = ONCE, OFTEN, SHOWN, PAUSE
 
     def __init__(self, model: str) -> None:
         self._nets = _Networks(model)

@@ -34,7 +34,7 @@ JUDGED_SIDE, JUDGED_ROOM = 56, 1.0  # the same of a candidate that is judged
 TURNS = (20.0, 0.0, -20.0)  # degrees; where it is not turned, contrast is evened
 CLAHE = 3.0, (4, 4)  # its limit and its tiles
 DARKEST, BRIGHTEST = 1.0, 97.0  # per cent of the pixels around a face
-DARK, BRIGHT = 90.0, 99.5  # grey levels of a frame's brightest; per cent of its pixels below these
+DARK, BRIGHT = 90.0, 99.9  # grey levels of a frame's brightest; per cent of its pixels below these
 MOST_GAIN = 8.0  # of contrast
 
 
@@ -183,7 +183,7 @@ class _Networks:
 def lighten(image: Image) -> Image:
     """A frame in the dark as in good light; any other as it is.
 
-    The level that all but a two hundredth of the pixels keep below becomes white. The range between
+    The level that all but a thousandth of the pixels keep below becomes white. The range between
     dark and bright is not stretched, since most of a frame may be a plain wall.
     """
     bright = float(np.percentile(image[::4, ::4, 1], BRIGHT))

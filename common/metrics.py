@@ -29,6 +29,11 @@ CERTIFICATE_ENDS = Gauge(
     " the authority we trust (whose: own, broker, authority).",
     ["broker", "whose"],
 )
+REFUSED = Counter(
+    "facepipe_mqtt_messages_refused_total",
+    "Messages that were acknowledged and not read, by reason (properties: too many of them).",
+    ["reason"],
+)
 ERRORS = Counter(
     "facepipe_errors_total",
     "Messages that could not be handled because of a fault in this program (see the log).",

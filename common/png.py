@@ -12,6 +12,13 @@ from collections.abc import Iterator
 
 MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 16_777_216
+# What may stand beside the image (11.3): what our detector writes, and a few that say how to show
+# it. Compressed texts and profiles, animation and whatever else readers unpack are not taken: they
+# can be bombs, and Pillow and OpenCV have failed on such.
+PLAIN_CHUNKS = frozenset(
+    (b"tEXt", b"tIME", b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"sBIT", b"bKGD", b"tRNS")
+)
+PLAIN_MAX = 16 * 1024  # bytes of all of them
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -50,6 +57,7 @@ def check(data: bytes) -> tuple[int, int]:
     needs_palette = body[9] == 3
     image = _ImageData(passes)
     before = kind
+    room = PLAIN_MAX
     for kind, body in chunks:
         if kind == b"IDAT":
             if needs_palette:
@@ -61,11 +69,22 @@ def check(data: bytes) -> tuple[int, int]:
             if len(body) % 3 or not 3 <= len(body) <= 768:
                 raise BadImage("bad_structure", "its palette is not 1 to 256 colours")
             needs_palette = False
-        elif kind[:1].isupper() and kind != b"IEND":  # critical (5.4): readers must give up
-            raise BadImage("bad_structure", f"its {kind.decode()} chunk is unknown, or twice there")
+        elif kind != b"IEND":
+            room = _left_beside(kind, body, room)
         before = kind
     image.finish()
     return width, height
+
+
+def _left_beside(kind: bytes, body: memoryview, room: int) -> int:
+    """The bytes of `room` for chunks beside the image that a chunk leaves. Raises BadImage."""
+    if kind not in PLAIN_CHUNKS:
+        text = "is unknown, or twice there" if kind[:1].isupper() else "is not taken"
+        raise BadImage("bad_structure", f"its {kind.decode()} chunk {text}")
+    if len(body) > room:
+        text = f"its chunks beside the image have more than {PLAIN_MAX} bytes"
+        raise BadImage("bad_structure", text)
+    return room - len(body)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:

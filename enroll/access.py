@@ -32,13 +32,15 @@ def _acl(kind: str, topic: str) -> Json:
 
 def _device(name: str) -> Json:
     """A device speaks for itself alone, and hears of its own faces alone."""
-    send = (f"faces/from/{name}", f"faces/status/{name}/#")
+    # Of status just the two levels that our services have: below `#` anything could be retained.
+    status = f"faces/status/{name}"
+    send = (f"faces/from/{name}", f"{status}/detector/+", f"{status}/forwarder/+")
     return _role(name, send, take=(f"faces/receipts/{name}",))
 
 
 def _processor() -> Json:
     taken = ("faces", "faces/from/+")
-    send = ("faces/receipts/#", "faces/stored", "faces/status/cloud/processor/#")
+    send = ("faces/receipts/#", "faces/stored", "faces/status/cloud/processor/+")
     role = _role("processor", send, take=taken)
     role["acls"] += [_acl("subscribeLiteral", f"$share/processors/{topic}") for topic in taken]
     return role
@@ -46,7 +48,7 @@ def _processor() -> Json:
 
 def _gallery() -> Json:
     """Hears what is stored and how everybody is, and tells how it is itself."""
-    role = _role("gallery", ("faces/status/cloud/gallery/#",), take=("faces/stored",))
+    role = _role("gallery", ("faces/status/cloud/gallery/+",), take=("faces/stored",))
     role["acls"] += _every_status()
     return role
 

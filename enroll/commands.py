@@ -11,6 +11,7 @@ from enroll.authority import Authority
 from enroll.ledger import RESERVED, Ledger
 from enroll.live import Live
 from enroll.settings import EnrollSettings
+from enroll.talk import NotTold
 from enroll.words import day, say
 
 
@@ -72,8 +73,12 @@ def revoke(settings: EnrollSettings, device: str) -> None:
             live.refuses(canary)
         finally:
             live.tell(access.dismissal(device))
-        live.forget(device)
         say("the broker has ended its connection and refuses its certificates")
+        try:
+            live.forget(device)
+        except NotTold as error:
+            # It is cut off all the same: what it has left cannot undo that, nor hold up the next.
+            say(f"what it had retained is not all gone: {error}; a restart of the broker ends it")
 
 
 def renew(settings: EnrollSettings) -> None:

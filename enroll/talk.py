@@ -13,6 +13,8 @@ from common.mqtt import connect_errors, connection
 from common.mqtt.broker import Broker
 
 ANSWERED_WITHIN = 10.0  # seconds
+# Bytes: whoever is to be cut off may have retained as much as he could, and none of it is read.
+MAX_PACKET = 64 * 1024
 Heard = Callable[[Client, MQTTMessage], bool]
 
 
@@ -55,7 +57,7 @@ def talk(
     mqtt.on_connect, mqtt.on_subscribe, mqtt.on_message = connected, subscribed, came
     mqtt.tls_set_context(own)
     try:
-        connection.connect_client(mqtt, broker)
+        connection.connect_client(mqtt, broker, MAX_PACKET)
     except (OSError, ValueError) as error:
         raise explained(broker, error) from None
     if not _loops(mqtt, lambda: bool(enough or refused)):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from functools import partial
 from typing import Any
 
 from common.metrics import total
@@ -27,10 +28,14 @@ from processor import metrics
 from processor.duplicates import Duplicates
 from processor.receipts import Receipts, create_receipt
 from processor.settings import ProcessorSettings
+from processor.shares import Shares
 from processor.uploads import Upload, Uploader
 from processor.validation import Arrival
 
 log = logging.getLogger(__name__)
+
+TURNS = 2  # faces at a time for each thread: while one is put, the next one waits for its thread
+OWN_FAULT_TRIES = 3  # of a face, while others are stored, after which the fault is the face's
 
 
 class Intake:
@@ -41,6 +46,7 @@ class Intake:
     ) -> None:
         self._settings = settings
         self._root = settings.mqtt_topic
+        self._topics = Topics(self._root)
         self._answers = Receipts(link, self._root)
         self._copies = Duplicates()
         self._errands = Uploader(bucket.put, self._copies, self._root, settings.key_template)
@@ -48,41 +54,49 @@ class Intake:
         self._trouble = StateLogger(log, f"bucket {settings.bucket}")
         self._workers = Workers("put", settings.uploads)
         self._seldom = RateLimitedLogger(log)
-        self._in_hand: dict[asyncio.Task[None], int] = {}
+        self._shares = Shares(settings.hand_max_mb * 1024 * 1024, TURNS * settings.uploads)
+        self._in_hand: set[asyncio.Task[None]] = set()
         self._failing: set[str] = set()  # keys that the store has not taken at the first try
-        self._bytes = 0
         link.on_message = self._take
         link.manual_ack = True
         for topic in (self._root, f"{self._root}/from/+"):
             link.subscribe_to(f"$share/processors/{topic}")
         metrics.IN_HAND.set_function(lambda: len(self._in_hand))
-        metrics.IN_HAND_BYTES.set_function(lambda: self._bytes)
+        metrics.IN_HAND_BYTES.set_function(lambda: self._shares.bytes)
 
     def _take(self, message: Message, ack: Ack) -> None:
         arrival = _to_arrival(message)
         metrics.RECEIVED.inc()
-        size = len(arrival.payload)
-        if self._in_hand and self._bytes + size > self._settings.hand_max_mb * 1024 * 1024:
+        sender, size = self._sender_of(arrival), len(arrival.payload)
+        if not self._shares.admit(sender, size):
             # Its sender still has it, and sends it again; who publishes and forgets, forgets.
             metrics.DROPPED.labels("hands_full").inc()
             ack()
             return
-        task = asyncio.create_task(self._handle(arrival))
-        self._in_hand[task] = size
-        self._bytes += size
-        task.add_done_callback(self._put_down)
+        task = asyncio.create_task(self._handle(arrival, sender))
+        self._in_hand.add(task)
+        task.add_done_callback(partial(self._release, sender, size))
         task.add_done_callback(lambda _: ack())
 
-    def _put_down(self, task: asyncio.Task[None]) -> None:
-        self._bytes -= self._in_hand.pop(task)
+    def _sender_of(self, arrival: Arrival) -> str:
+        """Whom the broker vouches for; on the topic of all, they share one share."""
+        return self._topics.sender(arrival.topic) or ""
+
+    def _release(self, sender: str, size: int, task: asyncio.Task[None]) -> None:
+        self._shares.release(sender, size)
+        self._in_hand.discard(task)
         if task.cancelled():
             metrics.DROPPED.labels("shutdown").inc()
         elif task.exception() is not None:
             log.error("a face could not be handled", exc_info=task.exception())
             metrics.DROPPED.labels("fault").inc()
 
-    async def _handle(self, arrival: Arrival) -> None:
-        errand = await self._workers.run(self._errands.begin, arrival)
+    async def _handle(self, arrival: Arrival, sender: str) -> None:
+        async with self._shares.turn(sender):
+            errand = await self._workers.run(self._errands.begin, arrival)
+        if errand.flood:
+            self._flooded(sender)
+            return
         if errand.copy:
             metrics.DUPLICATES.inc()
             known = self._copies.receipt(errand.name)
@@ -94,6 +108,13 @@ class Intake:
             answered = await self._finish(errand)
         finally:
             self._copies.release(errand.name, answered)
+
+    def _flooded(self, sender: str) -> None:
+        """Bad messages faster than they are kept: counted, and told without their text."""
+        metrics.DROPPED.labels("rejected_often").inc()
+        name = f"device {sender}" if sender else "a sender without an identity"
+        text = f"{name} sends bad messages faster than they are kept; if it goes on: enroll revoke"
+        self._seldom.warn("rejected_often", text)
 
     async def _finish(self, errand: Upload) -> Receipt | None:
         """Answer when it is stored, or rejected; None when neither is possible."""
@@ -127,12 +148,14 @@ class Intake:
         """
         backoff = Backoff(first=0.2)
         key = errand.object.key
+        tries, stored_before = 0, total(metrics.STORED)
         while errand.failure is not None:
+            tries += 1
             error = errand.failure
             metrics.RETRIES.labels(error.reason).inc()
-            if error.reason == "refused":
+            if error.reason == "refused" or self._is_own_fault(error, tries, stored_before):
                 self._failing.discard(key)
-                raise error
+                raise StoreError("refused", str(error))
             self._failing.add(key)
             self._trouble.begin(error.reason, str(error))
             self._health.check("bucket", error.reason)
@@ -145,11 +168,17 @@ class Intake:
             self._trouble.end("takes objects again")
             self._health.check("bucket", None)
 
+    @staticmethod
+    def _is_own_fault(error: StoreError, tries: int, stored_before: float) -> bool:
+        """Whether the store takes other faces, and this one not, in words that we do not know."""
+        others = total(metrics.STORED) > stored_before
+        return error.reason == "not_s3" and tries >= OWN_FAULT_TRIES and others
+
     def facts(self) -> dict[str, Any]:
         return {
             "stored": total(metrics.STORED),
             "in_hand": len(self._in_hand),
-            "in_hand_bytes": self._bytes,
+            "in_hand_bytes": self._shares.bytes,
         }
 
     async def finish(self, within: float) -> None:

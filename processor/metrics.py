@@ -18,7 +18,7 @@ DUPLICATES = Counter(
 )
 DROPPED = Counter(
     "facepipe_processor_faces_dropped_total",
-    "Faces given up without a receipt, by reason (hands_full, refused, shutdown).",
+    "Faces given up without a receipt, by reason (hands_full, rejected_often, refused, shutdown).",
     ["reason"],
 )
 RETRIES = Counter(

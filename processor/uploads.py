@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 
 from common.protocol import keys
 from common.protocol.face import CONTENT_TYPE
+from common.runtime.rate_limit import TokenBucket
 from common.store.base import NewObject, StoreError
 from processor.duplicates import Duplicates, FaceKey
 from processor.validation import Arrival, Verdict, validate
 
+# What is bad is kept, for somebody may want to know why; but not as fast as a flood comes. A device
+# whose faces are all bad has the rest of them counted, and they come again later.
+REJECTIONS, REJECTION_EVERY = 100, 0.1  # at once of a sender, and seconds until one more
 Put = Callable[[NewObject], None]
 
 
@@ -23,6 +28,7 @@ class Upload:
     verdict: Verdict
     object: NewObject
     put: Put
+    flood: bool = False  # one bad message too many of its sender: nothing is done
     copy: bool = False  # it is in hand or was answered already, and nothing is done
     failure: StoreError | None = None
     seconds: float = 0.0
@@ -52,11 +58,16 @@ class Uploader:
         self._copies = copies
         self._root = root
         self._template = template
+        self._lock = threading.Lock()
+        self._rejections = TokenBucket(REJECTIONS, REJECTION_EVERY)
 
     def begin(self, arrival: Arrival) -> Upload:
         """Judge a face, and put it, which is mostly all that there is to do."""
         verdict = validate(arrival, self._root)
         errand = Upload(arrival, verdict, self._object(arrival, verdict), self._put)
+        if verdict.reason is not None and not self._may_keep(arrival):
+            errand.flood = True
+            return errand
         if not self._copies.claim(errand.name):
             errand.copy = True
             return errand
@@ -66,6 +77,11 @@ class Uploader:
             self._copies.release(errand.name, None)
             raise
         return errand
+
+    def _may_keep(self, arrival: Arrival) -> bool:
+        """Whether one more bad message of this sender may be kept."""
+        with self._lock:
+            return self._rejections.try_take(arrival.topic, time.monotonic())
 
     def refused(self, errand: Upload, text: str) -> Upload:
         """The errand of a face that the store does not want among the faces: begun, not tried."""

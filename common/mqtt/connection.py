@@ -25,15 +25,17 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from common import metrics
 from common.mqtt import connect_errors
 from common.mqtt.broker import Broker
 from common.mqtt.connect_errors import ConnectionFailed
 from common.mqtt.message import Message, encode_publish_head
 from common.mqtt.packet_stream import MAX_PACKET, Buffer, Done, PacketStream
-from common.mqtt.property_cache import Malformed
+from common.mqtt.property_cache import Malformed, TooManyProperties
 from common.mqtt.qos1 import InFlight
 from common.mqtt.transport import Transport
 from common.runtime import sockets
+from common.runtime.logs import RateLimitedLogger
 from common.runtime.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -71,14 +73,14 @@ def create_client(
     return client
 
 
-def connect_client(client: Client, broker: Broker) -> None:
-    """Resolve, connect, shake hands; blocks.
+def connect_client(client: Client, broker: Broker, max_packet: int = MAX_PACKET) -> None:
+    """Resolve, connect, shake hands; blocks. The broker sends no packet above `max_packet` bytes.
 
     Raises:
         OSError, ValueError: see `failures.explained`.
     """
     properties = Properties(PacketTypes.CONNECT)
-    properties.MaximumPacketSize = MAX_PACKET
+    properties.MaximumPacketSize = max_packet
     client.connect(
         broker.host, broker.port, keepalive=KEEPALIVE, clean_start=True, properties=properties
     )
@@ -109,6 +111,7 @@ class Connection:
         self._answered: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._leaving = False
+        self._seldom = RateLimitedLogger(log)
         self._channel: Transport | None = None
         self._exchange: InFlight
         self.closed: asyncio.Future[ConnectionFailed] = self._loop.create_future()
@@ -155,7 +158,11 @@ class Connection:
 
     def _handle(self, first: int, body: bytes | bytearray) -> None:
         if first & 0xF0 == PUBLISH:
-            message = Message(first, body)
+            try:
+                message = Message(first, body)
+            except TooManyProperties as error:
+                self._refuse(error)
+                return
             ack = partial(self._acknowledge, message.mid) if message.mid else ignore_ack
             self._on_message(message, ack if self._manual_ack else ignore_ack)
             if not self._manual_ack:
@@ -165,6 +172,13 @@ class Connection:
         elif self._channel is not None and not self._leaving:  # else paho listens no more
             self._channel.wire.hand_to_paho(first, body)
             self._guarded(self._client.loop_read)
+
+    def _refuse(self, error: TooManyProperties) -> None:
+        """Acknowledge a message that is not read, or the broker would send it again for ever."""
+        metrics.REFUSED.labels("properties").inc()
+        self._seldom.warn("properties", f"a message on {error.topic[:100]!r} is refused: {error}")
+        if error.mid:
+            self._acknowledge(error.mid)
 
     def _acknowledge(self, mid: int) -> None:
         if self._channel is not None:

@@ -18,12 +18,14 @@ from common.mqtt.property_cache import (
     EXPIRY,
     KINDS,
     PAIR,
+    PROPERTIES_MAX,
     SUBSCRIPTION,
     TEXT,
     USER,
     VARIABLE,
     Malformed,
     Spans,
+    TooManyProperties,
     check_text,
     find_spans,
     read_number,
@@ -108,6 +110,7 @@ class Message:
 
     Raises:
         Malformed: it is not what MQTT 5 says, or not what we allow a broker.
+        TooManyProperties: whoever sent it may have meant to cost us memory; it was not read.
     """
 
     __slots__ = ("_at", "_body", "_raw", "_spans", "mid", "qos", "retain", "topic")
@@ -137,6 +140,8 @@ class Message:
         self._at = at + length
         if self._at > size:
             raise Malformed("properties that are longer than the PUBLISH")
+        if length > PROPERTIES_MAX:
+            raise TooManyProperties(self.topic, self.mid, length)
         self._body = body
         self._raw = bytes(body[at : self._at])
         self._spans = find_spans(self._raw)

@@ -24,11 +24,23 @@ KINDS: Final = {
 }
 FORMAT, EXPIRY, CORRELATION, SUBSCRIPTION, ALIAS, USER = 1, 2, 9, 11, 35, 38
 _FIXED = {BYTE: 1, TWO: 2, FOUR: 4}
+# Bytes of properties that are read at most. Those of a face have 2,000 of names and values (S3
+# takes no more as metadata), and some framing. To make objects of 4 MB of them would take 365 MB.
+PROPERTIES_MAX = 16_384
 _LARGEST = 1024  # bytes of properties whose shape is remembered: all in all, 16 MB at the most
 _PER_LENGTH, _LENGTHS = 16, 128  # shapes that are remembered
 
 Span = tuple[int, int]
 Spans = dict[int, list[Span]]  # by identifier, where the values stand: their lengths included
+
+
+class TooManyProperties(ValueError):
+    """A PUBLISH whose properties take more room than our protocol needs; they were not read."""
+
+    def __init__(self, topic: str, mid: int, size: int) -> None:
+        super().__init__(f"{size} bytes of properties; {PROPERTIES_MAX} at most are read")
+        self.topic = topic
+        self.mid = mid
 
 
 class Malformed(ValueError):

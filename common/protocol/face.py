@@ -15,6 +15,7 @@ from common.protocol.publish import encode_properties
 from common.protocol.topics import NAME, Topics
 
 CONTENT_TYPE = "image/png"
+PROPERTIES_LIMIT = 40  # each is a header of its own in the request to the store
 METADATA_LIMIT = 2000  # bytes; S3 takes 2 KB of user metadata per object
 
 
@@ -135,6 +136,8 @@ class Face:
             if not (known.grammar if known else _OTHER_VALUE).fullmatch(value):
                 raise BadProperty(f"the property {name} has a bad value: {value[:40]!r}")
             size += len(name) + len(value)
+            if len(facts) >= PROPERTIES_LIMIT:
+                raise BadProperty(f"there are more than {PROPERTIES_LIMIT} properties")
             if size > METADATA_LIMIT:
                 raise BadProperty(f"the properties are more than {METADATA_LIMIT} bytes")
             facts[name] = value

@@ -43,6 +43,10 @@ def parse_template(value: str) -> str:
         raise ValueError(f"must not begin with {segments[0]}/, which is kept for other things")
     if len(sample) > 1024:
         raise ValueError("is too long: a key has 1024 bytes at most, its fields filled in")
+    if "{device}" not in value.split("/"):
+        raise ValueError(
+            "must have {device} between slashes, or one device could replace the faces of another"
+        )
     return value
 
 

@@ -4,45 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
-MOST = 4096  # whom a bucket remembers, about 1 MB; who has rested long enough needs no remembering
+from common.runtime.rate_limit import TokenBucket
+
 FEW = (5, 30.0)  # tries at once, then one every so many seconds: 2,900 a day
 ALL = (20, 6.0)  # the same of all together
-
-
-class TokenBucket:
-    """Token buckets by key. Each is the one time at which it is full again."""
-
-    def __init__(self, burst: int, every: float) -> None:
-        self._every = every
-        self._depth = burst * every
-        self._full: OrderedDict[str, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._full)
-
-    def wait(self, key: str, now: float) -> float:
-        """Seconds until there is a token; 0 or less if there is one."""
-        full = max(self._full.get(key, now), now)
-        return full + self._every - self._depth - now
-
-    def take(self, key: str, now: float) -> None:
-        full = max(self._full.pop(key, now), now) + self._every
-        if len(self._full) >= MOST:
-            self._forget(now)
-        self._full[key] = full
-
-    def give_back(self, key: str) -> None:
-        if key in self._full:
-            self._full[key] -= self._every
-
-    def _forget(self, now: float) -> None:
-        for key in [key for key, full in self._full.items() if full <= now]:
-            del self._full[key]
-        while len(self._full) >= MOST:
-            self._full.popitem(last=False)
 
 
 class LoginLimits:

@@ -69,5 +69,13 @@ class Mqtt:
             made.UserProperty = user
         self._client.publish(topic, payload, qos, retain, made).wait_for_publish(10)
 
+    def send_raw(self, packets: bytes) -> None:
+        """Packets as they are, past paho, as fast as the link takes them; QoS 0 only."""
+        self._client.loop_stop()
+        socket = self._client.socket()
+        assert socket is not None
+        socket.setblocking(True)
+        socket.sendall(packets)
+
     def on(self, topic: str) -> list[MQTTMessage]:
         return [message for message in self.messages if message.topic == topic]

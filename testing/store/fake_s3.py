@@ -28,6 +28,8 @@ ANSWERS = {
     "no_etag": (200, ""),
     "error": (500, "InternalError"),
     "too_much": (400, "MetadataTooLarge"),
+    "teapot": (418, "ImATeapot"),
+    "headers": (431, ""),
 }
 _RST = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 
@@ -43,6 +45,7 @@ class FakeS3:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.script: deque[str] = deque()
         self.always = ""
+        self.dislikes: dict[str, str] = {}  # the fault of an object by its metadata `note`
         self.takes: Callable[[str], bool] | None = None  # is this Bearer token good?
         self.objects: dict[str, bytes] = {}
         self.writes: list[str] = []  # the key of each PUT that was stored
@@ -118,6 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         bucket, _, key = self.path.lstrip("/").partition("/")
         fault = self.store.fault(self.headers.get("Authorization", ""))
+        fault = fault or self.store.dislikes.get(self.headers.get("x-amz-meta-note", ""), "")
         if fault == "wait":
             self.store.gate.wait()
         if fault == "hang":

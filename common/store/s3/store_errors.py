@@ -33,6 +33,8 @@ _BY_STATUS = {
     403: "denied",
     404: "no_bucket",
     408: "timeout",
+    413: "refused",
+    431: "refused",  # the headers, and so the metadata, are too large
     409: "server",  # another operation on the bucket is under way
     429: "slow_down",
     503: "slow_down",

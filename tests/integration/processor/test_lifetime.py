@@ -137,19 +137,19 @@ def test_it_can_be_stopped_while_it_waits_for_its_store(fault: str) -> None:
 def test_what_the_hands_cannot_hold_is_refused_and_counted(tmp_path: Path) -> None:
     with storing(tmp_path, HAND_MAX_MB=1) as (s3, service, sender):
         s3.always = "wait"
-        some = noise(14, 183)  # 100 kB each
+        some = noise(8, 183)  # 100 kB each
         ids = [sender.send(face) for face in some]
-        until(lambda: service.metric(RECEIVED) == 14)
-        assert service.metric(IN_HAND) == 10
+        until(lambda: service.metric(RECEIVED) == 8)
+        assert service.metric(IN_HAND) == 5  # of one sender: as much as is left for the others
         assert service.metric(IN_HAND_BYTES) <= 1024 * 1024
-        assert service.metric(DROPPED, reason="hands_full") == 4
+        assert service.metric(DROPPED, reason="hands_full") == 3
         s3.always = ""
         s3.gate.set()
-        assert [sender.receipt(id)["outcome"] for id in ids[:10]] == ["stored"] * 10
-        assert not any(sender.receipts(id) for id in ids[10:])
-        for face, id in zip(some[10:], ids[10:], strict=True):  # as their sender does
+        assert [sender.receipt(id)["outcome"] for id in ids[:5]] == ["stored"] * 5
+        assert not any(sender.receipts(id) for id in ids[5:])
+        for face, id in zip(some[5:], ids[5:], strict=True):  # as their sender does
             sender.send(face, id)
-        assert [sender.receipt(id)["outcome"] for id in ids[10:]] == ["stored"] * 4
+        assert [sender.receipt(id)["outcome"] for id in ids[5:]] == ["stored"] * 3
 
 
 def test_at_the_signal_to_stop_it_finishes_what_it_holds(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_its_memory_stays_small_with_its_hands_full(tmp_path: Path) -> None:
             sender.send(face)
         until(lambda: service.metric(RECEIVED) == 450)
         held = service.metric(IN_HAND)
-        assert held * len(some[0]) > 11e6
+        assert held * len(some[0]) > 5e6  # one sender may hold half of HAND_MAX_MB
         s3.always = ""
         s3.gate.set()
         until(lambda: service.metric(IN_HAND) == 0, 60)

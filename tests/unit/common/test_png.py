@@ -111,6 +111,13 @@ def test_what_opencv_writes_is_taken(width, height, kind, level, random) -> None
         ("bad_structure", SIGNATURE + header(8, 8, 3) + IDAT + IEND),
         ("bad_structure", SIGNATURE + header(8, 8, 8, 5) + IDAT + IEND),
         ("bad_structure", SIGNATURE + header(8, 8, 8, 0, 0, 0, 2) + IDAT + IEND),
+        ("bad_structure", SIGNATURE + IHDR + chunk(b"zTXt", b"k\0\0" + IDAT) + IDAT + IEND),
+        ("bad_structure", SIGNATURE + IHDR + chunk(b"iTXt", b"k\0\1\0\0\0" + IDAT) + IDAT + IEND),
+        ("bad_structure", SIGNATURE + IHDR + chunk(b"iCCP", b"k\0\0" + IDAT) + IDAT + IEND),
+        ("bad_structure", SIGNATURE + IHDR + chunk(b"eXIf", b"II*\0") + IDAT + IEND),
+        ("bad_structure", SIGNATURE + IHDR + chunk(b"acTL", bytes(8)) + IDAT + IEND),
+        ("bad_structure", SIGNATURE + IHDR + chunk(b"tEXt", bytes(16_385)) + IDAT + IEND),
+        ("bad_structure", SIGNATURE + IHDR + 17 * chunk(b"tEXt", bytes(1000)) + IDAT + IEND),
         ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT") + IEND),
         ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT", b"not deflated") + IEND),
         ("bad_data", SIGNATURE + IHDR + chunk(b"IDAT", zlib.compress(RAW)[:-1]) + IEND),
@@ -125,6 +132,12 @@ def test_what_is_no_sound_png_has_its_reason(reason: str, data: bytes) -> None:
     with pytest.raises(BadImage) as caught:
         check(data)
     assert caught.value.reason == reason
+
+
+def test_a_few_plain_chunks_beside_the_image_are_taken() -> None:
+    kinds = (b"tEXt", b"tIME", b"pHYs", b"sRGB", b"gAMA")
+    beside = b"".join(chunk(kind, bytes(9)) for kind in kinds)
+    assert check(SIGNATURE + IHDR + beside + IDAT + chunk(b"tEXt", bytes(16_000)) + IEND) == (8, 8)
 
 
 @pytest.mark.parametrize("length", range(len(png())))

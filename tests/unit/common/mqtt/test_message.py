@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from paho.mqtt.properties import Properties
 
 from common.mqtt import message, property_cache
 from common.mqtt.message import Message
-from common.mqtt.property_cache import Malformed
+from common.mqtt.property_cache import PROPERTIES_MAX, Malformed, TooManyProperties
 
 ANY = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\ufeff")
 # Shapes are of ASCII, so that most should be.
@@ -200,6 +201,21 @@ def test_a_publish_that_is_cut_anywhere_is_refused_or_has_a_shorter_payload() ->
         else:
             with pytest.raises(Malformed):
                 Message(whole[0], whole[2:cut])
+
+
+def test_properties_beyond_what_the_protocol_needs_are_not_read() -> None:
+    empty = b"\x26\0\0\0\0"
+    assert len(came(empty * (PROPERTIES_MAX // 5)).properties.UserProperty) == PROPERTIES_MAX // 5
+    tracemalloc.start()
+    raw = empty * 800_000
+    packet = message.encode_publish_head("faces/from/thief", 0, 1, True, 7, raw)
+    before = tracemalloc.get_traced_memory()[0]
+    with pytest.raises(TooManyProperties) as caught:
+        parsed(packet)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (caught.value.topic, caught.value.mid) == ("faces/from/thief", 7)
+    assert peak - before < 2 * len(packet)
 
 
 def test_as_many_topics_and_shapes_are_remembered_as_there_is_room_for() -> None:

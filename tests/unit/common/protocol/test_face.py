@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.protocol.face import METADATA_LIMIT, PROPERTIES, BadProperty, Face, Ids
+from common.protocol.face import (
+    METADATA_LIMIT,
+    PROPERTIES,
+    PROPERTIES_LIMIT,
+    BadProperty,
+    Face,
+    Ids,
+)
 from common.protocol.topics import Topics
 from testing.mqtt.properties import unpack
 
@@ -120,6 +127,11 @@ def test_a_property_that_stands_there_twice_is_refused() -> None:
 def test_more_properties_than_metadata_can_hold_are_refused() -> None:
     with pytest.raises(BadProperty, match=str(METADATA_LIMIT)):
         check((f"p{number}", "x" * 500) for number in range(5))
+
+
+def test_more_properties_than_a_request_may_have_headers_are_refused() -> None:
+    with pytest.raises(BadProperty, match=str(PROPERTIES_LIMIT)):
+        check((f"p{number}", "x") for number in range(PROPERTIES_LIMIT + 1))
 
 
 @given(st.lists(st.tuples(st.text(max_size=70), st.text(max_size=600)), max_size=8))

@@ -19,10 +19,13 @@ CAPTURED = datetime.datetime(2026, 3, 1, 23, 59, 59, 123456, datetime.UTC).times
     ("template", "key"),
     [
         (keys.DEFAULT_TEMPLATE, "box-1/door/2026-03-01/face_1772409599123_0123456789abcdef.png"),
-        ("{id}", "0123456789abcdef"),
-        ("{id}.png", "0123456789abcdef.png"),
+        ("{device}/{id}", "box-1/0123456789abcdef"),
+        ("{device}/{id}.png", "box-1/0123456789abcdef.png"),
         ("{date}/{hour}/{device}/{id}.png", "2026-03-01/23/box-1/0123456789abcdef.png"),
-        ("a=b/(c)/..d!'@,+/{unix_ms}-{id}", "a=b/(c)/..d!'@,+/1772409599123-0123456789abcdef"),
+        (
+            "a=b/{device}/..d!'@,+/{unix_ms}-{id}",
+            "a=b/box-1/..d!'@,+/1772409599123-0123456789abcdef",
+        ),
     ],
 )
 def test_a_key_is_made_by_the_template(template: str, key: str) -> None:
@@ -33,6 +36,9 @@ def test_a_key_is_made_by_the_template(template: str, key: str) -> None:
     "value",
     [
         "{device}/{date}.png",
+        "{id}.png",  # another device could send a face with the same id
+        "{device}-{id}.png",  # and so with one whose name goes on where this one's ends
+        "x{device}/{id}.png",
         "",
         "{id}/{",
         "{}/{id}",

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from common.http.exposure import Exposure
+from common.runtime import rate_limit
 from common.settings import SettingsError
-from gallery.auth import limits, passwords
+from gallery.auth import passwords
 from gallery.auth.bootstrap import FILE, first_user
 from gallery.auth.limits import LoginLimits, TokenBucket, network
 from gallery.auth.users import Account, User, parse
@@ -281,7 +282,7 @@ def test_a_bucket_fills_by_and_by() -> None:
 def test_a_bucket_remembers_a_bounded_number_and_the_latest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "MOST", 10)
+    monkeypatch.setattr(rate_limit, "MOST", 10)
     bucket = TokenBucket(1, 10.0)
     for number in range(1000):
         bucket.take(str(number), 100.0)

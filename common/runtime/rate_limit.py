@@ -1,0 +1,49 @@
+"""How often something may be done, by key: the token bucket of RFC 2697, in its plainest form."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+MOST = 4096  # keys that are remembered, about 1 MB; a key that has rested long enough needs none
+
+
+class TokenBucket:
+    """Token buckets by key. Each is the one time at which it is full again."""
+
+    def __init__(self, burst: int, every: float) -> None:
+        """burst: tokens of a full bucket; every: seconds until there is one more."""
+        self._every = every
+        self._depth = burst * every
+        self._full: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._full)
+
+    def wait(self, key: str, now: float) -> float:
+        """Seconds until there is a token; 0 or less if there is one."""
+        full = max(self._full.get(key, now), now)
+        return full + self._every - self._depth - now
+
+    def take(self, key: str, now: float) -> None:
+        """Take a token, whether there is one or not."""
+        full = max(self._full.pop(key, now), now) + self._every
+        if len(self._full) >= MOST:
+            self._forget(now)
+        self._full[key] = full
+
+    def try_take(self, key: str, now: float) -> bool:
+        """Take a token if there is one."""
+        if self.wait(key, now) > 0:
+            return False
+        self.take(key, now)
+        return True
+
+    def give_back(self, key: str) -> None:
+        if key in self._full:
+            self._full[key] -= self._every
+
+    def _forget(self, now: float) -> None:
+        for key in [key for key, full in self._full.items() if full <= now]:
+            del self._full[key]
+        while len(self._full) >= MOST:
+            self._full.popitem(last=False)

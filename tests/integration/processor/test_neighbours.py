@@ -1,0 +1,71 @@
+"""A device that sends whatever the protocol lets it send, as fast as it can, and the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.mqtt.message import encode_publish_head
+from testing.host.wait import until
+from testing.mqtt.client import Mqtt
+from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.sender import Sender
+from testing.pictures import png
+from testing.services.process import Service
+from testing.services.processor import DROPPED, storing
+from testing.store.nanio import Store
+
+REFUSED = "facepipe_mqtt_messages_refused_total"
+REJECTED = "facepipe_processor_faces_rejected_total"
+THIEF = "faces/from/thief"
+
+
+def peak(service: Service) -> int:
+    """The most memory that it ever had, in bytes."""
+    status = Path(f"/proc/{service.pid}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def test_a_message_of_empty_properties_alone_is_refused_unread(
+    cloud: Mosquitto, store: Store, processor: Service
+) -> None:
+    one = encode_publish_head(THIEF, 0, 0, False, 0, b"\x26\0\0\0\0" * 700_000)
+    with Sender(cloud.port) as sender, Mqtt(cloud.port) as thief:
+        sender.receipt(sender.send(png()))
+        before = peak(processor)
+        thief.send_raw(one * 8)
+        until(lambda: processor.metric(REFUSED, reason="properties") == 8, 60)
+        assert sender.receipt(sender.send(png(seed=1)))["outcome"] == "stored"
+        assert peak(processor) - before < 60_000_000
+        assert "a message on 'faces/from/thief' is refused" in processor.log
+        assert processor.log.count("is refused") == 1
+
+
+def test_a_flood_of_empty_messages_leaves_the_others_their_receipts(
+    cloud: Mosquitto, store: Store, processor: Service
+) -> None:
+    one = encode_publish_head(THIEF, 0, 0, False, 0, b"\x03\x00\x01x")
+    with Sender(cloud.port) as sender, Mqtt(cloud.port) as thief:
+        before = peak(processor)
+        thief.send_raw(one * 30_000)
+        ids = [sender.send(png(seed=seed)) for seed in range(5)]
+        assert [sender.receipt(id)["outcome"] for id in ids] == ["stored"] * 5
+        until(lambda: processor.metric(DROPPED) + processor.metric(REJECTED) >= 20_000, 60)
+        assert processor.metric(REJECTED) < 2_000
+        assert peak(processor) - before < 60_000_000
+        processor.says("device thief sends bad messages faster than they are kept")
+    assert len(store.objects("rejected/")) < 2_000
+
+
+@pytest.mark.parametrize("answer", ["teapot", "headers"])
+def test_a_face_that_the_store_alone_does_not_like_holds_up_no_other(
+    tmp_path: Path, answer: str
+) -> None:
+    with storing(tmp_path) as (s3, service, sender):
+        s3.dislikes = {"odd": answer}
+        bad = sender.send(png(), facts={"note": "odd"})
+        ids = [sender.send(png(seed=seed)) for seed in range(1, 30)]
+        assert {sender.receipt(id)["outcome"] for id in ids} == {"stored"}
+        assert sender.receipt(bad, 30)["reason"] == "refused"
+        assert service.metric(REJECTED, reason="refused") == 1

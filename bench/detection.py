@@ -101,6 +101,10 @@ Figures = dict[str, Any]
 
 def main() -> None:
     options = _options()
+    if options.folds:
+        found = data.clips(options.data)
+        print(folds.run(_makers(options), found, options.variants, options.folds))
+        return
     engines = _engines(options)
     figures: dict[str, Figures | None] = dict.fromkeys(NAMES)
     for engine in engines:
@@ -110,9 +114,6 @@ def main() -> None:
     found = data.clips(options.data) if {"clips", "speed"} & set(options.parts) else []
     if options.quick:
         found = found[:: max(1, len(found) // 8)]
-    if options.folds:
-        print(folds.run(_makers(options), found, options.variants, options.folds))
-        return
     intervals: dict[str, str] = {}
     if "clips" in options.parts and found:
         intervals = _clips(options, engines, found, figures)
@@ -250,7 +251,7 @@ def _makers(options: argparse.Namespace) -> dict[str, folds.Maker]:
     def make(name: str) -> folds.Maker:
         if name == "plain":
             return lambda _: Plain(options.scale)
-        return lambda factor: Product(name, dict(options.set), factor)
+        return lambda factor: Product(name, dict(options.set), factor, modes=("interval",))
 
     return {name: make(name) for name in options.engines}
 

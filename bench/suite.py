@@ -43,4 +43,11 @@ SUITE = (
         short=("--parts", "speed", "--rounds", "1"),
         needs_faces=True,
     ),
+    Bench(
+        "quiet",
+        "false shots in scenes without people",
+        90,
+        short=("--pictures", "10", "--minutes", "0.1"),
+        needs_faces=True,
+    ),
 )

@@ -30,11 +30,16 @@ class Unavailable(Exception):
 class Product:
     """The detector with one of its engines; all other settings are its defaults, or `more`."""
 
-    modes: tuple[str, ...] = ("best", "interval")
-
-    def __init__(self, name: str, more: dict[str, str], factor: float = 1.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        more: dict[str, str],
+        factor: float = 1.0,
+        modes: tuple[str, ...] = ("best", "interval"),
+    ) -> None:
         """
         name: an engine; with `-cascade` the cascades judge. factor: on what confirms a face.
+        modes: of CAPTURE, to be tried on clips.
 
         Raises:
             Unavailable: there is no model, or the settings are bad.
@@ -43,6 +48,7 @@ class Product:
         engine, _, judge = name.partition("-")
         self._environ = {"ENGINE": engine, "JUDGE": judge or "auto", **more}
         self._factor = factor
+        self.modes = modes
         if name == "yunet":
             self._environ.setdefault("YUNET_MODEL", model())
         try:

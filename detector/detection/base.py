@@ -35,6 +35,7 @@ class Engine(Protocol):
     name: str
     once: float  # the score by which one sight confirms a face
     often: float  # the mean score by which several do
+    pause: float  # seconds between two searches of all that moves, while nobody is in view
     shown: float  # the score without which a sight of a face is not sent
 
     def search(

@@ -39,6 +39,7 @@ CERTAIN = 1.9  # times `alone`: a face that need not show its eyes
 PLAIN_ROOM, SPREAD_ROOM = 0.25, 0.35
 TILTS = (0.0, -12.0, 12.0)  # degrees
 FRONTAL = 60.0  # the score of a face that looks straight into the camera
+PAUSE = 0.4  # seconds between two searches while nobody is in view
 OFTEN = 0.3  # times `alone`: the mean score by which several sights confirm a face
 EYES = CASCADES / "haarcascade_eye.xml"
 SECOND = CASCADES / "haarcascade_frontalface_alt.xml"
@@ -57,7 +58,7 @@ class Haar:
         self._scale_factor = scale_factor
         self._alone = 3.2 * min_neighbors
         self.once, self.often = 1.5 * self._alone, OFTEN * self._alone
-        self.shown = 0.0
+        self.shown, self.pause = 0.0, PAUSE
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True

@@ -39,6 +39,7 @@ class JudgedCascade:
         self._cascade = cascade
         self._network = network
         self.once, self.often, self.shown = network.once, network.often, network.shown
+        self.pause = network.pause
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True

@@ -19,6 +19,7 @@ from detector.detection.registry import EngineOptions
 SCORE = 0.8  # of 1; below it hands and patterns begin
 ONCE, OFTEN = 0.86, 0.78  # what confirms a face: by one sight, by the mean of several
 SHOWN = 0.7  # what a sight of a face must have to become a shot
+PAUSE = 0.27  # seconds between two searches while nobody is in view
 WEAK = 0.5  # of a candidate
 STRIDE = 32  # pixels
 CROP = 256  # pixels up to which pictures are padded to squares, so that few sizes occur
@@ -32,8 +33,9 @@ NEAR_ROOM = 0.6  # of the face's size, searched on each side
 JUDGED_SIDE, JUDGED_ROOM = 56, 1.0  # the same of a candidate that is judged
 TURNS = (20.0, 0.0, -20.0)  # degrees; where it is not turned, contrast is evened
 CLAHE = 3.0, (4, 4)  # its limit and its tiles
-DARKEST, BRIGHTEST = 1.0, 97.0  # per cent of the pixels
-LEAST_GAIN, MOST_GAIN = 1.5, 8.0  # of contrast
+DARKEST, BRIGHTEST = 1.0, 97.0  # per cent of the pixels around a face
+DARK, BRIGHT = 90.0, 99.9  # grey levels of a frame's brightest; per cent of its pixels below these
+MOST_GAIN = 8.0  # of contrast
 
 
 def create(options: EngineOptions) -> YuNet:
@@ -63,7 +65,7 @@ class YuNet:
     """The score is the model's own, 0 to 1."""
 
     name = "yunet"
-    once, often, shown = ONCE, OFTEN, SHOWN
+    once, often, shown, pause = ONCE, OFTEN, SHOWN, PAUSE
 
     def __init__(self, model: str) -> None:
         self._nets = _Networks(model)
@@ -96,7 +98,7 @@ class YuNet:
 
     def near(self, image: Image, box: Box) -> list[Detection]:
         part, place, scale = _around(image, box, NEAR_SIDE, NEAR_ROOM)
-        found = self._found(part) or self._found(lighten(part, 1.0))
+        found = self._found(part) or self._found(_stretched(part))
         return [
             dataclasses.replace(_placed(face, place, scale, image), evidence=False)
             for face in found
@@ -105,7 +107,7 @@ class YuNet:
 
     def judged(self, image: Image, box: Box) -> Detection:
         part, place, scale = _around(image, box, JUDGED_SIDE, JUDGED_ROOM)
-        found = self._found(part) + self._found(lighten(part, 1.0))
+        found = self._found(part) + self._found(_stretched(part))
         same = [
             face
             for face in (_placed(face, place, scale, image) for face in found)
@@ -178,17 +180,26 @@ class _Networks:
         return net
 
 
-def lighten(image: Image, least: float = LEAST_GAIN) -> Image:
-    """The picture with its contrast stretched, if that makes it `least` times as strong.
+def lighten(image: Image) -> Image:
+    """A frame in the dark as in good light; any other as it is.
 
-    What lies between the darkest 1 % and the brightest 3 % of all pixels fills the range.
+    The level that all but a thousandth of the pixels keep below becomes white. The range between
+    dark and bright is not stretched, since most of a frame may be a plain wall.
     """
-    grey = cv2.cvtColor(image[::2, ::2], cv2.COLOR_BGR2GRAY)
-    low, high = np.percentile(grey, DARKEST), np.percentile(grey, BRIGHTEST)
-    gain = min(MOST_GAIN, 255 / max(1.0, float(high - low)))
-    if gain < least:
+    bright = float(np.percentile(image[::4, ::4, 1], BRIGHT))
+    if bright >= DARK:
         return image
-    table = np.clip((np.arange(256) - float(low)) * gain, 0, 255).astype(np.uint8)
+    return cv2.convertScaleAbs(image, alpha=min(MOST_GAIN, 255 / max(1.0, bright))).astype(
+        np.uint8, copy=False
+    )
+
+
+def _stretched(image: Image) -> Image:
+    """A face and its surroundings, so that all but the darkest and brightest fill the range."""
+    grey = cv2.cvtColor(image[::2, ::2], cv2.COLOR_BGR2GRAY)
+    low, high = (float(value) for value in np.percentile(grey, (DARKEST, BRIGHTEST)))
+    gain = min(MOST_GAIN, 255 / max(1.0, high - low))
+    table = np.clip((np.arange(256) - low) * gain, 0, 255).astype(np.uint8)
     return cv2.LUT(image, table).astype(np.uint8, copy=False)
 
 

@@ -15,7 +15,7 @@ from detector.detection.boxes import Box, Image, clip_box
 SIDE = 128  # pixels to which a face is brought, since the variance grows as a face gets smaller
 HALF_SHARP = 1000.0  # the sharpness worth one half; few reach it, so that sharper is better
 SLIM = 0.74  # a head's width, of its height: the sides of a square box show what is behind it
-SIZES = (0.8, 0.9, 1.0, 1.1, 1.2)  # of the box, which differs by a tenth from frame to frame
+SIZES = (0.7, 0.85, 1.0, 1.15, 1.3)  # of the box, which differs by a tenth from frame to frame
 
 
 def sharpness(image: Image, face: Box) -> float:

@@ -11,7 +11,6 @@ from detector.tracking import motion
 from detector.tracking.tracker import Track
 
 EVERY = 0.2  # seconds between two searches of all that moves
-ALONE = 0.27  # while nobody is in view, or only what has not shown yet that it is a face
 SLIMMEST, WIDEST = 0.5, 1.6  # width of its height: what is cut off by more is not followed
 SMALLEST, LEAST_HEIGHT = 0.7, 24  # of the smallest face, and pixels: what is less is not followed
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
@@ -73,7 +72,7 @@ class DetectionScheduler:
         return found
 
     def _patience(self, tracks: list[Track]) -> float:
-        least = EVERY if any(track.confirmed for track in tracks) else ALONE
+        least = EVERY if any(track.confirmed for track in tracks) else self._engine.pause
         return max(least, self._took / SHARE) if self._live else least
 
     def _follow(

@@ -74,7 +74,7 @@ def test_a_message_carries_the_facts_of_its_face(edge: Mosquitto, face_clip: Pat
         assert (known["device"], known["camera"]) == ("box-1", "door")
         assert (known["frame"], known["clock"], known["engine"]) == ("640x360", "set", "haar")
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", known["captured"])
-        assert float(known["score"]) >= 5
+        assert 0.7 <= float(known["score"]) <= 1
         assert float(known["sharpness"]) > 0
         assert "scale" not in known
         x, y, w, h = map(int, known["face"].split(","))

@@ -8,10 +8,11 @@ import pytest
 from detector.detection.base import Detection
 from detector.detection.boxes import Box, Image
 from detector.tracking import scheduler
-from detector.tracking.scheduler import ALONE, DetectionScheduler
+from detector.tracking.scheduler import DetectionScheduler
 from detector.tracking.tracker import Track
 
 BOX = (40, 40, 30, 30)
+PAUSE = 0.4  # seconds between two searches while nobody is in view
 
 
 class Clock:
@@ -29,6 +30,7 @@ class Slow:
 
     name = "slow"
     once = often = shown = 1.0
+    pause = PAUSE
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
@@ -66,7 +68,7 @@ def searches(monkeypatch: pytest.MonkeyPatch, took: float, *tracks: Track, live:
 
 def test_searches_of_a_live_camera_leave_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = searches(monkeypatch, 0.01, live=True)
-    assert usual == pytest.approx(6 / ALONE, abs=1)
+    assert usual == pytest.approx(6 / PAUSE, abs=1)
     assert searches(monkeypatch, 0.1, live=True) == usual
     assert searches(monkeypatch, 0.5, live=True) == pytest.approx(6, abs=1)
 

@@ -92,6 +92,20 @@ def test_a_face_that_the_border_cuts_off_is_sent_once(engine: str) -> None:
     assert shot.face[0] < 10
 
 
+def test_a_small_face_before_a_wall_of_one_colour_is_sent_once() -> None:
+    face = cv2.resize(scenes.picture(), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+    def frames() -> Iterator[Frame]:
+        for index in range(50):
+            image = np.full((720, 1280, 3), 120, np.uint8)
+            left = 600 + index
+            image[300 : 300 + face.shape[0], left : left + face.shape[1]] = face
+            yield Frame(image, index, 1_700_000_000 + index / 25, index / 25)
+
+    (shot,) = shots(frames(), ENGINE="yunet")
+    assert 300 <= shot.face[1] <= 340
+
+
 @pytest.mark.parametrize("engine", ["haar", "yunet"])
 def test_an_empty_wall_in_the_dark_sends_nothing(engine: str) -> None:
     assert shots(map(darkened, scenes.scene(3.0)), ENGINE=engine) == []

@@ -36,7 +36,7 @@ _QUIET = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2",  # seconds that a webcam's read() may wait
 }
-OPEN_WITHIN = 20.0  # seconds, for Python, OpenCV and a stream's first bytes, on a slow machine
+OPEN_WITHIN = 40.0  # seconds, for Python, OpenCV and a stream's first bytes, on a slow machine
 KILL_WITHIN = 1.0  # seconds; a process that hangs in a driver may outlive SIGKILL
 FRAMES_AHEAD = 3  # frames of a camera that wait while one is searched; 6 MB each at 1080p
 SETTLED = 3.0  # seconds of frames after which a trouble is over

@@ -30,9 +30,9 @@ def parse(camera: str) -> Source:
     """Tell what `camera` names; whether it is there, `problem` tells."""
     if re.fullmatch(r"[0-9]{1,3}", camera):
         return Source("device", f"/dev/video{camera}")
-    scheme = camera.partition("://")[0].lower()
-    if scheme in STREAMS:
-        return Source("stream", camera)
+    scheme, mark, rest = camera.partition("://")
+    if scheme.lower() in STREAMS:  # RFC 3986, 3.1: in either case; FFmpeg knows the lower one
+        return Source("stream", f"{scheme.lower()}{mark}{rest}")
     if camera.startswith("/dev/"):
         return Source("device", camera)
     folder = Path(camera)

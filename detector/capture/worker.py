@@ -28,7 +28,7 @@ from detector.capture.source import Source, images, parse
 
 Image = npt.NDArray[np.uint8]
 
-OPEN_TIMEOUT = 5000  # milliseconds, for a stream
+OPEN_TIMEOUT = 30_000  # milliseconds, for a stream: some cameras answer DESCRIBE after 20 s
 DAMAGED_IN_A_ROW = 100  # frames that are passed over; after the last one each read fails at once
 USUAL_FPS = 25.0  # for a file that does not tell its own, or tells nonsense
 

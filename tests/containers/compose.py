@@ -29,6 +29,12 @@ class Container:
         return found
 
     @property
+    def running(self) -> bool:
+        """Whether it runs; not if it has gone meanwhile."""
+        said = docker("inspect", "--format", "{{.State.Running}}", self.id, code=None)
+        return said.strip() == "true"
+
+    @property
     def pid(self) -> int:
         """Of its init, as this machine counts; 0 while it is not running."""
         return int(self.inspect()["State"]["Pid"])

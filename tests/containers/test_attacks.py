@@ -184,7 +184,7 @@ PUBLISH = """
 import sys
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
-from common import tls
+from common.mqtt import tls
 mqtt = Client(CallbackAPIVersion.VERSION2, "gallery-thief", protocol=MQTTv5)
 mqtt.tls_set_context(tls.client_context(*tls.read_bundle("/etc/facepipe/gallery.pem")))
 topics, codes = sys.argv[1:], []

@@ -72,7 +72,7 @@ def test_the_preview_is_published_on_the_hosts_loopback_with_its_password(page: 
 
 
 def test_it_takes_the_processors_that_the_container_has() -> None:
-    ask = "from detector import cpus; print(cpus.available())"
+    ask = "from common.runtime import cpus; print(cpus.count_cpus())"
     run = ("run", "--rm", "--cpus=1", "--entrypoint=python3", "facepipe/detector", "-c", ask)
     assert docker(*run).strip() == "1"
 

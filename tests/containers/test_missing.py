@@ -46,7 +46,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]
 def stops(project: Project) -> str:
     """What `up` says; nothing runs after it."""
     said = project("up", "--detach", "--no-build", code=1)
-    assert [found.service for found in project.all() if found.pid] == [], said
+    assert [found.service for found in project.all() if found.running] == [], said
     return said
 
 

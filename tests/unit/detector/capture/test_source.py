@@ -16,7 +16,7 @@ from detector.capture.source import Source, images, parse, problem, shown
         ("12", "device", "/dev/video12"),
         ("/dev/v4l/by-id/usb-cam", "device", "/dev/v4l/by-id/usb-cam"),
         ("rtsp://host:554/1", "stream", "rtsp://host:554/1"),
-        ("RTSPS://host/1", "stream", "RTSPS://host/1"),
+        ("RTSPS://host/1", "stream", "rtsps://host/1"),
         ("http://host/mjpeg", "stream", "http://host/mjpeg"),
         ("clip.mp4", "video", "clip.mp4"),
         ("walk.gif", "video", "walk.gif"),

@@ -217,7 +217,7 @@ def test_a_face_that_the_broker_will_not_take_is_dropped_and_holds_up_no_other(
     tmp_path: Any, clip: object
 ) -> None:
     with (
-        Mosquitto(tmp_path, "max_packet_size 28000") as broker,
+        Mosquitto(tmp_path, "max_packet_size 25000") as broker,
         Processor(broker.port, lambda m, _: [stored(m)]) as processor,
         start(broker, clip) as service,
     ):

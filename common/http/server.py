@@ -6,6 +6,7 @@ for its pages with `listen`, with TLS.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -25,6 +26,10 @@ from common.settings import SettingsError
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32  # at a time, each of which is a thread; one more is closed at once
+# Of these are kept for the machine itself, whose health check must get through a crowd of others.
+KEPT_FOR_LOOPBACK = 8
+LOOPBACK = ("127.0.0.1", "::1")
+HEAD_WITHIN = 10.0  # seconds for the whole head of a request, however it is dripped
 TIMEOUT = 10.0  # seconds; a client that sends or takes nothing holds a thread no longer
 
 
@@ -35,6 +40,31 @@ class Request(BaseHTTPRequestHandler):
     server_version = "facepipe"
     sys_version = ""
     timeout = TIMEOUT
+
+    def setup(self) -> None:
+        super().setup()
+        # `timeout` is of each read alone: a head that comes byte by byte would hold a thread.
+        self._deadline = threading.Timer(HEAD_WITHIN, self._hang_up)
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):  # it has gone by itself
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def parse_request(self) -> bool:
+        try:
+            return super().parse_request()
+        finally:
+            self._deadline.cancel()
+
+    def finish(self) -> None:
+        self._deadline.cancel()
+        super().finish()
+
+    def do_HEAD(self) -> None:
+        """As GET, without the body: many monitors and load balancers ask so."""
+        self.do_GET()
 
     def do_GET(self) -> None:
         page = self.server.pages.get(self.path.partition("?")[0])
@@ -49,7 +79,8 @@ class Request(BaseHTTPRequestHandler):
     ) -> None:
         """All of an answer, at once."""
         self.begin(status, kind, {"Content-Length": str(len(body)), **(headers or {})})
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def begin(self, status: int, kind: str, headers: Mapping[str, str]) -> None:
         """The head of an answer; what follows is written to `wfile`."""
@@ -77,6 +108,7 @@ class HttpServer(ThreadingHTTPServer):
         self.pages = pages
         self._context = context
         self._room = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._room_for_others = threading.BoundedSemaphore(MAX_CONNECTIONS - KEPT_FOR_LOOPBACK)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Request)
 
@@ -88,20 +120,36 @@ class HttpServer(ThreadingHTTPServer):
         return f"http{'s' if self._context else ''}://{name}:{port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._room.acquire(blocking=False):
+        if not self._enter(client_address):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread was started
-            self._room.release()
+            self._leave(client_address)
             raise
+
+    def _enter(self, client_address: Any) -> bool:
+        """Whether there is room for one more connection from this address."""
+        is_own = client_address[0] in LOOPBACK
+        if not is_own and not self._room_for_others.acquire(blocking=False):
+            return False
+        if self._room.acquire(blocking=False):
+            return True
+        if not is_own:
+            self._room_for_others.release()
+        return False
+
+    def _leave(self, client_address: Any) -> None:
+        self._room.release()
+        if client_address[0] not in LOOPBACK:
+            self._room_for_others.release()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self._leave(client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """In the connection's own thread, where a slow handshake holds up nobody."""

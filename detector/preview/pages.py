@@ -123,5 +123,7 @@ def _send(request: web.Request, parts: Iterator[bytes]) -> None:
         sockets.tune(request.connection)  # what waits should wait where it can still be replaced
         request.connection.settimeout(STALLED)
         request.begin(200, "application/octet-stream", HEADERS)
+        if request.command == "HEAD":
+            return
         for part in parts:
             request.wfile.write(part)

@@ -113,6 +113,52 @@ def test_who_connects_and_says_nothing_holds_nobody_up(forwarder: Service) -> No
         sock.close()
 
 
+def test_a_monitor_that_asks_for_the_head_alone_gets_no_body(forwarder: Service) -> None:
+    host, port = forwarder.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 5) as sock:
+        sock.sendall(b"HEAD /healthz HTTP/1.0\r\n\r\n")
+        answer = sock.makefile("rb").read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200")
+    assert b"Content-Length: " in head
+    assert body == b""
+
+
+def test_a_crowd_of_others_leaves_the_machines_own_health_check_its_place() -> None:
+    server = web.serve("0.0.0.0", 0, "test", Health())
+    port = server.server_address[1]
+    source = ("127.0.0.2", 0)  # stands for another machine: what is not ::1 or 127.0.0.1 is one
+    crowd = [
+        socket.create_connection(("127.0.0.1", port), 5, source)
+        for _ in range(web.MAX_CONNECTIONS + 5)
+    ]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        code = answer.status
+    for sock in crowd:
+        sock.close()
+    server.shutdown()
+    server.server_close()
+    assert code == 200
+
+
+def test_a_head_that_is_dripped_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "HEAD_WITHIN", 0.5)
+    server = web.serve("127.0.0.1", 0, "test", Health())
+
+    def dripped() -> bool:
+        try:
+            sock.sendall(b"x")
+        except OSError:
+            return True
+        return False
+
+    with socket.create_connection(server.server_address[:2], 5) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.0\r\nX-Slow: ")
+        until(dripped, 30, "the server hangs up")
+    server.shutdown()
+    server.server_close()
+
+
 def test_a_port_that_is_taken_ends_it_with_2_and_names_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -7,13 +7,16 @@ BIN := .venv/bin
 IMAGES := broker detector forwarder processor gallery enroll
 # Tests run side by side: they mostly wait.
 WORKERS ?= 3
+# `make test-clocks CLOCKS=00:00:30 TESTS=tests/integration/gallery`
+CLOCKS ?= 00:00:30 12:00:00 23:30:00
+TESTS ?=
 
 BASE ?= debian:trixie-slim
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
-.PHONY: help setup demo test test-faults test-containers test-swarm test-arm64 images check format \
+.PHONY: help setup demo test test-clocks test-faults test-containers test-swarm test-arm64 images check format \
 	bench docs lock clean
 
 help:  ## list the targets
@@ -36,6 +39,13 @@ demo: setup  ## play the bundled clip through the whole pipeline on this machine
 test: .venv/.browser .venv/.bench  ## run the tests, against real counterparts
 	@tests/needs
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+test-clocks: .venv/.browser .venv/.bench .venv/wallclock.so  ## run TESTS (all) just after midnight, at noon and at 23:30 UTC
+	@tests/needs
+	@for clock in $(CLOCKS); do \
+		tests/clocked $$clock $(BIN)/python -m pytest $(TESTS) \
+			--numprocesses $(WORKERS) --dist worksteal || exit 1; \
+	done
 
 test-faults: setup  ## kill, cut and fill up every part during capture; ALL=1 takes every pair
 	@tests/needs
@@ -71,7 +81,7 @@ check: .venv/.containers  ## lint, format and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint --config .hadolint.yaml */Dockerfile
-	shellcheck broker/start broker/healthy tests/needs requirements/lock .ci/run
+	shellcheck broker/start broker/healthy tests/clocked tests/needs requirements/lock .ci/run
 
 .venv/.browser: requirements/browser.txt .venv/.done
 	@echo "adding what drives a browser in tests to .venv (170 MB)"
@@ -82,6 +92,10 @@ check: .venv/.containers  ## lint, format and type-check
 	@echo "adding Compose and a linter of Dockerfiles to .venv (90 MB)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+.venv/wallclock.so: testing/host/wallclock.c .venv/.done
+	@tests/needs clocks
+	@cc -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
 
 format: setup  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .

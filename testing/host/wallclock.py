@@ -6,6 +6,7 @@ clock_nanosleep too, by which Python sleeps: each sleep fails or lasts for years
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -20,6 +21,13 @@ def _shift():
 time.time = lambda: _real() + _shift()
 time.time_ns = lambda: _real_ns() + int(_shift() * 1e9)
 """
+
+
+def inherited() -> dict[str, str]:
+    """What shows a process the time of day of the whole run, if tests/clocked has set one."""
+    return {
+        name: os.environ[name] for name in ("LD_PRELOAD", "WALL_CLOCK_SHIFT") if name in os.environ
+    }
 
 
 class WallClock:

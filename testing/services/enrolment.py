@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from common.mqtt import tls
 from testing.host.wait import free_port, listening, until
+from testing.host.wallclock import inherited
 from testing.mqtt.mosquitto import BINARY
 from testing.services.process import ROOT, Process
 
@@ -57,7 +58,7 @@ class Enrolment:
         return subprocess.Popen(
             [sys.executable, "-m", "enroll", *words],
             cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", **self.settings, **settings},
+            env={"PATH": "/usr/bin:/bin", **inherited(), **self.settings, **settings},
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,

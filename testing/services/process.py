@@ -16,6 +16,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from testing.host.wait import until
+from testing.host.wallclock import inherited
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,4 +124,4 @@ class Service(Process):
 def _bare() -> dict[str, str]:
     """An environment without settings that the machine happens to have."""
     keep = ("PATH", "HOME", "LANG", "OPENBLAS_CORETYPE", "TMPDIR")
-    return {name: os.environ[name] for name in keep if name in os.environ}
+    return inherited() | {name: os.environ[name] for name in keep if name in os.environ}

@@ -333,17 +333,20 @@ def test_the_list_says_who_since_when_and_until_when(enrolment: Enrolment) -> No
     out, said = enrolment.run("list")
     assert out.split() == ["NAME", "SINCE", "UNTIL", "REVOKED"]
     assert "nobody is enrolled yet" in said
+    days = {f"{certificates.now():%Y-%m-%d}"}  # two, if midnight passes meanwhile
     enrolment.run("jetson-1")
     enrolment.run("jetson-1")
     enrolment.run("jetson-2")
     enrolment.run("revoke", "jetson-2")
-    today = datetime.datetime.now(datetime.UTC)
-    end = today + datetime.timedelta(days=365)
+    days.add(f"{certificates.now():%Y-%m-%d}")
     rows = [line.split() for line in enrolment.run("list")[0].splitlines()[1:]]
     devices = ["jetson-1", "jetson-1", "jetson-2"]
     assert [row[0] for row in rows] == ["broker", "gallery", *devices, "processor"]
-    assert rows[2] == ["jetson-1", f"{today:%Y-%m-%d}", f"{end:%Y-%m-%d}", "-"]
-    assert rows[4][3] == f"{today:%Y-%m-%d}"
+    name, since, until, revoked = rows[2]
+    assert (name, revoked) == ("jetson-1", "-")
+    lasts = datetime.date.fromisoformat(until) - datetime.date.fromisoformat(since)
+    assert lasts == datetime.timedelta(days=365)
+    assert {since, rows[4][3]} <= days
 
 
 # Faults.

@@ -186,7 +186,7 @@ def test_an_idle_service_takes_hardly_any_processor_time(
     with Mqtt(cloud.port, f"faces/status/{DEVICE}/#") as watcher:
         until(lambda: watcher.messages)
         before = forwarder.metric("process_cpu_seconds_total")
-        until(lambda: len(watcher.messages) >= 2)
+        until(lambda: len(watcher.messages) >= 2, 30)
         assert forwarder.metric("process_cpu_seconds_total") - before < 0.3
 
 

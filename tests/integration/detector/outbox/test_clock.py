@@ -91,7 +91,14 @@ def test_a_clock_that_jumps_backwards_makes_no_id_twice_and_drops_nothing(
 ) -> None:
     with (
         answering(edge.port) as processor,
-        start(edge, camera.url, **wall.env, OUTBOX_PATH=tmp_path / "outbox") as service,
+        # In order of capture: else one that waits while a newer one comes is sent behind it.
+        start(
+            edge,
+            camera.url,
+            **wall.env,
+            OUTBOX_PATH=tmp_path / "outbox",
+            OUTBOX_ORDER="oldest",
+        ) as service,
     ):
         for jump in (-3600.0, 40 * DAY, -1.0, -10 * DAY):
             before = len(processor.copies)

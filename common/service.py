@@ -5,117 +5,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
-import re
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from common import __version__
 from common.http import server
-from common.mqtt.broker import Broker
 from common.runtime.commands import Command, parse, restore_default_signals
 from common.runtime.health import Health, watch
 from common.runtime.logs import configure
 from common.runtime.signals import release_signals
-from common.settings import (
-    SettingsError,
-    choice,
-    describe_settings,
-    file,
-    format_settings,
-    host,
-    integer,
-    name,
-    read,
-    setting,
-    text,
-    topic,
-)
+from common.service_settings import ServiceSettings
+from common.settings import SettingsError, describe_settings, format_settings, read
 
 log = logging.getLogger(__name__)
 
 BAD_SETTINGS = 2  # exit code for what only a person can mend
 STOP_WITHIN = 8.0  # seconds from SIGTERM to the end of the process
 FINISH_WITHIN = 5.5  # seconds of them that a service may spend on what it holds
-
-HOST = re.sub(r"[^a-z0-9-]", "-", socket.gethostname().lower()).strip("-")[:63] or "box"
-
-
-def http_port(default: int, what: str = "/healthz and /metrics") -> int:
-    """The field HTTP_PORT, whose default each service has of its own."""
-    meaning = f"port for {what}; 0 takes a free one"
-    port: int = setting("HTTP_PORT", integer(0, 65535), meaning, default=default)
-    return port
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ServiceSettings:
-    """The settings that all services have."""
-
-    device: str = setting("DEVICE", name, "name of this box, in topics and keys", default=HOST)
-    mqtt_host: str = setting(
-        "MQTT_HOST", host, "host name of the broker on this side", default="127.0.0.1"
-    )
-    mqtt_port: int = setting(
-        "MQTT_PORT", integer(1, 65535), "its port; 1883 plain, 8883 TLS", default=1883
-    )
-    mqtt_topic: str = setting(
-        "MQTT_TOPIC", topic, "topic of the faces, and root of all others", default="faces"
-    )
-    mqtt_qos: int = setting("MQTT_QOS", integer(0, 1), "QoS of the faces, 0 or 1", default=0)
-    mqtt_username: str = setting("MQTT_USERNAME", text, "user name at the broker", default="")
-    mqtt_password: str = setting(
-        "MQTT_PASSWORD", text, "password at the broker", default="", secret=True
-    )
-    mqtt_bundle: str = setting(
-        "MQTT_BUNDLE", file, "authority, certificate and key in one PEM file; TLS", default=""
-    )
-    mqtt_ca: str = setting(
-        "MQTT_CA", file, "authority to trust (PEM file); turns TLS on", default=""
-    )
-    mqtt_cert: str = setting("MQTT_CERT", file, "own certificate (PEM file)", default="")
-    mqtt_key: str = setting("MQTT_KEY", file, "its key (PEM file)", default="")
-    http_host: str = setting(
-        "HTTP_HOST", host, "address for /healthz and /metrics", default="127.0.0.1"
-    )
-    http_port: int = http_port(0)
-    log_level: str = setting(
-        "LOG_LEVEL",
-        choice("DEBUG", "INFO", "WARNING", "ERROR"),
-        "least level of the log lines",
-        default="INFO",
-    )
-
-    def broker(self, side: str) -> Broker:
-        """The broker on the service's own side, called `side` in logs and metrics."""
-        return Broker(
-            side,
-            self.mqtt_host,
-            self.mqtt_port,
-            self.mqtt_username,
-            self.mqtt_password,
-            self.mqtt_ca,
-            self.mqtt_cert,
-            self.mqtt_key,
-            self.mqtt_bundle,
-        )
-
-    @property
-    def health_port(self) -> tuple[str, int]:
-        """The setting that names the port of /healthz and /metrics, and that port."""
-        return "HTTP_PORT", self.http_port
-
-    def problems(self) -> Iterator[str]:
-        if self.mqtt_password and not self.mqtt_username:
-            yield "MQTT_PASSWORD needs MQTT_USERNAME"
-        yield from self.broker("own").problems("MQTT")
-
 
 S = TypeVar("S", bound=ServiceSettings)
 

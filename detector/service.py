@@ -9,8 +9,7 @@ import time
 from typing import Any
 
 from common.metrics import total
-from common.mqtt.client import Client
-from common.mqtt.presence import Presence
+from common.mqtt import Client, Presence
 from common.protocol.topics import Topics
 from common.service import FINISH_WITHIN, Service
 from detector import metrics

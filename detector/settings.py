@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.http.exposure import PageSettings
-from common.service import http_port
+from common.service_settings import http_port
 from common.settings import boolean, choice, file, integer, name, number, setting, text, topic
 from detector.capture import source
 from detector.detection import registry

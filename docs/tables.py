@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from common.protocol import face, receipt, status, stored
 from common.protocol.fields import descriptions
-from common.service import ServiceSettings
+from common.service_settings import ServiceSettings
 from common.settings import Spec, iterate_specs
 
 DOCS = Path(__file__).parent

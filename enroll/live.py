@@ -9,8 +9,7 @@ import time
 
 from paho.mqtt.client import Client, MQTTMessage
 
-from common.mqtt import connection, tls
-from common.mqtt.broker import Broker
+from common.mqtt import CONNECT_TIMEOUT, Broker, client_context
 from enroll import access
 from enroll.access import Json
 from enroll.authority import Authority
@@ -132,7 +131,7 @@ class Live:
 
     def _connected(self) -> socket.socket:
         address = (self._broker.host, self._broker.port)
-        return socket.create_connection(address, connection.CONNECT_TIMEOUT)
+        return socket.create_connection(address, CONNECT_TIMEOUT)
 
     def _context(self, own: Identity) -> ssl.SSLContext:
-        return tls.client_context(self._authority.pem, own.pem)
+        return client_context(self._authority.pem, own.pem)

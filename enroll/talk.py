@@ -9,8 +9,7 @@ from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
 
-from common.mqtt import connect_errors, connection
-from common.mqtt.broker import Broker
+from common.mqtt import Broker, connect_client, create_client, explain_error, explain_refusal
 
 ANSWERED_WITHIN = 10.0  # seconds
 # Bytes: whoever is to be cut off may have retained as much as he could, and none of it is read.
@@ -23,7 +22,7 @@ class NotTold(Exception):
 
 
 def explained(broker: Broker, error: OSError | ValueError) -> NotTold:
-    return NotTold(f"the {broker}: {connect_errors.explain_error(error, with_tls=True)}")
+    return NotTold(f"the {broker}: {explain_error(error, with_tls=True)}")
 
 
 def talk(
@@ -39,7 +38,7 @@ def talk(
 
     def connected(_c: Any, _u: Any, _f: Any, code: Any, _p: Any) -> None:
         if code.is_failure:
-            refused.append(NotTold(f"{broker}: {connect_errors.explain_refusal(code)}"))
+            refused.append(NotTold(f"{broker}: {explain_refusal(code)}"))
         else:
             mqtt.subscribe(topics, qos=1)
 
@@ -53,11 +52,11 @@ def talk(
         if heard(mqtt, message):
             enough.append(True)
 
-    mqtt = connection.create_client(broker, "enroll")
+    mqtt = create_client(broker, "enroll")
     mqtt.on_connect, mqtt.on_subscribe, mqtt.on_message = connected, subscribed, came
     mqtt.tls_set_context(own)
     try:
-        connection.connect_client(mqtt, broker, MAX_PACKET)
+        connect_client(mqtt, broker, MAX_PACKET)
     except (OSError, ValueError) as error:
         raise explained(broker, error) from None
     if not _loops(mqtt, lambda: bool(enough or refused)):

@@ -7,12 +7,17 @@ import time
 from functools import partial
 from typing import Any
 
-from common.mqtt.client import Client
-from common.mqtt.connection import Ack, ignore_ack
-from common.mqtt.message import Message
-from common.mqtt.presence import Presence
-from common.mqtt.send_queue import OutboundMessage, SendQueue
-from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
+from common.mqtt import (
+    Ack,
+    BatchedCounter,
+    Client,
+    Message,
+    OutboundMessage,
+    Presence,
+    SendQueue,
+    WriteBatcher,
+    ignore_ack,
+)
 from common.protocol.topics import Topics
 from common.runtime import allocator
 from common.runtime.health import Health

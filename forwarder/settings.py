@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from common.mqtt.broker import Broker
-from common.service import ServiceSettings, http_port
+from common.mqtt import Broker
+from common.service_settings import ServiceSettings, http_port
 from common.settings import file, host, integer, setting, text, topic
 
 

@@ -8,10 +8,7 @@ import os
 import sqlite3
 from functools import partial
 
-from common.mqtt.client import Client
-from common.mqtt.connection import Ack
-from common.mqtt.message import Message
-from common.mqtt.presence import Presence
+from common.mqtt import Ack, Client, Message, Presence
 from common.protocol import keys
 from common.protocol.topics import Topics
 from common.runtime.workers import Workers

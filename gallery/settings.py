@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.http.exposure import PageSettings
-from common.service import HOST, http_port
+from common.service_settings import HOST, http_port
 from common.settings import integer, name, number, setting, text
 from common.store.store_settings import StoreSettings
 from gallery.auth.users import Users, parse

@@ -10,10 +10,7 @@ from functools import partial
 from typing import Any
 
 from common.metrics import total
-from common.mqtt.client import Client
-from common.mqtt.connection import Ack
-from common.mqtt.message import Message
-from common.mqtt.presence import Presence
+from common.mqtt import Ack, Client, Message, Presence
 from common.protocol.receipt import Receipt
 from common.protocol.topics import Topics
 from common.runtime.backoff import Backoff

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from common.mqtt.client import Client
+from common.mqtt import Client
 from common.protocol.receipt import Receipt
 from common.protocol.stored import Stored
 from common.protocol.topics import Topics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from common.service import HOST, http_port
+from common.service_settings import HOST, http_port
 from common.settings import integer, name, setting
 from common.store.store_settings import StoreSettings
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterator
 
 from common.http.server import server_context
-from common.service import ServiceSettings
+from common.service_settings import ServiceSettings
 from common.settings import file, host, setting
 
 SHORTEST = 8  # signs of a password: NIST SP 800-63B, section 5.1.1

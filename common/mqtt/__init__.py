@@ -5,10 +5,10 @@ This is all that the services use. The modules behind it speak to paho and to th
 
 from __future__ import annotations
 
-from common.mqtt import connect_errors, tls
 from common.mqtt.broker import Broker
 from common.mqtt.certificates import DAY
 from common.mqtt.client import Client
+from common.mqtt.connect_errors import explain_error, explain_refusal
 from common.mqtt.connection import (
     CONNECT_TIMEOUT,
     Ack,
@@ -19,6 +19,7 @@ from common.mqtt.connection import (
 from common.mqtt.message import Message, encode_number, pack_properties
 from common.mqtt.presence import Presence
 from common.mqtt.send_queue import OutboundMessage, SendQueue
+from common.mqtt.tls import client_context
 from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
 
 __all__ = [
@@ -33,11 +34,12 @@ __all__ = [
     "Presence",
     "SendQueue",
     "WriteBatcher",
+    "client_context",
     "connect_client",
-    "connect_errors",
     "create_client",
     "encode_number",
+    "explain_error",
+    "explain_refusal",
     "ignore_ack",
     "pack_properties",
-    "tls",
 ]

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 
 from common.protocol.keys import DEFAULT_TEMPLATE, parse_template
-from common.service import ServiceSettings
+from common.service_settings import ServiceSettings
 from common.settings import setting
 from common.store import registry
 from common.store.base import StoreOptions

@@ -6,8 +6,7 @@ import asyncio
 import time
 from typing import Any, Protocol
 
-from common.mqtt.client import Client
-from common.mqtt.send_queue import OutboundMessage, SendQueue
+from common.mqtt import Client, OutboundMessage, SendQueue
 from common.protocol.face import Face
 from common.protocol.topics import Topics
 from detector.outbox import accounting

@@ -9,9 +9,7 @@ import logging
 import time
 from typing import Any
 
-from common.mqtt.client import Client
-from common.mqtt.connection import Ack
-from common.mqtt.message import Message, encode_number
+from common.mqtt import Ack, Client, Message, encode_number
 from common.protocol import clock
 from common.protocol.face import Face
 from common.protocol.fields import BadMessage

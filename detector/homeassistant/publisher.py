@@ -12,10 +12,7 @@ import numpy as np
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from common.mqtt.client import Client
-from common.mqtt.connection import Ack
-from common.mqtt.message import Message, pack_properties
-from common.mqtt.send_queue import OutboundMessage, SendQueue
+from common.mqtt import Ack, Client, Message, OutboundMessage, SendQueue, pack_properties
 from common.protocol.face import CONTENT_TYPE, Face
 from common.runtime.logs import RateLimitedLogger
 from common.service import Service

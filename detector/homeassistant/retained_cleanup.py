@@ -7,7 +7,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from common.mqtt.client import Client
+from common.mqtt import Client
 
 log = logging.getLogger(__name__)
 

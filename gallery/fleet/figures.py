@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.mqtt.certificates import DAY
+from common.mqtt import DAY
 from gallery.fleet.instance import Instance
 from gallery.fleet.summary import Summary
 from gallery.metrics import DeviceFigures

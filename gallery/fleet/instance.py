@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from common.mqtt.certificates import DAY
+from common.mqtt import DAY
 from gallery.fleet.status_reader import StatusReport
 
 SILENT_AFTER = 3  # periods without a new message

@@ -8,10 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from common.mqtt.broker import Broker
-from common.mqtt.client import Client
-from common.mqtt.connection import Ack
-from common.mqtt.message import Message
+from common.mqtt import Ack, Broker, Client, Message
 from common.runtime.backoff import Backoff
 from common.runtime.health import Health
 from testing.host.wait import until

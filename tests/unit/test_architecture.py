@@ -24,9 +24,37 @@ LINES_IN_A_MODULE = 400
 COMMON = {
     "runtime": set[str](),
     "protocol": {"runtime"},
-    "http": {"runtime", "settings"},
+    "http": {"runtime", "settings", "service_settings"},
     "mqtt": {"runtime", "protocol", "metrics"},
-    "store": {"runtime", "protocol", "settings", "service"},
+    "store": {"runtime", "protocol", "settings", "service_settings"},
+}
+
+# Inside a service: which rooms and modules beside them each room may import. What lies beside
+# the rooms joins them, and may import any; no room imports `service`, `pipeline` or `app`.
+ROOMS = {
+    "detector": {
+        "capture": {"metrics", "settings"},
+        "detection": set[str](),
+        "encoding": {"detection", "parsers", "metrics"},
+        "tracking": {"capture", "detection", "encoding", "parsers"},
+        "outbox": set[str](),
+        "delivery": {"outbox", "metrics"},
+        "homeassistant": {"settings"},
+        "preview": {"settings", "metrics"},
+        "commands": {"detection", "encoding", "outbox", "settings", "tracking"},
+    },
+    "gallery": {
+        "index": {"metrics"},
+        "auth": {"metrics"},
+        "fleet": {"metrics"},
+        "thumbnails": {"index", "metrics"},
+        "sync": {"index", "thumbnails", "live", "store_health", "metrics"},
+        "deletion": {"index", "thumbnails", "live", "store_health", "metrics"},
+        "web": {
+            *("auth", "deletion", "fleet", "index", "thumbnails"),
+            *("live", "metrics", "state", "store_health"),
+        },
+    },
 }
 
 
@@ -143,12 +171,34 @@ def test_no_rooms_of_a_package_import_each_other_in_a_circle(package: str) -> No
     assert_no_circle(graph)
 
 
-@pytest.mark.parametrize("room", COMMON)
-def test_a_room_of_common_imports_what_it_may(room: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "room"),
+    [(package, room) for package, rooms in {"common": COMMON, **ROOMS}.items() for room in rooms],
+)
+def test_a_room_imports_what_it_may(package: str, room: str) -> None:
+    allowed = {"common": COMMON, **ROOMS}[package][room] | {room}
     for name in modules():
-        if within(name, f"common.{room}"):
-            found = {other.split(".")[1] for other in imports(name) if within(other, "common.")}
-            assert found <= COMMON[room] | {room}, name
+        if within(name, f"{package}.{room}"):
+            inside = {other for other in imports(name) if other.startswith(f"{package}.")}
+            assert {other.split(".")[1] for other in inside} <= allowed, name
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_of_a_service_has_its_row_in_the_table(package: str) -> None:
+    assert {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} == {
+        *ROOMS[package]
+    }
+
+
+def test_only_its_front_is_imported_from_mqtt() -> None:
+    """What speaks to paho and to the socket stays behind `from common.mqtt import ...`."""
+    past = {
+        name: behind
+        for name in modules()
+        if not within(name, "common.mqtt")
+        and (behind := {other for other in imports(name) if other.startswith("common.mqtt.")})
+    }
+    assert past == {}
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common import settings as s
-from common.service import ServiceSettings
+from common.service_settings import ServiceSettings
 from common.settings import SettingsError, format_settings, read, setting, star_url
 from detector.settings import DetectorSettings as DetectorSettings
 from forwarder.settings import ForwarderSettings as ForwarderSettings

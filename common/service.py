@@ -1,4 +1,4 @@
-"""What every service is: settings, logs, health, signals, a loop, and an end in time."""
+"""The run loop of every service: settings, logs, health, signals, and an end in time."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from common.settings import SettingsError, describe_settings, format_settings, r
 
 log = logging.getLogger(__name__)
 
-BAD_SETTINGS = 2  # exit code for what only a person can mend
+BAD_SETTINGS = 2  # exit code for errors that only a person can fix
 STOP_WITHIN = 8.0  # seconds from SIGTERM to the end of the process
-FINISH_WITHIN = 5.5  # seconds of them that a service may spend on what it holds
+FINISH_WITHIN = 5.5  # seconds of these that a service may spend on work in progress
 
 S = TypeVar("S", bound=ServiceSettings)
 
 
 class Service:
-    """What a service's main coroutine is given."""
+    """The running service, as its main coroutine sees it."""
 
     def __init__(self) -> None:
         self.health = Health()
-        self.web: server.HttpServer  # with /healthz and /metrics; takes further pages
+        self.web: server.HttpServer  # serves /healthz and /metrics; pages can be added
         self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._broken: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run `work` beside the main coroutine; a fault in it ends the service, not silently."""
+        """Run `work` beside the main coroutine; an exception in it ends the service."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_task_done)
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._broken.done():
@@ -67,12 +67,13 @@ class Service:
             self._broken.result()
 
     async def pause(self, seconds: float) -> None:
-        """Sleep, but not past a signal to stop."""
+        """Sleep, but wake up at once when the service is stopped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
 
     async def cancel_all(self) -> None:
+        """Cancel all spawned tasks and wait until they have ended."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -87,23 +88,23 @@ def main(
     body: Callable[[S, Service], Awaitable[int]],
     commands: Mapping[str, Command[Any]] | None = None,
 ) -> None:
-    """Run a service, or one of its `commands` (by flag), to its end; exit with its code."""
+    """Run a service, or the one of its `commands` whose flag is given; exits with its code."""
     text = f"{about}\n\nSettings, as environment variables:\n{describe_settings(settings_class)}"
     command, arguments = parse(service, text, commands or {})
     try:
-        code = _outcome(service, settings_class, body, command, arguments)
+        code = _execute(service, settings_class, body, command, arguments)
     except SettingsError as error:
         for problem in error.problems:
             sys.stderr.write(f"{service}: {problem}\n")
         code = BAD_SETTINGS
-    # Threads that hang in a call are daemons, but interpreters have been seen to wait for locks
-    # that these hold; everything that must be finished has been.
+    # Threads that hang in a call are daemons, but some interpreters wait for locks that such
+    # threads hold. Everything that must be finished is finished here.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _outcome(
+def _execute(
     service: str,
     settings_class: type[S],
     body: Callable[[S, Service], Awaitable[int]],
@@ -138,12 +139,12 @@ async def _run(service: str, settings: S, body: Callable[[S, Service], Awaitable
     except SettingsError:
         raise
     except Exception:
-        log.exception("a fault in this program; exiting")
+        log.exception("unexpected error, a bug in this program; exiting")
         code = 1
     finally:
         beat.cancel()
         await state.cancel_all()
-    log.info("ended with exit code %d", code)
+    log.info("stopped with exit code %d", code)
     return code
 
 
@@ -154,16 +155,16 @@ async def _beat(health: Health) -> None:
 
 
 def _stop(state: Service, number: int) -> None:
-    """A signal only sets a flag, which the loops look at; a guard ends what does not end."""
+    """Ask the loops to stop, and exit the process if they take too long."""
     if state.stopping.is_set():
         return
-    log.info("%s: finishing what is in hand", signal.Signals(number).name)
+    log.info("%s: finishing work in progress", signal.Signals(number).name)
     state.stopping.set()
 
-    def too_late() -> None:
+    def give_up() -> None:
         log.error("not finished within %.0f s of the signal; exiting", STOP_WITHIN)
         os._exit(1)
 
-    guard = threading.Timer(STOP_WITHIN - 0.3, too_late)
+    guard = threading.Timer(STOP_WITHIN - 0.3, give_up)
     guard.daemon = True
     guard.start()

@@ -1,4 +1,4 @@
-"""The relay: faces and status go up, receipts come down, nothing goes in a circle."""
+"""The relay: faces and status go up to the cloud, receipts come down, nothing loops."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ from common.settings import SettingsError
 from forwarder import metrics
 from forwarder.settings import ForwarderSettings
 
-RECEIPTS_MAX = 1024 * 1024  # bytes of receipts, and of status, that may wait
-STATUS_MAX = 16 * 1024  # bytes of one, with its properties: they are all kept, to be told anew
+RECEIPTS_MAX = 1024 * 1024  # bytes of receipts, and of statuses, that may wait
+STATUS_MAX = 16 * 1024  # bytes of one status with its properties: all are kept, to be sent again
 STATUS_TOPICS_MAX = 200  # services of one box
 
 
-class Kind:
-    """Faces, status or receipts, to be counted."""
+class KindCounters:
+    """Counts one kind of message: faces, statuses or receipts."""
 
-    def __init__(self, name: str) -> None:
-        turn = WriteBatcher.of(asyncio.get_running_loop())
-        self._name = name
-        self.received = BatchedCounter(turn, metrics.RECEIVED.labels(name))
-        self._relayed = BatchedCounter(turn, metrics.RELAYED.labels(name))
+    def __init__(self, kind: str) -> None:
+        batcher = WriteBatcher.of(asyncio.get_running_loop())
+        self._name = kind
+        self.received = BatchedCounter(batcher, metrics.RECEIVED.labels(kind))
+        self._relayed = BatchedCounter(batcher, metrics.RELAYED.labels(kind))
 
-    def settled(self, ack: Ack, reason: str | None) -> None:
+    def settle(self, ack: Ack, reason: str | None) -> None:
+        """Acknowledge a message and count its outcome; `reason` is None when it was relayed."""
         ack()
         if reason is None:
             self._relayed()
@@ -51,105 +52,109 @@ class Kind:
 
 
 class Relay:
-    """Wires the edge and the cloud link to each other."""
+    """Connects the edge broker's client and the cloud broker's with each other."""
 
     def __init__(
         self, settings: ForwarderSettings, edge: Client, cloud: Client, health: Health
     ) -> None:
         self._settings = settings
         self._health = health
-        self._face_kind, self._status_kind = Kind("face"), Kind("status")
-        self._receipt_kind = Kind("receipt")
+        self._face_counters, self._status_counters = KindCounters("face"), KindCounters("status")
+        self._receipt_counters = KindCounters("receipt")
         self.faces = SendQueue(cloud, settings.buffer_max_mb * 1024 * 1024)
-        self._status_up = SendQueue(cloud, RECEIPTS_MAX)
+        self._status_queue = SendQueue(cloud, RECEIPTS_MAX)
         self._receipts = SendQueue(edge, RECEIPTS_MAX)
-        self._statuses: dict[str, OutboundMessage] = {}
-        self.circle: asyncio.Event = asyncio.Event()
+        self._statuses: dict[str, OutboundMessage] = {}  # the last one of each topic
+        self.loop_detected = asyncio.Event()
         root, device = settings.mqtt_topic, settings.device
         self._status_root = f"{root}/status/{device}/"
         self.own_status = Presence(
-            cloud, Topics(root).status(device, "forwarder", "main"), health, self._facts
+            cloud, Topics(root).status(device, "forwarder", "main"), health, self._figures
         )
-        # A retained face would come again, as a new one, with each connection.
+        # A retained face would arrive as a new one with each connection.
         edge.subscribe_to(root, retained=False)
         edge.subscribe_to(f"{self._status_root}#")
-        edge.on_message = self._from_edge
+        edge.on_message = self._on_edge_message
         edge.manual_ack = True
         edge.on_up.append(self.own_status.publish)
         edge.on_down.append(lambda _reason: self.own_status.publish())
         cloud.subscribe_to(f"{root}/receipts/{device}")
-        cloud.on_message = self._from_cloud
+        cloud.on_message = self._on_cloud_message
         cloud.manual_ack = True
         cloud.on_up.append(self._repeat_statuses)
         metrics.BUFFERED.set_function(lambda: len(self.faces))
         metrics.BUFFERED_BYTES.set_function(lambda: self.faces.bytes)
 
-    def _from_edge(self, message: Message, ack: Ack) -> None:
+    def _on_edge_message(self, message: Message, ack: Ack) -> None:
         if message.topic == self._settings.mqtt_topic:
-            self._face(message, ack)
+            self._relay_face(message, ack)
         elif message.topic == self.own_status.topic:
-            # It goes to the cloud broker only: what we talk to is one and the same. (An elder one
-            # may have stayed with the edge broker from a time of wrong settings.)
+            # It is sent to the cloud broker only, so both clients talk to the same broker. (An
+            # older one may be left on the edge broker from a time of wrong settings.)
             ack()
             if message.payload == self.own_status.last:
-                self.circle.set()
+                self.loop_detected.set()
         else:
-            self._status(message, ack)
+            self._relay_status(message, ack)
 
-    def _face(self, message: Message, ack: Ack) -> None:
-        self._face_kind.received()
-        if not self.circle.is_set():
-            parcel = _to_outbound(message, self._settings.cloud_topic, self._face_kind, ack)
-            parcel.key = message.correlation
-            self.faces.put(parcel)
+    def _relay_face(self, message: Message, ack: Ack) -> None:
+        self._face_counters.received()
+        if not self.loop_detected.is_set():
+            face = _to_outbound(message, self._settings.cloud_topic, self._face_counters, ack)
+            face.key = message.correlation
+            self.faces.put(face)
 
-    def _status(self, message: Message, ack: Ack) -> None:
-        self._status_kind.received()
-        parcel = _to_outbound(message, message.topic, self._status_kind, ack)
-        parcel.key = message.topic
-        parcel.retain = True
+    def _relay_status(self, message: Message, ack: Ack) -> None:
+        self._status_counters.received()
+        status = _to_outbound(message, message.topic, self._status_counters, ack)
+        status.key = message.topic
+        status.retain = True
         known = message.topic in self._statuses
-        if parcel.size > STATUS_MAX or (not known and len(self._statuses) >= STATUS_TOPICS_MAX):
-            parcel.settled("too_large")
+        if status.size > STATUS_MAX or (not known and len(self._statuses) >= STATUS_TOPICS_MAX):
+            status.on_settled("too_large")
             return
-        self._statuses[message.topic] = parcel
-        self._status_up.put(parcel)
+        self._statuses[message.topic] = status
+        self._status_queue.put(status)
 
     def _repeat_statuses(self) -> None:
-        """What was retained, or cleared, while the cloud was away is told anew."""
-        again = partial(self._status_kind.settled, ignore_ack)
-        for parcel in self._statuses.values():
-            self._status_up.put(parcel.again(again))
+        """Send every status again: some changed, or were cleared, while the cloud was away."""
+        for status in self._statuses.values():
+            on_settled = partial(self._status_counters.settle, ignore_ack)
+            self._status_queue.put(status.copy(on_settled))
 
-    def _from_cloud(self, message: Message, ack: Ack) -> None:
-        self._receipt_kind.received()
-        self._receipts.put(_to_outbound(message, message.topic, self._receipt_kind, ack))
+    def _on_cloud_message(self, message: Message, ack: Ack) -> None:
+        self._receipt_counters.received()
+        self._receipts.put(_to_outbound(message, message.topic, self._receipt_counters, ack))
 
-    def _facts(self) -> dict[str, Any]:
+    def _figures(self) -> dict[str, Any]:
         return {"waiting": len(self.faces), "waiting_bytes": self.faces.bytes}
 
     async def drain(self, until: float) -> None:
-        """Wait until everything is sent, or for the time `until` (time.monotonic())."""
-        waiting = (self.faces, self._status_up, self._receipts)
-        while any(len(part) for part in waiting) and time.monotonic() < until:
+        """Wait until everything is sent, or until the time `until` (of time.monotonic())."""
+        queues = (self.faces, self._status_queue, self._receipts)
+        while any(len(queue) for queue in queues) and time.monotonic() < until:
             await asyncio.sleep(0.02)
-        for part in waiting:
-            part.clear("shutdown")
+        for queue in queues:
+            queue.clear("shutdown")
 
 
-def _to_outbound(message: Message, topic: str, kind: Kind, ack: Ack) -> OutboundMessage:
+def _to_outbound(message: Message, topic: str, counters: KindCounters, ack: Ack) -> OutboundMessage:
     expiry = message.expiry
     return OutboundMessage(
         topic,
         message.content,
-        message.forwarded(),
+        message.encode_for_next_hop(),
         expires_at=None if expiry is None else time.monotonic() + expiry,
-        settled=partial(kind.settled, ack),
+        on_settled=partial(counters.settle, ack),
     )
 
 
 async def run(settings: ForwarderSettings, service: Service) -> int:
-    """Relay until told to stop."""
+    """Relay until the service is stopped.
+
+    Raises:
+        SettingsError: both settings lead to the same broker.
+    """
     allocator.keep_freed_memory()
     name, qos = f"forwarder-{settings.device}", settings.mqtt_qos
     edge = Client(settings.broker("edge"), f"{name}-edge", service.health, qos)
@@ -158,14 +163,14 @@ async def run(settings: ForwarderSettings, service: Service) -> int:
     service.spawn(edge.keep_up(), "edge")
     service.spawn(cloud.keep_up(), "cloud")
     service.spawn(relay.own_status.keep_publishing(), "status")
-    await service.until_stopped(relay.circle.wait())
-    edge.stop_taking()
-    patience = 0.0 if relay.circle.is_set() else FINISH_WITHIN - 1.5
+    await service.until_stopped(relay.loop_detected.wait())
+    edge.unsubscribe_all()
+    patience = 0.0 if relay.loop_detected.is_set() else FINISH_WITHIN - 1.5
     await relay.drain(time.monotonic() + patience)
     relay.own_status.clear()
     await asyncio.gather(cloud.leave(), edge.leave())
-    if relay.circle.is_set():
+    if relay.loop_detected.is_set():
         raise SettingsError(
-            ["CLOUD_HOST and MQTT_HOST lead to the same broker: nothing is to be relayed"]
+            ["CLOUD_HOST and MQTT_HOST lead to the same broker: there is nothing to relay"]
         )
     return 0

@@ -244,7 +244,7 @@ async def run(settings: ProcessorSettings, service: Service) -> int:
     service.spawn(link.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
     await service.until_stopped()
-    link.stop_taking()
+    link.unsubscribe_all()
     await store.finish(FINISH_WITHIN)
     own_status.clear()
     await link.leave()

@@ -1,4 +1,4 @@
-"""Where a broker is and how to reach it: address, login, TLS."""
+"""The address of a broker, and how to log in to it: user name, password, TLS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.mqtt import tls
 
 @dataclasses.dataclass(frozen=True)
 class Broker:
-    """One broker as the settings describe it. `name` is what logs and metrics call it."""
+    """One broker, as the settings describe it. Logs and metrics call it by its `name`."""
 
     name: str
     host: str
@@ -30,7 +30,7 @@ class Broker:
 
     @property
     def files(self) -> list[str]:
-        """The TLS files."""
+        """Paths of the TLS files that are set."""
         return [path for path in (self.bundle, self.ca, self.cert, self.key) if path]
 
     def __str__(self) -> str:
@@ -39,11 +39,11 @@ class Broker:
     def context(self) -> ssl.SSLContext | None:
         """A client context from the files as they are now, or None without TLS.
 
-        Made anew for each connection, so renewed files are taken up by reconnecting.
+        Each connection gets a fresh one, so that reconnecting takes up renewed files.
 
         Raises:
-            OSError: a file cannot be read, or is not what it should be (ssl.SSLError).
-            ValueError: a bundle that is incomplete.
+            OSError: a file cannot be read, or is not valid PEM (ssl.SSLError).
+            ValueError: the bundle is incomplete.
         """
         return tls.client_context(*self._texts()) if self.tls else None
 
@@ -53,18 +53,18 @@ class Broker:
         return tls.read_files(self.ca, self.cert, self.key)
 
     def certificate(self) -> dict[str, Any]:
-        """Our own certificate, decoded; empty if we have none. Raises as `context` does."""
+        """Our own certificate, decoded; empty if there is none. Raises as `context` does."""
         identity = self._texts()[1] if self.tls else ""
         return tls.decode_certificate(identity) if identity else {}
 
     def common_name(self) -> str | None:
-        """The CN of our own certificate, by which a broker may know us; None if there is none."""
+        """The CN of our own certificate, which a broker may take as user name; None without."""
         return tls.common_name(self.certificate())
 
     def problems(self, prefix: str) -> Iterator[str]:
-        """What is wrong with the TLS files; `prefix` is that of the settings, such as MQTT."""
+        """Sentences on what is wrong with the TLS files; the settings begin with `prefix`."""
         if self.bundle and (self.ca or self.cert or self.key):
-            yield f"{prefix}_BUNDLE holds all three: leave {prefix}_CA, _CERT and _KEY unset"
+            yield f"{prefix}_BUNDLE contains all three: leave {prefix}_CA, _CERT and _KEY unset"
         elif (self.cert or self.key) and not self.ca and not self.bundle:
             yield f"{prefix}_CERT and {prefix}_KEY need {prefix}_CA, the authority to trust"
         elif self.key and not self.cert:

@@ -1,4 +1,4 @@
-"""A link keeps one connection to one broker up, whatever happens to it."""
+"""A client keeps one connection to one broker up, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,19 @@ from common.runtime.workers import Workers
 log = logging.getLogger(__name__)
 
 TAKEN_OVER_PAUSE = 30.0  # seconds; two with one client id would else end each other for ever
-SHORT, FLAPS = 20.0, 3  # seconds of a short connection; so many in a row are a trouble of its own
+SHORT, FLAPS = 20.0, 3  # seconds that a short connection lasts; this many in a row are flapping
 
-RENEW_WITHIN = 5.0  # seconds to send what is queued, before new TLS files are taken up
+RENEW_WITHIN = 5.0  # seconds to send what is queued before reconnecting with new TLS files
 
 SEND_RETAINED, NEVER_SEND_RETAINED = 0, 2  # Retain Handling: MQTT 5, section 3.8.3.1
 
 
 class Client:
-    """Use: set `on_message`, `on_up`, `on_down`, `will`; then run `keep_up()` as a task."""
+    """An MQTT 5 client that reconnects by itself.
+
+    Set `on_message`, `on_up`, `on_down` and `will`, call `subscribe_to`, then run `keep_up()` as
+    a task. `qos` is the QoS of subscriptions and the default of `publish`.
+    """
 
     def __init__(
         self,
@@ -59,21 +63,21 @@ class Client:
         self._connection: Connection | None = None
         self._backoff = backoff or Backoff()
         self._up_since = 0.0
-        self._shorts = 0  # connections in a row that did not last
-        self._lasts: asyncio.TimerHandle | None = None
+        self._short_in_a_row = 0  # connections that did not last
+        self._stability_check: asyncio.TimerHandle | None = None
         self._leaving = False
         self._trouble = StateLogger(log, str(broker))
         metrics.CONNECTED.labels(broker.name).set(0)
-        health.check(self._check, "connecting")
+        health.check(self._check_name, "connecting")
 
     @property
-    def _check(self) -> str:
+    def _check_name(self) -> str:
         return f"{self.broker.name}_broker"
 
     def subscribe_to(self, topic: str, retained: bool = True) -> None:
-        """Take what is published on `topic` from the next connection on.
+        """Subscribe to `topic` from the next connection on.
 
-        `retained`: also what is retained there, anew with each connection.
+        With `retained`, each connection first receives the retained messages there.
         """
         # The broker refuses "no local" on shared subscriptions: MQTT 5, section 3.8.3.1.
         options = SubscribeOptions(
@@ -85,7 +89,7 @@ class Client:
         self.topics.append((topic, options))
 
     async def keep_up(self) -> None:
-        """Connect, stay connected, connect again, until `leave()` or until cancelled."""
+        """Connect and reconnect until `leave()` is called or the task is cancelled."""
         while not self._leaving:
             connection = Connection(
                 self.broker, self._client_id, self._deliver, self.will, self.manual_ack
@@ -93,7 +97,7 @@ class Client:
             try:
                 await connection.open(self._connector, self._certificates.context())
                 await self._serve(connection)
-                if await self._renewed(connection):
+                if await self._wait_for_end(connection):
                     continue
                 failure = connection.closed.result()
             except ConnectionFailed as error:
@@ -104,25 +108,25 @@ class Client:
                 raise
             if self._leaving:
                 return
-            self._lost(failure)
+            self._on_lost(failure)
             pause = TAKEN_OVER_PAUSE if failure.reason == "taken_over" else self._backoff.next()
             await asyncio.sleep(pause)
 
-    async def _renewed(self, connection: Connection) -> bool:
-        """Wait for the end of the connection, or leave it in order for new TLS files."""
+    async def _wait_for_end(self, connection: Connection) -> bool:
+        """Wait until the connection ends; True if we ended it ourselves for new TLS files."""
         closed = connection.closed
         while not closed.done():
-            await asyncio.wait({closed}, timeout=certificates.LOOK_EVERY)
-            look = asyncio.create_task(self._certificates.look(self._connector))
-            either: set[asyncio.Future[Any]] = {look, closed}
+            await asyncio.wait({closed}, timeout=certificates.CHECK_EVERY)
+            check = asyncio.create_task(self._certificates.check_files(self._connector))
+            either: set[asyncio.Future[Any]] = {check, closed}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if closed.done():
-                look.cancel()
-            elif look.result() and not self._leaving:
-                self._connection = None  # what comes now waits for the next connection
+                check.cancel()
+            elif check.result() and not self._leaving:
+                self._connection = None  # new messages wait for the next connection
                 await connection.disconnect(RENEW_WITHIN)
                 connection.fail(ConnectionFailed("left", "we left"))
-                self._down("renewed")
+                self._on_closed("renewed")
                 return True
         return False
 
@@ -130,44 +134,45 @@ class Client:
         codes = await connection.subscribe(self.topics) if self.topics else []
         for (topic, _), code in zip(self.topics, codes, strict=False):
             if code.is_failure:
-                text = f"it denies the subscription to {topic} ({code}): check its access list"
+                text = f"it denies the subscription to {topic} ({code}); check its access list"
                 raise ConnectionFailed("denied", text)
         if connection.closed.done():
             raise connection.closed.result()
-        self._certificates.met(connection.certificate)
+        self._certificates.note_broker(connection.certificate)
         self._connection = connection
         self._up_since = time.monotonic()
-        if self._shorts < FLAPS:
-            self._well()
-        else:  # it has to last, this time, before it is said to be well
-            self._look_later(SHORT)
+        if self._short_in_a_row < FLAPS:
+            self._report_up()
+        else:  # after flapping, the connection has to last before it counts as up
+            self._check_stability_in(SHORT)
         metrics.CONNECTED.labels(self.broker.name).set(1)
         metrics.CONNECTIONS.labels(self.broker.name).inc()
         for call in self.on_up:
             call()
 
-    def _look_later(self, seconds: float) -> None:
-        if self._lasts is None:
-            self._lasts = asyncio.get_running_loop().call_later(seconds, self._look)
+    def _check_stability_in(self, seconds: float) -> None:
+        if self._stability_check is None:
+            loop = asyncio.get_running_loop()
+            self._stability_check = loop.call_later(seconds, self._check_stability)
 
-    def _look(self) -> None:
-        """Has the connection of now lasted?"""
-        self._lasts = None
+    def _check_stability(self) -> None:
+        """Report the connection as up once it has lasted."""
+        self._stability_check = None
         missing = SHORT - (time.monotonic() - self._up_since)
         if self.up and missing <= 0:
-            self._well()
+            self._report_up()
         elif self.up:
-            self._look_later(missing)
+            self._check_stability_in(missing)
 
-    def _well(self) -> None:
+    def _report_up(self) -> None:
         self._trouble.end("connected")
-        self._health.check(self._check, None)
+        self._health.check(self._check_name, None)
 
-    def _flapping(self, failure: ConnectionFailed) -> ConnectionFailed:
-        """Tell a connection that never lasts from one that was lost."""
+    def _explain_flapping(self, failure: ConnectionFailed) -> ConnectionFailed:
+        """The same failure, or `flapping` if the last few connections all were short."""
         lasted = time.monotonic() - self._up_since
-        self._shorts = self._shorts + 1 if lasted < SHORT else 0
-        if self._shorts < FLAPS:
+        self._short_in_a_row = self._short_in_a_row + 1 if lasted < SHORT else 0
+        if self._short_in_a_row < FLAPS:
             return failure
         text = (
             f"its connections end within seconds: {failure};"
@@ -175,18 +180,18 @@ class Client:
         )
         return ConnectionFailed("flapping", text)
 
-    def _lost(self, failure: ConnectionFailed) -> None:
+    def _on_lost(self, failure: ConnectionFailed) -> None:
         was_up = self.up
         if was_up and failure.reason != "taken_over":
-            failure = self._flapping(failure)
+            failure = self._explain_flapping(failure)
         self._trouble.begin(failure.reason, str(failure))
-        self._health.check(self._check, failure.reason)
+        self._health.check(self._check_name, failure.reason)
         metrics.LOST.labels(self.broker.name, failure.reason).inc()
         if was_up:
-            self._backoff.lasted(time.monotonic() - self._up_since)
-            self._down(failure.reason)
+            self._backoff.record_uptime(time.monotonic() - self._up_since)
+            self._on_closed(failure.reason)
 
-    def _down(self, reason: str) -> None:
+    def _on_closed(self, reason: str) -> None:
         self._connection = None
         metrics.CONNECTED.labels(self.broker.name).set(0)
         for call in self.on_down:
@@ -196,7 +201,7 @@ class Client:
         try:
             self.on_message(message, ack)
         except Exception:
-            # A fault of ours in one message must not cost the others; it is seen and counted.
+            # A bug that one message triggers must not cost the others; it is logged and counted.
             log.exception("a message of %d bytes could not be handled", len(message.content))
             metrics.ERRORS.labels("message").inc()
 
@@ -206,12 +211,12 @@ class Client:
 
     @property
     def certificate_days(self) -> float | None:
-        """Until the first of the certificates on this link ends; None without TLS."""
+        """Days until the first of this connection's certificates expires; None without TLS."""
         return self._certificates.days_left()
 
     @property
     def max_packet(self) -> int:
-        """Bytes of the largest packet that the broker says it takes."""
+        """Size in bytes of the largest packet that the broker accepts; 0 while not connected."""
         return self._connection.max_packet if self._connection else 0
 
     def publish(
@@ -224,9 +229,10 @@ class Client:
         properties: bytes = b"",
         done: Done = ignore_outcome,
     ) -> bool:
-        """Hand one message to the connection; False when there is none (nothing is kept).
+        """Send one message; False, and nothing is queued, while not connected.
 
-        `properties` are the bytes of all of them, without their length.
+        `properties` is their encoding without the leading length. `done` is called once the
+        message has left, unless the connection ends before that.
         """
         if self._connection is None:
             return False
@@ -234,13 +240,13 @@ class Client:
         self._connection.publish(topic, payload, done, qos, retain, properties)
         return True
 
-    def stop_taking(self) -> None:
-        """Unsubscribe from everything, so that what is in hand can be finished."""
+    def unsubscribe_all(self) -> None:
+        """Unsubscribe from everything, so that messages in progress can be finished."""
         if self._connection is not None and self.topics:
             self._connection.unsubscribe([topic for topic, _ in self.topics])
 
     async def leave(self, timeout: float = 1.0) -> None:
-        """Disconnect in order, within `timeout` seconds, and stay so."""
+        """Disconnect for good, and cleanly if that takes less than `timeout` seconds."""
         self._leaving = True
         if self._connection is not None:
             await self._connection.disconnect(timeout)

@@ -1,9 +1,9 @@
-"""One MQTT 5 connection: one paho client, driven by asyncio, watched byte by byte.
+"""One MQTT 5 connection: one paho client, driven by asyncio.
 
-A connection is made once and never reused. What paho keeps between connections (message ids, a ping
-without answer) therefore ends with it, and an acknowledgement that comes too late cannot hit a
-message of the next one. paho connects, subscribes, keeps alive and says goodbye; messages go past
-it, since it spends more on one than all else here together: docs/decisions/mqtt-client.md.
+A connection is opened once and never reused. The state that paho keeps between connections (message
+ids, an unanswered ping) ends with it, and a late acknowledgement cannot hit a message of the next
+connection. paho connects, subscribes, keeps alive and disconnects. Messages bypass it, since it
+spends more CPU on one than everything else here together: docs/decisions/mqtt-client.md.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from common.runtime.workers import Workers
 
 log = logging.getLogger(__name__)
 
-DEAD_AFTER = 20.0  # seconds without one byte taken or given while something waits
+DEAD_AFTER = 20.0  # seconds without one byte sent or received while something waits
 
 PUBLISH = 0x30  # MQTT 5, section 2.1.2
 PUBACK = b"\x40\x02"  # with Success, a Packet Identifier follows: section 3.4
 
-KEEPALIVE = 10  # seconds: paho asks after 10 s of silence and gives up after 20 s
+KEEPALIVE = 10  # seconds: paho pings after 10 s of silence and gives up after 20 s
 CONNECT_TIMEOUT = 5.0  # seconds, for TCP and for TLS; as much again for the broker's answer
 
 
 class PahoClient(Client):
-    """A paho client that finds a `Wire` where it made a socket."""
+    """A paho client whose socket is a `PacketStream`."""
 
     def _create_socket(
         self,
-    ) -> Any:  # paho's own; tests/integration/common/mqtt/test_packet_stream.py tells if it goes
+    ) -> Any:  # private to paho; tests/integration/common/mqtt/test_packet_stream.py guards it
         return PacketStream(super()._create_socket())  # type: ignore[arg-type] # with TCP it is a socket
 
 
@@ -64,6 +64,7 @@ def create_client(
     will: tuple[str, bytes] | None = None,
     kind: type[Client] = Client,
 ) -> Client:
+    """A paho client for `broker`; `will` is (topic, payload), published retained at QoS 0."""
     client = kind(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
     client.connect_timeout = CONNECT_TIMEOUT
     if broker.username:
@@ -74,10 +75,12 @@ def create_client(
 
 
 def connect_client(client: Client, broker: Broker, max_packet: int = MAX_PACKET) -> None:
-    """Resolve, connect, shake hands; blocks. The broker sends no packet above `max_packet` bytes.
+    """Resolve the name, connect, do the TLS handshake; blocks.
+
+    `max_packet` is the size in bytes of the largest packet that the broker may send.
 
     Raises:
-        OSError, ValueError: see `failures.explained`.
+        OSError, ValueError: see `connect_errors.explain_error`.
     """
     properties = Properties(PacketTypes.CONNECT)
     properties.MaximumPacketSize = max_packet
@@ -90,11 +93,14 @@ Ack = Callable[[], None]
 
 
 def ignore_ack() -> None:
-    """The `Ack` of a message that wants none."""
+    """The `Ack` of a message that needs none."""
 
 
 class Connection:
-    """Use: `await open()`, then `publish`, `subscribe`; `await closed` ends with the reason."""
+    """One connection to one broker: `await open()`, then `publish` and `subscribe`.
+
+    `closed` is a future whose result says why the connection ended.
+    """
 
     def __init__(
         self,
@@ -108,21 +114,21 @@ class Connection:
         self._broker = broker
         self._on_message = on_message
         self._manual_ack = manual_ack
-        self._answered: asyncio.Future[None] = self._loop.create_future()
-        self._subscribed: dict[int, asyncio.Future[list[ReasonCode]]] = {}
+        self._accepted: asyncio.Future[None] = self._loop.create_future()  # by CONNACK
+        self._subacks: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._leaving = False
-        self._seldom = RateLimitedLogger(log)
-        self._channel: Transport | None = None
-        self._exchange: InFlight
+        self._limited_log = RateLimitedLogger(log)
+        self._transport: Transport | None = None
+        self._in_flight: InFlight
         self.closed: asyncio.Future[ConnectionFailed] = self._loop.create_future()
         self.certificate: dict[str, Any] | None = None  # the broker's, with TLS
         self.max_packet = 268_435_455  # bytes; MQTT 5, section 1.5.5, until the broker says less
         self._client = create_client(broker, client_id, will, PahoClient)
-        self._client.on_connect = self._connected
-        self._client.on_subscribe = self._subscription_answered
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
 
     async def open(self, connector: Workers, context: ssl.SSLContext | None) -> None:
-        """Connect; names are resolved and TLS is shaken in `connector`'s thread.
+        """Connect; the blocking steps (name, TCP, TLS) run in `connector`'s thread.
 
         Raises:
             ConnectionFailed: with the reason.
@@ -134,27 +140,27 @@ class Connection:
         except (OSError, ValueError) as error:
             raise connect_errors.explain_error(error, self._broker.tls) from None
         self._attach()
-        await self._first({self._answered}, CONNECT_TIMEOUT)
-        if not self._answered.done():
+        await self._wait_for_any({self._accepted}, CONNECT_TIMEOUT)
+        if not self._accepted.done():
             text = "the broker does not answer; is it an MQTT 5 broker?"
             self.fail(ConnectionFailed("no_answer", text))
         if self.closed.done():
             raise self.closed.result()
 
     def _attach(self) -> None:
-        wire = self._client.socket()
-        if not isinstance(wire, PacketStream):
+        stream = self._client.socket()
+        if not isinstance(stream, PacketStream):
             raise connect_errors.explain_early_end(self._broker.tls)
-        sockets.tune(wire.sock)
-        if isinstance(wire.sock, ssl.SSLSocket):
-            self.certificate = wire.sock.getpeercert()
-        self._client.on_disconnect = self._disconnected
-        self._client.on_socket_close = lambda *_: self._paho_closes()
-        self._exchange = InFlight(wire)
-        self._channel = Transport(wire, self._handle, self._ended)
-        self._loop.call_later(1.0, self._tick, sockets.SilenceMeter(wire.sock))
+        sockets.tune(stream.sock)
+        if isinstance(stream.sock, ssl.SSLSocket):
+            self.certificate = stream.sock.getpeercert()
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_socket_close = lambda *_: self._on_socket_close()
+        self._in_flight = InFlight(stream)
+        self._transport = Transport(stream, self._handle, self._on_end)
+        self._loop.call_later(1.0, self._check_silence, sockets.SilenceMeter(stream.sock))
 
-    # What comes.
+    # Incoming packets.
 
     def _handle(self, first: int, body: bytes | bytearray) -> None:
         if first & 0xF0 == PUBLISH:
@@ -168,104 +174,104 @@ class Connection:
             if not self._manual_ack:
                 ack()
         elif first == PUBACK[0]:
-            self._exchange.acknowledged(body)
-        elif self._channel is not None and not self._leaving:  # else paho listens no more
-            self._channel.wire.hand_to_paho(first, body)
-            self._guarded(self._client.loop_read)
+            self._in_flight.on_puback(body)
+        elif self._transport is not None and not self._leaving:  # else paho no longer listens
+            self._transport.stream.hand_to_paho(first, body)
+            self._run_paho(self._client.loop_read)
 
     def _refuse(self, error: TooManyProperties) -> None:
-        """Acknowledge a message that is not read, or the broker would send it again for ever."""
+        """Acknowledge the message unread, or the broker would send it again for ever."""
         metrics.REFUSED.labels("properties").inc()
-        self._seldom.warn("properties", f"a message on {error.topic[:100]!r} is refused: {error}")
+        self._limited_log.warn("properties", f"refused a message on {error.topic[:100]!r}: {error}")
         if error.mid:
             self._acknowledge(error.mid)
 
     def _acknowledge(self, mid: int) -> None:
-        if self._channel is not None:
-            self._channel.wire.put(PUBACK + mid.to_bytes(2, "big"))
+        if self._transport is not None:
+            self._transport.stream.put(PUBACK + mid.to_bytes(2, "big"))
 
-    def _ended(self, malformed: Malformed | None) -> None:
+    def _on_end(self, malformed: Malformed | None) -> None:
         if malformed is not None:
-            self._malformed(malformed)
+            self._fail_malformed(malformed)
         elif self._leaving:
             self.fail(ConnectionFailed("left", "we left"))
-        elif self._answered.done():
+        elif self._accepted.done():
             self.fail(ConnectionFailed("lost", "the connection was lost"))
         else:
             self.fail(connect_errors.explain_early_end(self._broker.tls))
 
-    def _malformed(self, error: Exception) -> None:
-        text = f"the broker's bytes are no valid MQTT 5: {error!r}"
+    def _fail_malformed(self, error: Exception) -> None:
+        text = f"the broker sent bytes that are not valid MQTT 5: {error!r}"
         self.fail(ConnectionFailed("protocol", text))
 
-    def _tick(self, pulse: sockets.SilenceMeter) -> None:
-        """Once a second: is the other side still there?"""
-        if self._channel is None:
+    def _check_silence(self, meter: sockets.SilenceMeter) -> None:
+        """Once a second, check that the other side is still there."""
+        if self._transport is None:
             return
-        wire = self._channel.wire
-        self._loop.call_later(1.0, self._tick, pulse)
-        silence = pulse.silence()
-        if not wire.waiting and not sockets.count_unacknowledged(wire.sock):
-            # Nothing waits: paho asks the broker for a sign of life, and judges its answer.
-            pulse.rested(at_most=KEEPALIVE)
-            self._guarded(self._client.loop_misc)
+        stream = self._transport.stream
+        self._loop.call_later(1.0, self._check_silence, meter)
+        silence = meter.silence()
+        if not stream.waiting and not sockets.count_unacknowledged(stream.sock):
+            # Nothing waits: paho pings the broker and checks that it answers.
+            meter.reset(at_most=KEEPALIVE)
+            self._run_paho(self._client.loop_misc)
         elif silence > DEAD_AFTER:
-            # Else bytes are moving, however slowly: a ping behind them could not be answered,
-            # and to give up would send the same large face again for ever.
+            # Otherwise bytes are moving, however slowly. A ping queued behind them could not be
+            # answered, and giving up would send the same large face again for ever.
             text = f"nothing got through for {DEAD_AFTER:.0f} s"
             self.fail(ConnectionFailed("stalled", text))
 
-    def _guarded(self, call: Callable[[], MQTTErrorCode]) -> None:
-        """Let paho work; whatever it makes of what the broker sent ends this connection only."""
+    def _run_paho(self, call: Callable[[], MQTTErrorCode]) -> None:
+        """Let paho work; an exception from it ends this connection and nothing else."""
         try:
             call()
         except Exception as error:
             log.debug("paho failed", exc_info=True)
-            self._malformed(error)
+            self._fail_malformed(error)
 
-    # What paho calls.
+    # Callbacks of paho.
 
-    def _connected(
+    def _on_connect(
         self, _c: Client, _u: Any, _f: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
             self.fail(connect_errors.explain_refusal(code))
             return
         self.max_packet = getattr(properties, "MaximumPacketSize", self.max_packet)
-        most = self._exchange.maximum
-        self._exchange.maximum = min(most, getattr(properties, "ReceiveMaximum", most))
-        if not self._answered.done():
-            self._answered.set_result(None)
+        most = self._in_flight.maximum
+        self._in_flight.maximum = min(most, getattr(properties, "ReceiveMaximum", most))
+        if not self._accepted.done():
+            self._accepted.set_result(None)
 
-    def _disconnected(
+    def _on_disconnect(
         self, _c: Client, _u: Any, flags: DisconnectFlags, code: ReasonCode, _p: Properties | None
     ) -> None:
         if self._leaving:
-            return  # what it has said is yet to be written
+            return  # its DISCONNECT is still to be written
         if flags.is_disconnect_packet_from_server:
             self.fail(connect_errors.explain_dismissal(code))
-        elif not self._answered.done():
+        elif not self._accepted.done():
             self.fail(connect_errors.explain_early_end(self._broker.tls))
         else:
             self.fail(connect_errors.explain_loss(code))
 
-    def _subscription_answered(
+    def _on_subscribe(
         self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None
     ) -> None:
-        future = self._subscribed.pop(mid, None)
+        future = self._subacks.pop(mid, None)
         if future is not None and not future.done():
             future.set_result(codes)
 
-    def _paho_closes(self) -> None:
-        if not self._leaving:  # else what it said is yet to be written
+    def _on_socket_close(self) -> None:
+        if not self._leaving:  # else its DISCONNECT is still to be written
             self._detach()
 
     def _detach(self) -> None:
-        if self._channel is not None:
-            self._channel.detach()
-            self._channel = None
+        if self._transport is not None:
+            self._transport.detach()
+            self._transport = None
 
-    # What the link calls.
+    # Called by the client.
 
     def publish(
         self,
@@ -277,41 +283,41 @@ class Connection:
         properties: bytes = b"",
     ) -> None:
         """Queue one message; `done` is called once, unless the connection ends before that."""
-        if self._channel is None or self._leaving:
+        if self._transport is None or self._leaving:
             return
         if qos:
-            self._exchange.send(topic, payload, retain, properties, done)
+            self._in_flight.send(topic, payload, retain, properties, done)
         else:
-            first = encode_publish_head(topic, len(payload), 0, retain, 0, properties)
-            self._channel.wire.put(first, payload, done)
+            head = encode_publish_head(topic, len(payload), 0, retain, 0, properties)
+            self._transport.stream.put(head, payload, done)
 
     async def subscribe(self, topics: list[tuple[str, SubscribeOptions]]) -> list[ReasonCode]:
-        """Subscribe, and return the broker's answer per topic (granted QoS, or a failure)."""
+        """Subscribe; returns the broker's answer per topic (the granted QoS, or a failure)."""
         _, mid = self._client.subscribe(topics)
         assert mid is not None  # noqa: S101 - paho types it loosely; set whenever it has a socket
-        future = self._subscribed[mid] = self._loop.create_future()
-        await self._first({future}, None)
+        future = self._subacks[mid] = self._loop.create_future()
+        await self._wait_for_any({future}, None)
         return future.result() if future.done() else []
 
     def unsubscribe(self, topics: list[str]) -> None:
         self._client.unsubscribe(topics)
 
     async def disconnect(self, timeout: float) -> None:
-        """Say goodbye after what is queued; the broker then does not publish the will."""
+        """Send DISCONNECT after what is queued, so that the broker does not publish the will."""
         self._leaving = True
-        if self._channel is None:
+        if self._transport is None:
             return
-        self._channel.wire.leaving = True
-        # A second descriptor, as that of the wire ends with it.
-        with socket.socket(fileno=os.dup(self._channel.wire.fileno())) as sock:
+        self._transport.stream.leaving = True
+        # A second descriptor, since the stream closes its own.
+        with socket.socket(fileno=os.dup(self._transport.stream.fileno())) as sock:
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await self._first({self._channel.written()}, None)
+                    await self._wait_for_any({self._transport.flush()}, None)
                     self.fail(ConnectionFailed("left", "we left"))
                     await sockets.close_gracefully(sock)
 
-    async def _first(self, futures: set[asyncio.Future[Any]], timeout: float | None) -> None:
+    async def _wait_for_any(self, futures: set[asyncio.Future[Any]], timeout: float | None) -> None:
         """Wait for one of `futures`, but not past the end of the connection."""
         await asyncio.wait(
             {*futures, self.closed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
@@ -323,8 +329,8 @@ class Connection:
             return
         self.closed.set_result(failure)
         self._client.on_socket_close = None
-        if self._channel is not None:
-            wire = self._channel.wire
+        if self._transport is not None:
+            stream = self._transport.stream
             self._detach()
-            wire.leaving = False
-            wire.close()
+            stream.leaving = False
+            stream.close()

@@ -1,7 +1,7 @@
-"""A PUBLISH as bytes: what came, read when it is asked for, and what goes out.
+"""A PUBLISH as bytes: incoming ones are parsed on demand, outgoing ones encoded.
 
-The names are those of paho's MQTTMessage and Properties, whose place a `Message` takes. A relay
-passes most of a message on as it is: it needs neither objects made of it nor bytes made of those.
+A `Message` stands in for paho's MQTTMessage and Properties, and uses their names. A relay passes
+most of a message on unchanged, so it should neither turn bytes into objects nor back.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from common.mqtt.property_cache import (
 )
 
 _IDENTIFIERS = {name: identifier for identifier, (name, _) in KINDS.items()}
-_TOPICS = 1000  # whose text is remembered
+_TOPICS = 1000  # topics whose decoded text is cached
 _FIRST = [bytes((0x30 | flags,)) for flags in range(4)]  # QoS 0 and 1, retained or not
 
 _topics: dict[bytes, str] = {}
 
 
-@lru_cache(4096)  # faces of one camera are of some lengths again and again
+@lru_cache(4096)  # the faces of one camera have few different lengths
 def encode_number(value: int) -> bytes:
-    """A Variable Byte Integer: MQTT 5, section 1.5.5."""
+    """`value` as a Variable Byte Integer: MQTT 5, section 1.5.5."""
     if value < 128:
         return bytes((value,))
-    made = bytearray()
+    encoded = bytearray()
     while value > 127:
-        made.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    made.append(value)
-    return bytes(made)
+    encoded.append(value)
+    return bytes(encoded)
 
 
 @lru_cache(1024)
@@ -60,22 +60,22 @@ def _encode_topic(topic: str) -> bytes:
 def encode_publish_head(
     topic: str, size: int, qos: int, retain: bool, mid: int, properties: bytes
 ) -> bytes:
-    """A PUBLISH but for its payload of `size` bytes: MQTT 5, section 3.3."""
+    """A PUBLISH up to its payload of `size` bytes: MQTT 5, section 3.3."""
     name = _encode_topic(topic)
-    mark = mid.to_bytes(2, "big") if qos else b""
+    packet_id = mid.to_bytes(2, "big") if qos else b""
     length = encode_number(len(properties))
-    rest = encode_number(len(name) + len(mark) + len(length) + len(properties) + size)
-    return b"".join((_FIRST[qos << 1 | retain], rest, name, mark, length, properties))
+    rest = encode_number(len(name) + len(packet_id) + len(length) + len(properties) + size)
+    return b"".join((_FIRST[qos << 1 | retain], rest, name, packet_id, length, properties))
 
 
 def pack_properties(properties: Properties) -> bytes:
-    """The bytes of paho's properties, without their length in front."""
+    """paho's properties encoded, without the leading length."""
     whole: bytes = properties.pack()
     return whole[read_number(whole, 0, len(whole))[1] :]
 
 
 class PropertyReader:
-    """A message's properties by paho's names; for what is not there, an AttributeError."""
+    """A message's properties by paho's names; AttributeError for one that it does not have."""
 
     __slots__ = ("_raw", "_spans")
 
@@ -106,17 +106,17 @@ def _decode_value(kind: int, raw: bytes) -> Any:
 
 
 class Message:
-    """One PUBLISH that came. `mid` is 0 at QoS 0.
+    """One received PUBLISH. `mid` is its packet identifier, 0 at QoS 0.
 
     Raises:
-        Malformed: it is not what MQTT 5 says, or not what we allow a broker.
-        TooManyProperties: whoever sent it may have meant to cost us memory; it was not read.
+        Malformed: it breaks MQTT 5, or uses what this client did not offer.
+        TooManyProperties: its properties are too large, and were not read.
     """
 
     __slots__ = ("_at", "_body", "_raw", "_spans", "mid", "qos", "retain", "topic")
 
     def __init__(self, first: int, body: bytes | bytearray) -> None:
-        """`first` is the packet's first byte, `body` all behind its length."""
+        """`first` is the packet's first byte, `body` everything after the remaining length."""
         size = len(body)
         at = 2 + (body[0] << 8 | body[1]) if size > 1 else size
         self.qos = first >> 1 & 3
@@ -124,7 +124,7 @@ class Message:
         self.mid = 0
         if self.qos:
             if self.qos > 1 or at + 2 >= size:
-                raise Malformed("a PUBLISH of another QoS than was asked for, or cut short")
+                raise Malformed("a PUBLISH that is truncated, or of a QoS not subscribed to")
             self.mid = body[at] << 8 | body[at + 1]
             if not self.mid:
                 raise Malformed("a packet identifier of 0")
@@ -139,7 +139,7 @@ class Message:
             length, at = read_number(body, at - 1, size)
         self._at = at + length
         if self._at > size:
-            raise Malformed("properties that are longer than the PUBLISH")
+            raise Malformed("properties longer than the PUBLISH")
         if length > PROPERTIES_MAX:
             raise TooManyProperties(self.topic, self.mid, length)
         self._body = body
@@ -148,11 +148,12 @@ class Message:
 
     @property
     def payload(self) -> bytes:
+        """A copy of the payload."""
         return bytes(self.content)
 
     @property
     def content(self) -> memoryview:
-        """The payload, not copied."""
+        """A view of the payload."""
         return memoryview(self._body)[self._at :]
 
     @property
@@ -161,13 +162,13 @@ class Message:
 
     @property
     def expiry(self) -> int | None:
-        """The Message Expiry Interval, in seconds."""
+        """The Message Expiry Interval in seconds; None without one."""
         raw = self._only(EXPIRY)
         return None if raw is None else int.from_bytes(raw, "big")
 
     @property
     def correlation(self) -> bytes | None:
-        """The Correlation Data."""
+        """The Correlation Data; None without."""
         raw = self._only(CORRELATION)
         return None if raw is None else raw[2:]
 
@@ -178,11 +179,11 @@ class Message:
         at, end = where[0]
         return self._raw[at:end]
 
-    def forwarded(self) -> bytes:
-        """The properties as bytes, for the next hop.
+    def encode_for_next_hop(self) -> bytes:
+        """The encoded properties that a relay passes on.
 
-        Without those that belong to one hop only (MQTT 5, section 3.3.2.3.8), and without the
-        Message Expiry Interval, which is to be written anew.
+        Subscription Identifiers are left out, since they belong to one hop (MQTT 5, section
+        3.3.2.3.8), and so is the Message Expiry Interval, which the relay has to reduce.
         """
         if EXPIRY not in self._spans and SUBSCRIPTION not in self._spans:
             return self._raw
@@ -196,7 +197,7 @@ class Message:
 def _topic(name: bytes) -> str:
     text = check_text(name)
     if not text or "#" in text or "+" in text:
-        raise Malformed("no topic to publish on")
+        raise Malformed("not a topic name")
     if len(_topics) >= _TOPICS:
         _topics.clear()
     _topics[name] = text

@@ -1,9 +1,9 @@
-"""What stands under a paho client in place of its socket: packets in bulk, both ways.
+"""A packet stream in place of paho's socket: reads and writes packets in bulk.
 
-paho reads a packet byte by byte, and writes one at a time. Here as much is read at once as there
-is, and written at once as waits; PUBLISH and PUBACK go straight to the connection, and whatever
-else comes is handed to paho when it asks its socket for it. What paho sends takes its place in the
-queue, between what was queued before and after.
+paho reads a packet byte by byte and writes one at a time. A `PacketStream` reads all that has
+arrived and writes all that waits at once. PUBLISH and PUBACK go straight to the connection; paho
+gets every other packet when it reads from its socket. What paho sends is queued in order with the
+rest.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from common.mqtt.message import encode_number
 from common.mqtt.property_cache import Malformed
 from common.runtime import sockets
 
-MAX_PACKET = 4 * 1024 * 1024  # bytes we are willing to receive in one packet
-BUFFER = 256 * 1024  # bytes read at once; a packet of half of that has a buffer of its own
+MAX_PACKET = 4 * 1024 * 1024  # bytes; larger packets are refused
+BUFFER = 256 * 1024  # bytes read at once; a packet of half that size gets its own buffer
 BATCH = 128  # buffers written at once; the kernel takes 1024
-JOINED = 4096  # bytes: a smaller payload is copied behind its head, a larger one stays where it is
+JOINED = 4096  # bytes: smaller payloads are copied behind their head, larger ones are not copied
 
 Buffer = bytes | bytearray | memoryview
 Done = Callable[[str | None], None]  # called with None when sent, else with the reason
-Packet = tuple[int, bytes | bytearray]  # its first byte, and all that is behind its length
+Packet = tuple[int, bytes | bytearray]  # first byte, and everything after the remaining length
 
 
 def ignore_outcome(_reason: str | None) -> None:
-    """A `Done` for who does not mind."""
+    """A `Done` that does nothing."""
 
 
 class PacketStream:
-    """A socket to paho (recv, send, close, ...), and the packets of it to a `Connection`."""
+    """A socket for paho (recv, send, close, ...), and its packets for a `Connection`."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.on_queued: Callable[[], None] = lambda: None  # something waits to be written
-        self.leaving = False  # paho has said its last word; it is not yet written
+        self.on_queued: Callable[[], None] = lambda: None  # called when something is to be written
+        self.leaving = False  # paho has queued its DISCONNECT, which is still to be written
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
         self._filled = 0
         self._large: bytearray | None = None  # a packet that is too large for the buffer
-        self._first = 0  # its first byte
-        self._got = 0  # bytes of it
+        self._first = 0  # the large packet's first byte
+        self._got = 0  # bytes received of the large packet
         self._for_paho = b""
         self._out: deque[tuple[Buffer, Done | None]] = deque()
-        self._given = 0  # bytes, ever: what the kernel has taken
-        self._ask_at = 0  # of these, when it is to be asked for room
+        self._written = 0  # bytes that the kernel has taken, in total
+        self._check_room_at = 0  # value of `_written` at which to ask the kernel for room again
 
-    # What paho calls.
+    # The socket that paho sees.
 
     def recv(self, size: int) -> bytes:
         if not self._for_paho:
@@ -72,10 +72,10 @@ class PacketStream:
     def setblocking(self, flag: bool) -> None:
         self.sock.setblocking(flag)
 
-    # What comes.
+    # Incoming packets.
 
     def read(self) -> bool | None:
-        """Take what has come; whether it was anything. None at the end of the connection.
+        """Read what has arrived; whether it was anything. None at the end of the connection.
 
         Raises:
             OSError: the connection is lost.
@@ -98,17 +98,17 @@ class PacketStream:
 
     @property
     def expects_more(self) -> bool:
-        """Whether it is worth while to read again at once."""
-        # TLS may hold decrypted bytes that the kernel knows nothing of.
+        """Whether it pays to read again at once."""
+        # TLS may hold decrypted bytes that the kernel does not know of.
         return self.amid_packet or (
             isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
         )
 
     def packets(self) -> Iterator[Packet]:
-        """What is whole.
+        """The packets that have arrived completely.
 
         Raises:
-            Malformed: a packet has no valid length, or is larger than we said.
+            Malformed: a packet has no valid length, or is larger than `MAX_PACKET`.
         """
         if self._large is not None:
             if self._got < len(self._large):
@@ -136,7 +136,7 @@ class PacketStream:
             self._filled = filled - at
 
     def _length(self, at: int) -> tuple[int, int]:
-        """Remaining length of the packet at `at`, and where it begins: 0 if that is not known."""
+        """Remaining length of the packet at `at`, and where its body begins: 0 if not yet known."""
         size = shift = 0
         for index in range(at + 1, min(at + 5, self._filled)):
             size |= (self._buffer[index] & 127) << shift
@@ -155,32 +155,33 @@ class PacketStream:
 
     @property
     def amid_packet(self) -> bool:
-        """Whether a packet has come in part."""
+        """Whether a packet has arrived in part."""
         return self._large is not None or bool(self._filled)
 
     def hand_to_paho(self, first: int, body: bytes | bytearray) -> None:
-        """Let paho find this packet when it reads next."""
+        """Queue a packet for paho's next read."""
         self._for_paho += bytes((first,)) + encode_number(len(body)) + body
 
-    # What goes.
+    # Outgoing packets.
 
-    def put(self, head: Buffer, payload: Buffer = b"", given: Done | None = None) -> None:
-        """Queue a packet; `given` is called, with None, once the kernel has all of it."""
+    def put(self, head: Buffer, payload: Buffer = b"", done: Done | None = None) -> None:
+        """Queue a packet; `done` is called, with None, once the kernel has all of it."""
         if not payload:
-            self._out.append((head, given))
+            self._out.append((head, done))
         elif len(payload) <= JOINED:
-            self._out.append((b"".join((head, payload)), given))
+            self._out.append((b"".join((head, payload)), done))
         else:
             self._out.append((head, None))
-            self._out.append((payload, given))
+            self._out.append((payload, done))
         self.on_queued()
 
     @property
     def waiting(self) -> bool:
+        """Whether anything is still to be written."""
         return bool(self._out)
 
     def write(self) -> None:
-        """Give the kernel what it takes.
+        """Write as much as the kernel takes.
 
         Raises:
             OSError: the connection is lost.
@@ -194,22 +195,22 @@ class PacketStream:
                     sent = self.sock.sendmsg([part for part, _ in itertools.islice(out, BATCH)])
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
-            self._given += sent
+            self._written += sent
             while sent:
-                part, given = out[0]
+                part, done = out[0]
                 if len(part) > sent:
-                    out[0] = memoryview(part)[sent:], given
+                    out[0] = memoryview(part)[sent:], done
                     break
                 sent -= len(part)
                 out.popleft()
-                if given is not None:
-                    given(None)
+                if done is not None:
+                    done(None)
 
     def _has_room(self) -> bool:
-        """Whether the kernel has sent most of what it has; asked now and then only."""
-        if self._given < self._ask_at:
+        """Whether the kernel has sent most of what it holds; asks it only now and then."""
+        if self._written < self._check_room_at:
             return True
         if not sockets.has_room(self.sock):
             return False
-        self._ask_at = self._given + sockets.UNSENT_IN_KERNEL
+        self._check_room_at = self._written + sockets.UNSENT_IN_KERNEL
         return True

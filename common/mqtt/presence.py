@@ -1,4 +1,4 @@
-"""Each service's retained status message, with an offline last will."""
+"""A service's retained status message, and its last will, which says offline."""
 
 from __future__ import annotations
 
@@ -14,41 +14,43 @@ from common.runtime.health import Health
 
 
 class Presence:
-    """Publishes the status of one service on `topic` (see `Topics.status`) by one client.
+    """Publishes one service's status on `topic` (see `Topics.status`) through `client`.
 
-    figures: returns the service's own figures, by their names in `status.FIGURES`.
+    `figures` returns the service's own figures by their names in `status.FIGURES`.
     """
 
     def __init__(
         self,
-        link: Client,
+        client: Client,
         topic: str,
         health: Health,
         figures: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.topic = topic
-        self.last = b""  # as published
-        self._link = link
+        self.last = b""  # payload of the last status published
+        self._client = client
         self._health = health
         self._figures = figures
-        link.will = (topic, Status.will(time.time()).encode())
-        link.on_up.append(self.publish)
+        client.will = (topic, Status.will(time.time()).encode())
+        client.on_up.append(self.publish)
 
     def publish(self) -> None:
+        """Publish the status as it is now."""
         figures = self._figures()
-        days = self._link.certificate_days
+        days = self._client.certificate_days
         if days is not None:
             figures["certificate_days"] = round(days, 2)
         reasons = self._health.reasons()
         status = Status("online", time.time(), PERIOD, __version__, reasons, figures)
         self.last = status.encode()
-        self._link.publish(self.topic, self.last, retain=True)
+        self._client.publish(self.topic, self.last, retain=True)
 
     async def keep_publishing(self) -> None:
+        """Publish the status every `PERIOD` seconds, until cancelled."""
         while True:
             await asyncio.sleep(PERIOD)
             self.publish()
 
     def clear(self) -> None:
-        """Take the retained message away: a service that was stopped is not offline but gone."""
-        self._link.publish(self.topic, b"", retain=True)
+        """Delete the retained message: a service that was stopped is gone, not offline."""
+        self._client.publish(self.topic, b"", retain=True)

@@ -1,9 +1,9 @@
-"""The properties of a PUBLISH: where each stands, and whether they are what MQTT 5 says.
+"""The properties of a PUBLISH: where each one stands, and whether they are valid MQTT 5.
 
-To walk over the twenty properties of a face costs Python more than all else that a relay does with
-it. But most faces have their properties in the same places, only with other values. Such a *shape*
-is walked over once; whether other bytes have it is then asked of them all at once, as one large
-integer: are the identifiers and lengths the same, and is every character of a text an allowed one?
+Parsing the twenty properties of a face costs Python more than everything else that a relay does
+with it. Most faces, though, have their properties in the same places, with other values. Such a
+*layout* is parsed once. Whether other bytes have the same layout is then checked on all of them at
+once, as one large integer: are identifiers and lengths the same, is every character allowed?
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 BYTE, TWO, FOUR, VARIABLE, BINARY, TEXT, PAIR = range(7)
-# What a PUBLISH may have, by identifier: paho's name and the type. MQTT 5, section 2.2.2.2.
+# Properties that a PUBLISH may have, by identifier: paho's name and type. MQTT 5, section 2.2.2.2.
 KINDS: Final = {
     1: ("PayloadFormatIndicator", BYTE),
     2: ("MessageExpiryInterval", FOUR),
@@ -24,31 +24,31 @@ KINDS: Final = {
 }
 FORMAT, EXPIRY, CORRELATION, SUBSCRIPTION, ALIAS, USER = 1, 2, 9, 11, 35, 38
 _FIXED = {BYTE: 1, TWO: 2, FOUR: 4}
-# Bytes of properties that are read at most. Those of a face have 2,000 of names and values (S3
-# takes no more as metadata), and some framing. To make objects of 4 MB of them would take 365 MB.
+# Largest properties, in bytes, that are read. A face has 2,000 bytes of names and values (S3 takes
+# no more as metadata) and some framing. Parsing 4 MB of properties would take 365 MB of memory.
 PROPERTIES_MAX = 16_384
-_LARGEST = 1024  # bytes of properties whose shape is remembered: all in all, 16 MB at the most
-_PER_LENGTH, _LENGTHS = 16, 128  # shapes that are remembered
+_LARGEST = 1024  # bytes of the largest properties whose layout is cached: 16 MB in all at most
+_PER_LENGTH, _LENGTHS = 16, 128  # layouts that are cached
 
 Span = tuple[int, int]
-Spans = dict[int, list[Span]]  # by identifier, where the values stand: their lengths included
+Spans = dict[int, list[Span]]  # by identifier, where the values stand, including their lengths
 
 
 class TooManyProperties(ValueError):
-    """A PUBLISH whose properties take more room than our protocol needs; they were not read."""
+    """A PUBLISH with more bytes of properties than the protocol needs; they were not read."""
 
     def __init__(self, topic: str, mid: int, size: int) -> None:
-        super().__init__(f"{size} bytes of properties; {PROPERTIES_MAX} at most are read")
+        super().__init__(f"{size} bytes of properties; at most {PROPERTIES_MAX} are read")
         self.topic = topic
         self.mid = mid
 
 
 class Malformed(ValueError):
-    """What came is nothing that we could have been sent; says why."""
+    """A packet that breaks MQTT 5, or uses what this client did not offer; says why."""
 
 
 def read_number(body: bytes | bytearray, at: int, end: int) -> tuple[int, int]:
-    """A Variable Byte Integer at `at`, and where it ends: MQTT 5, section 1.5.5.
+    """The Variable Byte Integer at `at`, and where it ends: MQTT 5, section 1.5.5.
 
     Raises:
         Malformed: it does not end before `end`, or has more than four bytes.
@@ -64,22 +64,22 @@ def read_number(body: bytes | bytearray, at: int, end: int) -> tuple[int, int]:
 
 
 def parse_spans(raw: bytes) -> Spans:
-    """Where each property stands.
+    """Where each property stands in `raw`.
 
     Raises:
-        Malformed: they are not what MQTT 5 says, or not what we allow a broker.
+        Malformed: they break MQTT 5, or use what this client did not offer.
     """
     spans: Spans = {}
     at = 0
     while at < len(raw):
         identifier = raw[at]
         if identifier not in KINDS:
-            raise Malformed(f"no property of a PUBLISH: {identifier}")
+            raise Malformed(f"not a property of a PUBLISH: {identifier}")
         end = _find_end(raw, at + 1, KINDS[identifier][1])
         if end > len(raw):
-            raise Malformed("a property is longer than all of them")
+            raise Malformed("a property longer than all of them")
         if identifier in spans and identifier not in (SUBSCRIPTION, USER):
-            raise Malformed(f"{KINDS[identifier][0]} stands there twice")
+            raise Malformed(f"{KINDS[identifier][0]} occurs twice")
         spans.setdefault(identifier, []).append((at + 1, end))
         at = end
     _check_values(raw, spans)
@@ -97,7 +97,7 @@ def _find_end(raw: bytes, at: int, kind: int) -> int:
 
 def _check_values(raw: bytes, spans: Spans) -> None:
     if ALIAS in spans:
-        raise Malformed("a topic alias, although we allow none")
+        raise Malformed("a topic alias, although none was offered")
     for at, _ in spans.get(FORMAT, ()):
         if raw[at] > 1:
             raise Malformed("an unknown Payload Format Indicator")
@@ -109,18 +109,18 @@ def _check_values(raw: bytes, spans: Spans) -> None:
 
 
 def check_text(text: bytes) -> str:
-    """A UTF-8 Encoded String: MQTT 5, section 1.5.4. Raises Malformed."""
+    """A UTF-8 Encoded String, decoded: MQTT 5, section 1.5.4. Raises Malformed."""
     try:
         decoded = text.decode()
     except UnicodeDecodeError:
-        raise Malformed("a text is not UTF-8") from None
+        raise Malformed("a string that is not UTF-8") from None
     if "\0" in decoded:
-        raise Malformed("a text with U+0000")
+        raise Malformed("a string with U+0000")
     return decoded
 
 
 def find_texts(raw: bytes, spans: Spans) -> list[Span]:
-    """Where the characters of all texts stand, without their lengths."""
+    """Where the characters of all strings stand, without their lengths."""
     found = []
     for identifier, values in spans.items():
         kind = KINDS[identifier][1]
@@ -134,7 +134,7 @@ def find_texts(raw: bytes, spans: Spans) -> list[Span]:
 
 
 class PropertyLayout:
-    """The places of the properties of some PUBLISH; `fits` is for others of the same length."""
+    """Where the properties of one PUBLISH stand; `fits` checks others of the same length."""
 
     __slots__ = ("_filled", "_high", "_mask", "_pattern", "spans")
 
@@ -156,9 +156,9 @@ class PropertyLayout:
         self._filled, self._high = ones * 0x7F, ones * 0x80
 
     def fits(self, value: int) -> bool:
-        """Whether properties of ASCII alone, as an integer, have this shape, and sound texts.
+        """Whether pure ASCII properties, as an integer, have this layout and no U+0000.
 
-        A character of 1 to 127 and 127 more has the highest bit of its byte set; 0 has not.
+        Adding 127 to a character of 1 to 127 sets the highest bit of its byte; with 0 it does not.
         """
         return (
             value & self._mask == self._pattern
@@ -166,27 +166,25 @@ class PropertyLayout:
         )
 
 
-_known: dict[int, list[PropertyLayout]] = {}
+_cache: dict[int, list[PropertyLayout]] = {}  # by length in bytes
 
 
 def find_spans(raw: bytes) -> Spans:
-    """As `walk`, and as strict; fast where the shape is a known one."""
+    """Same as `parse_spans`, and as strict, but fast where the layout is cached."""
     if len(raw) > _LARGEST or not raw.isascii():
         return parse_spans(raw)
     value = int.from_bytes(raw, "little")
-    shapes = _known.get(len(raw))
-    if shapes is not None:
-        for shape in shapes:
-            if shape.fits(value):
-                return shape.spans
-    found = parse_spans(raw)
-    _remember(PropertyLayout(raw, found), len(raw))
-    return found
+    for layout in _cache.get(len(raw), ()):
+        if layout.fits(value):
+            return layout.spans
+    spans = parse_spans(raw)
+    _remember(PropertyLayout(raw, spans), len(raw))
+    return spans
 
 
-def _remember(shape: PropertyLayout, length: int) -> None:
-    if len(_known) >= _LENGTHS:
-        _known.clear()
-    shapes = _known.setdefault(length, [])
-    shapes.insert(0, shape)
-    del shapes[_PER_LENGTH:]
+def _remember(layout: PropertyLayout, length: int) -> None:
+    if len(_cache) >= _LENGTHS:
+        _cache.clear()
+    layouts = _cache.setdefault(length, [])
+    layouts.insert(0, layout)
+    del layouts[_PER_LENGTH:]

@@ -1,8 +1,8 @@
-"""A bounded buffer in front of a link: what cannot be sent yet waits here, not in paho.
+"""A bounded queue in front of a client: messages that cannot be sent yet wait here, not in paho.
 
-paho's own queue for QoS 0 has no bound and is forgotten, silently, at each reconnect. Here the
-oldest is dropped and counted when the bound is reached, a newer copy takes its elder's place, and
-what was handed over but not sent when a connection ended is sent by the next one.
+paho's own queue for QoS 0 is unbounded, and each reconnect silently discards it. This queue drops
+and counts the oldest message when it is full. A newer message replaces an older one with the same
+key. What a connection took but had not sent when it ended goes out on the next one.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from common.mqtt.client import Client
 from common.mqtt.packet_stream import Buffer, Done, ignore_outcome
 from common.mqtt.property_cache import EXPIRY
 
-# Bytes given to the connection at a time, one message at least, by QoS. At 0 they are off our hands
-# when the kernel has them; at 1 when the broker has acknowledged them, a round trip later, and to
-# wait for that with few under way would make the distance the limit.
+# Bytes given to the connection at a time (at least one message), by QoS. At QoS 0 a message is done
+# once the kernel has it. At QoS 1 it is done when the broker has acknowledged it, a round trip
+# later: with few in flight, the round trip would limit the throughput.
 HANDED_OVER = (256 * 1024, 4 * 1024 * 1024)
-MAX_TRIES = 3  # connections that one message may see end under it before it is given up
-OVERHEAD = 1024  # bytes that a waiting message costs beyond those of the message itself, about
+MAX_TRIES = 3  # connections that may end while sending one message before it is given up
+OVERHEAD = 1024  # bytes of memory, about, that a waiting message costs beyond its own size
 
 
 class OutboundMessage:
-    """One message on its way. `key` makes a later parcel with the same key take its place."""
+    """One message to be sent. A later message with the same `key` replaces it."""
 
     __slots__ = (
         "expires_at",
         "key",
+        "on_settled",
         "payload",
         "properties",
         "retain",
-        "settled",
         "size",
         "topic",
         "tries",
@@ -49,7 +49,7 @@ class OutboundMessage:
         retain: bool = False,
         key: Hashable = None,
         expires_at: float | None = None,  # time.monotonic(), for a Message Expiry Interval
-        settled: Done = ignore_outcome,  # called once: None when sent, else why not, or "replaced"
+        on_settled: Done = ignore_outcome,  # called once: None when sent, else the reason word
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -57,150 +57,150 @@ class OutboundMessage:
         self.retain = retain
         self.key = key
         self.expires_at = expires_at
-        self.settled = settled
-        self.tries = 0  # connections that it saw end
+        self.on_settled = on_settled
+        self.tries = 0  # connections that ended while it was being sent
         self.size = len(payload) + len(properties) + OVERHEAD
 
-    def sendable(self) -> bytes:
-        """The properties, with the Message Expiry Interval less the time spent here (3.3.2.3.3)."""
+    def encode_properties(self) -> bytes:
+        """The properties, with the Message Expiry Interval that is left (section 3.3.2.3.3)."""
         if self.expires_at is None:
             return self.properties
         left = max(1, round(self.expires_at - time.monotonic()))
         return struct.pack("!BL", EXPIRY, left) + self.properties
 
-    def again(self, settled: Done) -> OutboundMessage:
-        """A copy, to be sent once more."""
+    def copy(self, on_settled: Done) -> OutboundMessage:
+        """The same message, to be sent once more."""
         copied = copy.copy(self)
-        copied.settled, copied.tries = settled, 0
+        copied.on_settled, copied.tries = on_settled, 0
         return copied
 
 
 class SendQueue:
-    """First in, first out; drops the oldest. All calls from the event loop."""
+    """First in, first out; drops the oldest when full. Call it from the event loop only."""
 
-    def __init__(self, link: Client, max_bytes: int) -> None:
-        self._link = link
+    def __init__(self, client: Client, max_bytes: int) -> None:
+        self._client = client
         self._max_bytes = max_bytes
-        self._at_a_time = HANDED_OVER[link.qos]
+        self._at_a_time = HANDED_OVER[client.qos]
         self._waiting: OrderedDict[Hashable, OutboundMessage] = OrderedDict()
-        self._handed: dict[OutboundMessage, None] = {}  # in this order
-        self._handed_keys: dict[Hashable, OutboundMessage] = {}  # the newest of each key
-        self._handed_bytes = 0
-        self.bytes = 0  # waiting and handed over
-        link.on_up.append(self._pump)
-        link.on_down.append(self._take_back)
+        self._in_flight: dict[OutboundMessage, None] = {}  # in the order of sending
+        self._in_flight_keys: dict[Hashable, OutboundMessage] = {}  # the newest of each key
+        self._in_flight_bytes = 0
+        self.bytes = 0  # waiting and in flight
+        client.on_up.append(self._pump)
+        client.on_down.append(self._requeue_in_flight)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._handed)
+        return len(self._waiting) + len(self._in_flight)
 
-    def put(self, parcel: OutboundMessage) -> bool:
-        """Take a parcel; False when it took the place of an elder copy, or that is being sent."""
-        key = parcel.key
-        twin = None if key is None else self._handed_keys.get(key)
-        if twin is not None and twin.payload == parcel.payload:
-            parcel.settled("replaced")  # its twin is on the way
+    def put(self, message: OutboundMessage) -> bool:
+        """Queue a message; False if it replaced an older one, or the same is already in flight."""
+        key = message.key
+        twin = None if key is None else self._in_flight_keys.get(key)
+        if twin is not None and twin.payload == message.payload:
+            message.on_settled("replaced")
             return False
-        self.bytes += parcel.size
-        if not self._waiting and self._may_go(parcel):
-            self._hand_over(parcel)
+        self.bytes += message.size
+        if not self._waiting and self._can_send(message):
+            self._send(message)
             return True
-        elder = self._wait(parcel)
+        replaced = self._enqueue(message)
         while self.bytes > self._max_bytes and self._waiting:
             self._settle(self._waiting.popitem(last=False)[1], "full")
-        return elder is None
+        return not replaced
 
-    def _wait(self, parcel: OutboundMessage) -> OutboundMessage | None:
-        """Let it wait, in the place of an elder copy if there is one, which is returned."""
-        key = _waiting_key(parcel)
-        elder = self._waiting.get(key)
-        if elder is not None:
-            self._settle(elder, "replaced")
-        self._waiting[key] = parcel
-        return elder
+    def _enqueue(self, message: OutboundMessage) -> bool:
+        """Let the message wait; True if it took the place of an older one with its key."""
+        key = _waiting_key(message)
+        older = self._waiting.get(key)
+        if older is not None:
+            self._settle(older, "replaced")
+        self._waiting[key] = message
+        return older is not None
 
-    def _may_go(self, parcel: OutboundMessage) -> bool:
-        return self._link.up and (
-            not self._handed or self._handed_bytes + parcel.size <= self._at_a_time
+    def _can_send(self, message: OutboundMessage) -> bool:
+        return self._client.up and (
+            not self._in_flight or self._in_flight_bytes + message.size <= self._at_a_time
         )
 
     def _pump(self) -> None:
         while self._waiting:
-            key, parcel = next(iter(self._waiting.items()))
-            if not self._may_go(parcel):
+            key, message = next(iter(self._waiting.items()))
+            if not self._can_send(message):
                 return
             del self._waiting[key]
-            self._hand_over(parcel)
+            self._send(message)
 
-    def _hand_over(self, parcel: OutboundMessage) -> None:
-        reason = self._unfit(parcel)
+    def _send(self, message: OutboundMessage) -> None:
+        reason = self._find_obstacle(message)
         if reason is not None:
-            self._settle(parcel, reason)
+            self._settle(message, reason)
             return
-        self._handed[parcel] = None
-        self._handed_bytes += parcel.size
-        if parcel.key is not None:
-            self._handed_keys[parcel.key] = parcel
-        self._link.publish(
-            parcel.topic,
-            parcel.payload,
-            retain=parcel.retain,
-            properties=parcel.sendable(),
-            done=partial(self._sent, parcel),
+        self._in_flight[message] = None
+        self._in_flight_bytes += message.size
+        if message.key is not None:
+            self._in_flight_keys[message.key] = message
+        self._client.publish(
+            message.topic,
+            message.payload,
+            retain=message.retain,
+            properties=message.encode_properties(),
+            done=partial(self._on_sent, message),
         )
 
-    def _unfit(self, parcel: OutboundMessage) -> str | None:
-        if parcel.expires_at is not None and parcel.expires_at <= time.monotonic():
+    def _find_obstacle(self, message: OutboundMessage) -> str | None:
+        if message.expires_at is not None and message.expires_at <= time.monotonic():
             return "expired"
-        if parcel.size - OVERHEAD + len(parcel.topic) + 24 > self._link.max_packet:
+        if message.size - OVERHEAD + len(message.topic) + 24 > self._client.max_packet:
             return "too_large"
         return None
 
-    def _sent(self, parcel: OutboundMessage, reason: str | None) -> None:
-        if parcel not in self._handed:
-            return  # it was cleared, and left all the same
-        del self._handed[parcel]
-        self._handed_bytes -= parcel.size
-        if self._handed_keys.get(parcel.key) is parcel:
-            del self._handed_keys[parcel.key]
-        self._settle(parcel, reason)
+    def _on_sent(self, message: OutboundMessage, reason: str | None) -> None:
+        if message not in self._in_flight:
+            return  # the queue was cleared, yet the connection still sent it
+        del self._in_flight[message]
+        self._in_flight_bytes -= message.size
+        if self._in_flight_keys.get(message.key) is message:
+            del self._in_flight_keys[message.key]
+        self._settle(message, reason)
         if self._waiting:
             self._pump()
 
-    def _take_back(self, reason: str) -> None:
-        """The connection ended: what it had not sent waits again, the first one behind the others.
+    def _requeue_in_flight(self, reason: str) -> None:
+        """Queue again what the connection had not sent when it ended, the first message last.
 
-        The first one may be what the broker would not take; behind the others it cannot hold them
-        up, and after some tries it is given up.
+        The first message may be the one that the broker refuses. Behind the others it cannot
+        block them, and after `MAX_TRIES` connections it is given up.
         """
-        taken, self._handed, self._handed_bytes = self._handed, {}, 0
-        self._handed_keys.clear()
-        for index, parcel in enumerate(reversed(taken)):
-            key = _waiting_key(parcel)
+        unsent, self._in_flight, self._in_flight_bytes = self._in_flight, {}, 0
+        self._in_flight_keys.clear()
+        for index, message in enumerate(reversed(unsent)):
+            key = _waiting_key(message)
             if key in self._waiting:
-                self._settle(parcel, "replaced")  # by a newer one, since it was handed over
+                self._settle(message, "replaced")  # a newer one was queued meanwhile
                 continue
-            self._waiting[key] = parcel
-            if index < len(taken) - 1:
+            self._waiting[key] = message
+            if index < len(unsent) - 1:
                 self._waiting.move_to_end(key, last=False)
                 continue
-            parcel.tries += 1
-            if parcel.tries >= MAX_TRIES or reason == "too_large":
+            message.tries += 1
+            if message.tries >= MAX_TRIES or reason == "too_large":
                 self._settle(self._waiting.pop(key), "refused")
 
-    def _settle(self, parcel: OutboundMessage, reason: str | None) -> None:
-        self.bytes -= parcel.size
-        parcel.settled(reason)
+    def _settle(self, message: OutboundMessage, reason: str | None) -> None:
+        self.bytes -= message.size
+        message.on_settled(reason)
 
     def clear(self, reason: str) -> None:
-        """Give up all that is left, for `reason`."""
-        for parcel in [*self._handed, *self._waiting.values()]:
-            self._settle(parcel, reason)
-        self._handed.clear()
-        self._handed_keys.clear()
-        self._handed_bytes = 0
+        """Give up every message that is left, for `reason`."""
+        for message in [*self._in_flight, *self._waiting.values()]:
+            self._settle(message, reason)
+        self._in_flight.clear()
+        self._in_flight_keys.clear()
+        self._in_flight_bytes = 0
         self._waiting.clear()
 
 
-def _waiting_key(parcel: OutboundMessage) -> Hashable:
-    """What it waits under: one without a key is like no other."""
-    return parcel if parcel.key is None else parcel.key
+def _waiting_key(message: OutboundMessage) -> Hashable:
+    """The key in the queue: a message without a key of its own is unique."""
+    return message if message.key is None else message.key

@@ -1,4 +1,4 @@
-"""TLS identities from PEM: an authority to trust, and a certificate with its key to show."""
+"""TLS identities from PEM: the authority to trust, and a certificate with its key."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----\n?", re.DOTALL)
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h
 
-GREET_TIMEOUT = 5.0  # seconds, for each step
+HANDSHAKE_TIMEOUT = 5.0  # seconds, for each step
 
 
 def read_files(ca: str, cert: str, key: str) -> tuple[str, str]:
-    """Texts of (authorities, own certificate followed by its key); the second may be empty."""
+    """PEM of (authorities, own certificate followed by its key); the second may be empty."""
     identity = "".join(Path(path).read_text(encoding="ascii") for path in (cert, key) if path)
     return Path(ca).read_text(encoding="ascii"), identity
 
 
 def read_bundle(path: str) -> tuple[str, str]:
-    """The same from one file that holds authority, certificate and key, in any order.
+    """The same, from one file with authority, certificate and key in any order.
 
     Raises:
         OSError: the file cannot be read.
@@ -33,7 +33,7 @@ def read_bundle(path: str) -> tuple[str, str]:
     keys = [text for kind, text in blocks if kind.endswith("PRIVATE KEY")]
     certificates = [text for kind, text in blocks if kind == "CERTIFICATE"]
     if len(keys) != 1 or len(certificates) < 2:
-        raise ValueError("a bundle holds an authority, one certificate and its key, as PEM")
+        raise ValueError("a bundle must contain an authority, one certificate and its key, as PEM")
     for own in certificates:
         # OpenSSL takes the first certificate as our own, and refuses one that is not the key's.
         identity = own.rstrip() + "\n" + keys[0]
@@ -56,11 +56,10 @@ def client_context(authorities: str, identity: str) -> ssl.SSLContext:
 
 
 def decode_certificate(identity: str) -> dict[str, Any]:
-    """The first certificate of `identity` as `SSLSocket.getpeercert` tells it, expired or not.
+    """The first certificate of `identity` in the form of `SSLSocket.getpeercert`, expired or not.
 
-    Shakes hands with itself in memory, which is the one public way that `ssl` has to read a
-    certificate, and is good for certificates of any authority. Empty for one that may not be
-    used by clients.
+    Does a TLS handshake with itself in memory: the only public way that `ssl` has to read a
+    certificate. Works for any authority. Empty for a certificate that clients may not use.
     """
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load_identity(server_side, identity)
@@ -86,7 +85,7 @@ def decode_certificate(identity: str) -> dict[str, Any]:
 
 
 def common_name(certificate: Mapping[str, Any]) -> str | None:
-    """The subject's CN of a decoded certificate."""
+    """The subject's CN of a decoded certificate; None if it has none."""
     for part in certificate.get("subject", ()):
         for name, value in part:
             if name == "commonName":
@@ -95,23 +94,23 @@ def common_name(certificate: Mapping[str, Any]) -> str | None:
 
 
 def expiry_of(certificate: Mapping[str, Any]) -> float:
-    """Seconds since 1970 at which a decoded certificate ends."""
+    """When a decoded certificate expires, in seconds since 1970."""
     return float(ssl.cert_time_to_seconds(certificate["notAfter"]))
 
 
 def check_handshake(context: ssl.SSLContext, host: str, port: int) -> dict[str, Any]:
-    """Shake hands with a server, take leave, and return its certificate; blocks for a second.
+    """Do a TLS handshake with a server and return its certificate; blocks for a second.
 
     Raises:
-        OSError, ValueError: one of the two does not accept the other's certificate, or there is
-            no way to the server.
+        OSError, ValueError: one side does not accept the other's certificate, or the server
+            cannot be reached.
     """
     with (
-        socket.create_connection((host, port), GREET_TIMEOUT) as plain,
+        socket.create_connection((host, port), HANDSHAKE_TIMEOUT) as plain,
         context.wrap_socket(plain, server_hostname=host) as secure,
     ):
-        # In TLS 1.3 a server judges the client's certificate after the handshake. One that
-        # accepts it waits for us to speak.
+        # In TLS 1.3 a server checks the client's certificate after the handshake. One that
+        # accepts it waits for the client to speak.
         secure.settimeout(1.0)
         try:
             refusal = None if secure.recv(1) else "it closes the connection"
@@ -125,9 +124,9 @@ def check_handshake(context: ssl.SSLContext, host: str, port: int) -> dict[str, 
 
 
 def _load_identity(context: ssl.SSLContext, identity: str) -> None:
-    # The ssl module reads keys from files only; this one never touches a disk.
+    # The ssl module reads keys only from files; this one never touches a disk.
     with os.fdopen(os.memfd_create("identity"), "w") as file:
         file.write(identity)
         file.flush()
-        # Without a password, OpenSSL would ask for that of an encrypted key on the terminal.
+        # Without the argument, OpenSSL would prompt for an encrypted key's password.
         context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password="")

@@ -1,4 +1,4 @@
-"""One write for all that one read has brought about."""
+"""One write for everything that one read leads to."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import Counter
 
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, WriteBatcher] = WeakKeyDictionary()
+_batchers: WeakKeyDictionary[asyncio.AbstractEventLoop, WriteBatcher] = WeakKeyDictionary()
 
 
 class WriteBatcher:
-    """Within `with`, what was asked for is called at its end; else when the loop comes round."""
+    """Defers calls to the end of its `with` block, or to the loop's next turn outside of one."""
 
     def __init__(self) -> None:
         self._due: deque[Callable[[], None]] = deque()
@@ -21,13 +21,14 @@ class WriteBatcher:
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> WriteBatcher:
-        """The one of this loop: what comes by one connection may go by another."""
-        turn = _turns.get(loop)
-        if turn is None:
-            turn = _turns[loop] = cls()
-        return turn
+        """The loop's batcher: what arrives on one connection may leave on another."""
+        batcher = _batchers.get(loop)
+        if batcher is None:
+            batcher = _batchers[loop] = cls()
+        return batcher
 
     def call(self, due: Callable[[], None]) -> None:
+        """Call `due` when the batch ends."""
         if not self._within and not self._due:
             asyncio.get_running_loop().call_soon(self._run)
         self._due.append(due)
@@ -41,27 +42,27 @@ class WriteBatcher:
 
     def __exit__(self, *_: object) -> None:
         try:
-            while self._due:  # what is called may ask for more
+            while self._due:  # a call may add more
                 self._due.popleft()()
         finally:
             self._within = False
-            if self._due:  # one of them has failed; the others have not
+            if self._due:  # one call raised; the others are still to come
                 asyncio.get_running_loop().call_soon(self._run)
 
 
 class BatchedCounter:
-    """Counts in a metric, once for all of a turn: to count costs more than to add one."""
+    """Adds to a metric once per batch: a call to it costs more than counting here."""
 
-    def __init__(self, turn: WriteBatcher, counter: Counter) -> None:
-        self._turn = turn
+    def __init__(self, batcher: WriteBatcher, counter: Counter) -> None:
+        self._batcher = batcher
         self._counter = counter
         self._count = 0
 
     def __call__(self) -> None:
         if not self._count:
-            self._turn.call(self._tell)
+            self._batcher.call(self._flush)
         self._count += 1
 
-    def _tell(self) -> None:
+    def _flush(self) -> None:
         self._counter.inc(self._count)
         self._count = 0

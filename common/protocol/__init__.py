@@ -1,1 +1,1 @@
-"""What travels on the wire and what it is called: messages, topics, object keys, times."""
+"""The wire format: messages, topics, object keys, times."""

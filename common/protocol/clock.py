@@ -1,4 +1,4 @@
-"""Times of day, and whether to believe them."""
+"""Timestamps in RFC 3339, and whether a clock has been set."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _SET_AFTER = 2024  # a clock that shows an earlier year has not been set since p
 
 
 def to_rfc3339(seconds: float) -> str:
-    """RFC 3339, UTC, microseconds, of seconds since 1970."""
+    """Seconds since 1970 as RFC 3339 in UTC, with microseconds."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def from_rfc3339(moment: str) -> float:
-    """Seconds since 1970 of what `utc` made."""
+    """Seconds since 1970 of a text by `to_rfc3339`."""
     return datetime.datetime.fromisoformat(moment).timestamp()
 
 
 def parse_rfc3339(moment: object) -> float | None:
-    """Seconds since 1970 of a stranger's RFC 3339 text; None for anything else, or before 1970."""
+    """Seconds since 1970 of untrusted RFC 3339; None for anything else, or a time before 1970."""
     if not isinstance(moment, str) or len(moment) > _LONGEST:
         return None
     try:
@@ -33,6 +33,6 @@ def parse_rfc3339(moment: object) -> float | None:
 
 
 def judge_clock(seconds: float) -> str:
-    """`set`, or `unset` for a time that only a clock without battery shows after boot."""
+    """`set`, or `unset` for a year that only a clock without a battery shows after boot."""
     year = datetime.datetime.fromtimestamp(seconds, datetime.UTC).year
     return "set" if year >= _SET_AFTER else "unset"

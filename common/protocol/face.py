@@ -1,4 +1,4 @@
-"""A face on the wire: PNG bytes with facts as MQTT 5 user properties."""
+"""A face on the wire: PNG bytes, with metadata as MQTT 5 user properties."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from common.protocol.publish import encode_properties
 from common.protocol.topics import NAME, Topics
 
 CONTENT_TYPE = "image/png"
-PROPERTIES_LIMIT = 40  # each is a header of its own in the request to the store
+PROPERTIES_LIMIT = 40  # each becomes a header of the request to the store
 METADATA_LIMIT = 2000  # bytes; S3 takes 2 KB of user metadata per object
 
 
 class Property(NamedTuple):
-    """A user property of a face: what its text may be, and what it means."""
+    """A user property of a face: the grammar of its value, and its meaning."""
 
     grammar: re.Pattern[str]
     meaning: str
@@ -85,7 +85,7 @@ _OTHER_VALUE = re.compile(r"[!-~]([ -~]{0,510}[!-~])?")  # printable ASCII, no b
 
 
 class BadProperty(BadMessage):
-    """A property that is not what the protocol says; the text names it."""
+    """A property that breaks the protocol; the text names it."""
 
     def __init__(self, text: str) -> None:
         super().__init__("bad_property", text)
@@ -93,7 +93,7 @@ class BadProperty(BadMessage):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Face:
-    """A face on the wire. `facts`: its properties, as text by name (see PROPERTIES)."""
+    """A face on the wire. `facts` are its properties, as text by name (see PROPERTIES)."""
 
     png: bytes
     facts: dict[str, str]
@@ -104,11 +104,11 @@ class Face:
 
     @property
     def sha256(self) -> str:
-        """Of the PNG's bytes, in hex."""
+        """SHA-256 of the PNG's bytes, in hex."""
         return hashlib.sha256(self.png).hexdigest()
 
     def encode(self, topics: Topics) -> tuple[bytes, bytes]:
-        """The payload, and the properties of its PUBLISH (MQTT 5, 3.3.2.3 and 4.10) as bytes."""
+        """Payload and encoded properties of its PUBLISH (MQTT 5, sections 3.3.2.3 and 4.10)."""
         answer_to = topics.receipts(self.facts["device"])
         properties = encode_properties(
             CONTENT_TYPE, answer_to, self.id.encode(), self.facts.items()
@@ -117,10 +117,10 @@ class Face:
 
     @classmethod
     def decode(cls, png: bytes, properties: Iterable[tuple[str, str]]) -> Face:
-        """A face from whoever may send one, its user properties checked; `png` is not looked at.
+        """A face from an untrusted sender, with its user properties checked, but not its `png`.
 
-        Known properties are held to their grammar. Others are taken if they can be metadata of
-        an object. Any may be missing.
+        Known properties must match their grammar. Others are accepted if they can be metadata
+        of an object. Any may be missing.
 
         Raises:
             BadProperty: says what is wrong with the first bad one.
@@ -131,7 +131,7 @@ class Face:
             if not _OTHER_NAME.fullmatch(name):
                 raise BadProperty(f"a property's name is not a metadata name: {name[:40]!r}")
             if name in facts:
-                raise BadProperty(f"the property {name} is there twice")
+                raise BadProperty(f"the property {name} occurs twice")
             known = PROPERTIES.get(name)
             if not (known.grammar if known else _OTHER_VALUE).fullmatch(value):
                 raise BadProperty(f"the property {name} has a bad value: {value[:40]!r}")
@@ -147,7 +147,7 @@ class Face:
 class Ids:
     """Unique, time-ordered ids: UUID version 7 (RFC 9562, section 5.7) in 32 hex digits.
 
-    74 random bits; made to rise strictly even within a millisecond, or when the clock is set back.
+    74 random bits; strictly ascending, even within a millisecond or when the clock is set back.
     """
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
@@ -155,6 +155,7 @@ class Ids:
         self._last = 0
 
     def next(self) -> str:
+        """A new id, greater than every one before."""
         milliseconds = self._clock() // 1_000_000
         fresh = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76
         fresh |= secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)

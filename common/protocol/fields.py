@@ -1,4 +1,4 @@
-"""How the fields of a message are described, and what a message that cannot be read raises."""
+"""Descriptions of a message's fields, JSON, and the error for a message that cannot be read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 class BadMessage(ValueError):
-    """A message that the protocol does not allow. `reason` is a short fixed word."""
+    """A message that breaks the protocol. `reason` is a fixed word."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
         self.reason = reason
 
 
-def described(meaning: str, *, name: str = "") -> Any:
-    """A dataclass field whose meaning docs/protocol.md shows; `name`: on the wire, if another."""
+def message_field(meaning: str, *, name: str = "") -> Any:
+    """A dataclass field whose meaning docs/protocol.md shows; `name` is that on the wire."""
     return dataclasses.field(metadata={"meaning": meaning, "name": name})
 
 

@@ -1,4 +1,4 @@
-"""The properties of a PUBLISH that carry our messages: MQTT 5, section 3.3.2.3."""
+"""The MQTT 5 properties of the PUBLISH that carries a message: section 3.3.2.3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def encode_properties(
     correlation: bytes = b"",
     user: Iterable[tuple[str, str]] = (),
 ) -> bytes:
-    """The properties as bytes, without their total length; an empty one is left out.
+    """The encoded properties without their total length; empty ones are left out.
 
     Raises:
         struct.error: a text of more than 65,535 bytes, which MQTT cannot carry.

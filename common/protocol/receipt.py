@@ -1,4 +1,4 @@
-"""A receipt: what became of one face, from the processor to the face's device."""
+"""A receipt: the outcome of one face, sent by the processor to the face's device."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import dataclasses
 import re
 from typing import Literal
 
-from common.protocol.fields import BadMessage, described, from_json, to_json
+from common.protocol.fields import BadMessage, from_json, message_field, to_json
 from common.protocol.publish import encode_properties
 
 CONTENT_TYPE = "application/json"
-MAX_BYTES = 4096  # of a receipt that is read
+MAX_BYTES = 4096  # size of the largest receipt that is read
 _REASON = re.compile(r"[a-z_]{1,40}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Receipt:
-    """Request and response as in MQTT 5, section 4.10: the face's PUBLISH names the topic."""
+    """The response to a face, MQTT 5, section 4.10; the face's PUBLISH names its topic."""
 
-    id: str = described("the face's `id`")
-    sha256: str = described("the SHA-256 of the PNG bytes that arrived, in hex")
-    outcome: Literal["stored", "rejected"] = described(
+    id: str = message_field("the face's `id`")
+    sha256: str = message_field("the SHA-256 of the PNG bytes that arrived, in hex")
+    outcome: Literal["stored", "rejected"] = message_field(
         "`stored` after the PUT succeeded; `rejected` after the copy under `rejected/` was stored"
     )
-    key: str = described("the key of the object that was written")
-    reason: str | None = described("why the face was rejected, a short fixed word; else null")
+    key: str = message_field("the key of the object that was written")
+    reason: str | None = message_field("why the face was rejected, a short fixed word; else null")
 
     def encode(self) -> bytes:
         return to_json({name: getattr(self, name) for name in self.__slots__})
@@ -36,7 +36,7 @@ class Receipt:
 
     @classmethod
     def decode(cls, payload: bytes) -> Receipt:
-        """A receipt from whoever may write one; an unknown reason word reads as `other`.
+        """A receipt from an untrusted sender; an unknown reason word reads as `other`.
 
         Raises:
             BadMessage: with the reason `too_large`, `no_json`, `no_object` or `no_receipt`.

@@ -1,4 +1,4 @@
-"""The retained status of a service, from each service to the fleet page and Home Assistant."""
+"""The retained status of a service, for the fleet page and Home Assistant."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from common.protocol import clock
-from common.protocol.fields import described, from_json, to_json
+from common.protocol.fields import from_json, message_field, to_json
 
-PERIOD = 10  # seconds between two status messages; three without a new one: "not heard since"
-MAX_BYTES = 16 * 1024  # of a status that is relayed, or read
+PERIOD = 10  # seconds between two statuses; after three without one a service is "not heard from"
+MAX_BYTES = 16 * 1024  # size of the largest status that is relayed or read
 WORD_MAX = 64  # characters of a reason or a version
-REASONS_MAX = 12  # of one message; the counts of further ones are added up as `other`
+REASONS_MAX = 12  # reasons of one message; the counts of further ones are added up as `other`
 NUMBER_MAX = 1e15
-PERIODS = (1.0, 600.0)  # seconds: the shortest and longest period that is believed
+PERIODS = (1.0, 600.0)  # seconds: the shortest and longest period that is accepted
 
 
 def word(value: object) -> str:
-    """A stranger's text, short and printable; empty for anything that is not text."""
+    """Untrusted text, made short and printable; empty for anything that is not text."""
     if not isinstance(value, str):
         return ""
     short = value if len(value) <= WORD_MAX else value[: WORD_MAX - 1] + "…"
@@ -26,20 +26,20 @@ def word(value: object) -> str:
 
 
 def number(value: object) -> float | None:
-    """A finite number of a stranger's; None for anything else."""
+    """An untrusted finite number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if -NUMBER_MAX < value < NUMBER_MAX else None  # false for NaN
 
 
 def amount(value: object) -> float | None:
-    """A count, bytes or seconds: a number of at least 0."""
+    """An untrusted count, bytes or seconds: a number of at least 0; None for anything else."""
     found = number(value)
     return found if found is not None and found >= 0 else None
 
 
 def by_reason(value: object, read: Callable[[object], Any]) -> dict[str, Any]:
-    """An object of reason words, without those whose value `read` makes nothing of."""
+    """Values by reason word, as `read` returns them; those that it turns down are left out."""
     if not isinstance(value, dict):
         return {}
     found: dict[str, Any] = {}
@@ -63,7 +63,7 @@ def _flag(value: object) -> bool:
 
 
 class Figure(NamedTuple):
-    """One figure of a status: which services send it, what it means, how it is read."""
+    """One figure of a status: the services that send it, its meaning, how to read it."""
 
     services: str
     meaning: str
@@ -73,24 +73,24 @@ class Figure(NamedTuple):
 FIGURES: dict[str, Figure] = {
     "certificate_days": Figure(
         "every service with TLS",
-        "days until the first certificate of its connection ends: its own, the broker's or the"
+        "days until the first certificate of its connection expires: its own, the broker's or the"
         " authority's",
         number,
     ),
     "frames": Figure("detector", "frames searched since it was started"),
-    "frames_skipped": Figure("detector", "frames not searched, since newer ones had come"),
+    "frames_skipped": Figure("detector", "frames not searched, because newer ones had arrived"),
     "captured": Figure("detector", "faces captured, across restarts"),
     "confirmed": Figure("detector", "faces whose receipt says that they are stored"),
     "sent": Figure("detector with `DELIVERY=once`", "faces published"),
     "rejected": Figure("detector", "faces rejected by the processor, by reason", _counts),
-    "dropped": Figure("detector", "faces given up, by reason", _counts),
+    "dropped": Figure("detector", "faces dropped, by reason", _counts),
     "waiting": Figure("detector, forwarder", "faces waiting to be confirmed, sent or relayed"),
     "waiting_bytes": Figure("detector, forwarder", "bytes of the faces that wait"),
     "oldest_seconds": Figure("detector", "seconds that the oldest face has waited"),
-    "under_way": Figure("detector", "faces sent and not yet confirmed"),
-    "window_bytes": Figure("detector", "bytes that may be under way at once"),
+    "under_way": Figure("detector", "faces in flight: sent and not yet confirmed"),
+    "window_bytes": Figure("detector", "bytes that may be in flight at once"),
     "round_trip": Figure("detector", "seconds from publication to receipt, smoothed"),
-    "last_receipt": Figure("detector", "when the last receipt came (seconds since 1970)"),
+    "last_receipt": Figure("detector", "when the last receipt arrived (seconds since 1970)"),
     "camera_ended": Figure("detector", "whether its file has been read to the end", _flag),
     "last_face": Figure(
         "detector with `HOMEASSISTANT=1`",
@@ -98,34 +98,34 @@ FIGURES: dict[str, Figure] = {
         clock.parse_rfc3339,
     ),
     "stored": Figure("processor", "faces stored since it was started"),
-    "in_hand": Figure("processor", "faces taken and not yet stored"),
-    "in_hand_bytes": Figure("processor", "their bytes"),
+    "in_hand": Figure("processor", "faces in progress: received and not yet stored"),
+    "in_hand_bytes": Figure("processor", "bytes of the faces in progress"),
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Status:
-    """Published by each service every `period` seconds; its last will says `offline`."""
+    """A service's state, published every `period` seconds; its last will says `offline`."""
 
-    state: Literal["online", "offline"] = described("`online`; `offline` in the last will")
-    at: float | None = described("when it was sent, by its sender's clock (RFC 3339, UTC)")
-    period: float = described("seconds until the next one; three without one: not heard since")
-    version: str = described("version of the service")
-    reasons: Mapping[str, str] = described(
-        "why it is degraded: a reason word for each check that failed; `status` is then"
+    state: Literal["online", "offline"] = message_field("`online`; `offline` in the last will")
+    at: float | None = message_field("when it was sent, by its sender's clock (RFC 3339, UTC)")
+    period: float = message_field("seconds until the next one")
+    version: str = message_field("version of the service")
+    reasons: Mapping[str, str] = message_field(
+        "why it is degraded: a reason word for each failed check; `status` is then"
         " `degraded`, else `well`"
     )
-    figures: Mapping[str, Any] = described(
+    figures: Mapping[str, Any] = message_field(
         "the figures below, each as a field of its own", name="(figures)"
     )
 
     @classmethod
     def will(cls, at: float) -> Status:
-        """What the broker publishes when the service's connection is lost."""
+        """The last will, which the broker publishes when the service's connection is lost."""
         return cls("offline", at, PERIOD, "", {}, {})
 
     def encode(self) -> bytes:
-        """JSON; a will says no more than `state`, `at` and `period`."""
+        """The status as JSON; a will has only `state`, `at` and `period`."""
         message = {
             "state": self.state,
             "at": clock.to_rfc3339(self.at or 0.0),
@@ -142,7 +142,7 @@ class Status:
 
     @classmethod
     def decode(cls, payload: bytes) -> Status:
-        """A status from whoever may write one: what cannot be true is left out.
+        """A status from an untrusted sender; values that cannot be true are left out.
 
         Raises:
             BadMessage: with the reason `too_large`, `no_json` or `no_object`.

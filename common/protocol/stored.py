@@ -1,4 +1,4 @@
-"""The announcement of one object that was stored, from the processor to whoever subscribes."""
+"""The announcement of one stored object, from the processor to every subscriber."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.protocol import clock
-from common.protocol.fields import BadMessage, described, from_json, to_json
+from common.protocol.fields import BadMessage, from_json, message_field, to_json
 
-MAX_BYTES = 16 * 1024  # of an announcement that is read: a key, and 2,000 bytes of properties
+MAX_BYTES = 16 * 1024  # size of the largest announcement that is read
 KEY_MAX = 1024  # characters; S3 allows as many bytes
 
 
@@ -17,11 +17,11 @@ KEY_MAX = 1024  # characters; S3 allows as many bytes
 class Stored:
     """Published once for each PUT that returned."""
 
-    key: str = described("the object's key")
-    sha256: str = described("the SHA-256 of the PNG, in hex")
-    size: int = described("bytes of the object", name="bytes")
-    stored: float = described("when the PUT returned (RFC 3339, UTC)")
-    facts: Mapping[str, Any] = described(
+    key: str = message_field("the object's key")
+    sha256: str = message_field("the SHA-256 of the PNG, in hex")
+    size: int = message_field("bytes of the object", name="bytes")
+    stored: float = message_field("when the PUT returned (RFC 3339, UTC)")
+    facts: Mapping[str, Any] = message_field(
         "the properties of the face, each as a field of its own", name="(properties)"
     )
 
@@ -31,7 +31,7 @@ class Stored:
 
     @classmethod
     def decode(cls, payload: bytes) -> Stored:
-        """An announcement from whoever may write one; `facts` are as they came, unchecked.
+        """An announcement from an untrusted sender; `facts` are as received, unchecked.
 
         Raises:
             BadMessage: with the reason `too_large`, `no_json`, `no_object` or `no_announcement`.
@@ -44,5 +44,5 @@ class Stored:
         )
         sound = isinstance(key, str) and len(key) <= KEY_MAX and type(size) is int
         if not sound or stored is None or not 0 <= size < 1 << 40:
-            raise BadMessage("no_announcement", "the message has no sound key, bytes or stored")
+            raise BadMessage("no_announcement", "the message has no valid key, bytes or stored")
         return cls(key, sha256, size, stored, facts)

@@ -1,4 +1,4 @@
-"""The topics, all below one root, and the names that are part of them."""
+"""The MQTT topics, all below one root, and the names that may stand in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Topics:
 
     @property
     def stored(self) -> str:
-        """Where the processor announces each object that it stored."""
+        """The topic on which the processor announces each stored object."""
         return f"{self.root}/stored"
 
     @property
@@ -31,18 +31,21 @@ class Topics:
         return f"{self.root}/status/#"
 
     def from_device(self, device: str) -> str:
-        """The one topic on which an enrolled device may send faces to the cloud broker."""
+        """The one topic on which an enrolled device may publish faces to the cloud broker."""
         return f"{self.root}/from/{device}"
 
     def receipts(self, device: str) -> str:
-        """Where a device hears what became of its faces."""
+        """The topic of a device's receipts."""
         return f"{self.root}/receipts/{device}"
 
     def status(self, device: str, service: str, instance: str) -> str:
-        """Where a service keeps its retained status; `instance`: its camera or replica."""
+        """The topic of a service's retained status; `instance` is its camera or replica."""
         return f"{self.root}/status/{device}/{service}/{instance}"
 
     def sender(self, topic: str) -> str | None:
-        """The device that the broker vouches for on a topic of faces; None on the shared topic."""
+        """The device that a topic of faces belongs to; None on the shared topic.
+
+        The broker lets only that device publish there.
+        """
         device = topic.removeprefix(self.from_device(""))
         return None if device == topic else device

@@ -1,4 +1,4 @@
-"""What glibc does with freed memory: mallopt(3)."""
+"""How glibc treats freed memory: mallopt(3)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ LARGEST = 5 * 1024 * 1024  # bytes: beyond any packet
 
 
 def keep_freed_memory() -> None:
-    """Keep some of the memory that is freed, for the next face.
+    """Keep some freed memory for the next face.
 
-    By default each face of 200 kB is given back to the kernel, and taken from it anew, page by
-    page, which takes longer than to copy it.
+    By default glibc returns the memory of each 200 kB face to the kernel and fetches it again page
+    by page, which takes longer than copying the face.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""What a service's program does instead of running: commands, each a flag."""
+"""The command line: flags that make a service's program do something other than run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ S = TypeVar("S")
 class Command(Generic[S]):
     """One command.
 
-    about: the flag's help.
-    run: is given the settings and all arguments by name; returns the exit code.
-    values: what stands behind the flag, once or more, such as FILE; nothing if empty.
-    options: further flags that it takes, each with what stands behind it, and its help.
-    bare: it needs none of the settings, which need not be right then: `run` is given None.
+    about: the flag's help text.
+    run: takes the settings and the parsed arguments; returns the exit code.
+    values: placeholder of the flag's values (one or more), such as FILE; empty if it takes none.
+    options: further flags of this command, each with its placeholder and help text.
+    bare: it needs no settings, so these may be invalid; `run` gets None in their place.
     """
 
     about: str
@@ -34,9 +34,9 @@ class Command(Generic[S]):
 def parse(
     service: str, about: str, commands: Mapping[str, Command[S]]
 ) -> tuple[Command[S] | None, argparse.Namespace]:
-    """Read the command line: the command that it gives, if any, and all arguments.
+    """Parse the command line; returns the command, if there is one, and all arguments.
 
-    Exits with 2 where it makes no sense, and with 0 after `--help`.
+    Exits with 2 on a usage error, and with 0 after `--help`.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
@@ -60,7 +60,7 @@ def parse(
             continue
         for option in command.options:
             if getattr(arguments, _field(option)) is not None:
-                parser.error(f"--{option} goes with --{flag}")
+                parser.error(f"--{option} only works with --{flag}")
     return chosen, arguments
 
 
@@ -69,7 +69,7 @@ def _field(flag: str) -> str:
 
 
 def restore_default_signals() -> None:
-    """A command ends by Ctrl-C, or when nobody reads on (as in `| head`), without a traceback."""
+    """Let Ctrl-C, or a closed pipe as in `| head`, end a command without a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     release_signals()

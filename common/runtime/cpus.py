@@ -1,4 +1,4 @@
-"""How many processors this process really has."""
+"""How many CPUs this process may use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def count_cpus(root: Path = CGROUP) -> int:
-    """Processors that we may run on, or fewer where a container's quota of time gives fewer.
+    """CPUs that this process may run on, or fewer if its container's CPU quota is lower.
 
     Quotas: cgroup v2's cpu.max, v1's cpu.cfs_quota_us (Linux, Documentation/admin-guide).
     """

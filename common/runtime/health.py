@@ -1,4 +1,4 @@
-"""Health answers two questions: alive (every loop ticked lately), and well (with reasons)."""
+"""Health answers two questions: alive (did every loop tick lately?) and well (if not, why?)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STUCK_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class Health:
-    """What `/healthz` says; written by the service, read by the HTTP thread and the watchdog."""
+    """The state behind `/healthz`: the service writes it, HTTP and the watchdog read it."""
 
     def __init__(self, max_silence: float = 40.0) -> None:
         self._max_silence = max_silence
@@ -24,17 +24,17 @@ class Health:
         self._lock = threading.Lock()
 
     def beat(self, loop: str) -> None:
-        """A loop says that it is not stuck; from its first beat on it must go on beating."""
+        """Record that `loop` is not stuck; after its first beat it has to keep beating."""
         with self._lock:
             self._beats[loop] = time.monotonic()
 
     def rest(self, loop: str) -> None:
-        """A loop says that it is done, or waits for something that may take long."""
+        """Record that `loop` has ended, or waits for something that may take long."""
         with self._lock:
             self._beats.pop(loop, None)
 
     def check(self, name: str, reason: str | None) -> None:
-        """Set what is wrong with `name`: a short fixed word, or None when it is well."""
+        """Set what is wrong with `name`: a fixed reason word, or None if nothing is."""
         with self._lock:
             if reason is None:
                 self._reasons.pop(name, None)
@@ -42,20 +42,21 @@ class Health:
                 self._reasons[name] = reason
 
     def stuck(self) -> list[str]:
-        """The loops that have been silent for too long."""
+        """Names of the loops that have been silent for too long."""
         now = time.monotonic()
         with self._lock:
             return [name for name, at in self._beats.items() if now - at > self._max_silence]
 
     def reasons(self) -> dict[str, str]:
+        """The reason word of each check that fails."""
         with self._lock:
             return dict(self._reasons)
 
 
 def watch(health: Health, every: float = 5.0) -> threading.Thread:
-    """Start the thread that ends a stuck process, so that whatever supervises it starts it anew.
+    """Start the watchdog: a thread that exits a stuck process, so that its supervisor restarts it.
 
-    Docker restarts a container that exits, never one that is merely unhealthy.
+    Docker restarts a container that exits, but not one that is merely unhealthy.
     """
 
     def loop() -> None:

@@ -1,4 +1,4 @@
-"""Logs that a person can read, and troubles that are said once."""
+"""Logs that a person can read, where a lasting fault is logged once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 def configure(service: str, level: str) -> None:
-    """One line per event on standard error: UTC time, level, service, text."""
+    """Log one line per event to standard error: UTC time, level, service, text."""
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter(
         f"%(asctime)s.%(msecs)03dZ %(levelname)-7s {service}: %(message)s", "%Y-%m-%dT%H:%M:%S"
@@ -16,13 +16,13 @@ def configure(service: str, level: str) -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Libraries speak up only when they warn; what they know is told by our own lines.
+    # Libraries log errors only; the services' own lines report everything else.
     for library in ("paho", "ibm_boto3", "ibm_botocore", "urllib3", "asyncio", "uvicorn", "PIL"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
 class StateLogger:
-    """One thing that can be in trouble, said when it begins, changes or ends: never per try."""
+    """Logs when something begins to fail, changes its reason, or works again; not each try."""
 
     def __init__(self, log: logging.Logger, thing: str) -> None:
         self._log = log
@@ -32,7 +32,7 @@ class StateLogger:
         self.reason: str | None = None
 
     def begin(self, reason: str, text: str) -> None:
-        """The thing failed for `reason` (a short fixed word); `text` says it to a person."""
+        """Report a failure: `reason` is a fixed word, `text` explains it to a person."""
         if self.reason is None:
             self._since = time.monotonic()
             self._tries = 0
@@ -42,7 +42,7 @@ class StateLogger:
         self._tries += 1
 
     def end(self, text: str) -> None:
-        """The thing works; says how long it did not."""
+        """Report that it works, and for how long it did not."""
         if self.reason is None:
             self._log.info("%s: %s", self._thing, text)
         else:
@@ -53,21 +53,21 @@ class StateLogger:
 
 
 class RateLimitedLogger:
-    """What may come a thousand times, said the first time, and then once a minute with a count."""
+    """Logs an event that may come a thousand times once, then once a minute with a count."""
 
     EVERY = 60.0  # seconds
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._said: dict[str, tuple[float, int]] = {}  # by kind: when, and how often since
+        self._logged: dict[str, tuple[float, int]] = {}  # by kind: when, and how many held since
 
     def warn(self, kind: str, text: str) -> None:
-        """`kind` is a short fixed word; of each kind the text of the moment is said."""
-        at, unsaid = self._said.get(kind, (float("-inf"), 0))
+        """Log `text`, unless one of its `kind` (a fixed word) was logged within a minute."""
+        at, held = self._logged.get(kind, (float("-inf"), 0))
         now = time.monotonic()
         if now - at < self.EVERY:
-            self._said[kind] = (at, unsaid + 1)
+            self._logged[kind] = (at, held + 1)
             return
-        self._said[kind] = (now, 0)
-        more = f"; {unsaid} more of this kind in the last {now - at:.0f} s" if unsaid else ""
+        self._logged[kind] = (now, 0)
+        more = f"; {held} more of this kind in the last {now - at:.0f} s" if held else ""
         self._log.warning("%s (%s)%s", text, kind, more)

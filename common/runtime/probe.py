@@ -1,8 +1,7 @@
-"""`python -m common.runtime.probe`: a container's health check, which asks the service beside it.
+"""`python -m common.runtime.probe`: a container's health check, which asks the service inside it.
 
-Exits with 0 when `/healthz` answers 200, else with 1, and prints the answer or what is wrong.
-A module of its own, of the standard library alone: to import a service in order to ask it would
-cost a second of OpenCV on a Jetson, every time.
+Exits with 0 if `/healthz` answers 200, else with 1, and prints the answer or what is wrong. It
+imports the standard library alone: importing OpenCV for each check would cost a Jetson a second.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ import sys
 from collections.abc import Mapping
 
 TIMEOUT = 5.0  # seconds
-ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # where to ask who listens anywhere
+ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # wildcard: the address to ask
 
 
 def ask(environ: Mapping[str, str]) -> tuple[bool, str]:
     """Whether the service is alive, and its answer on one line.
 
-    HTTP_HOST and HTTP_PORT are those of the service, METRICS_PORT goes before it where there is
-    one; the port must be set, as the defaults differ.
+    Reads the service's HTTP_HOST, and METRICS_PORT or else HTTP_PORT. The port must be set, since
+    each service has another default.
     """
     host = environ.get("HTTP_HOST", "")
     port = environ.get("METRICS_PORT") or environ.get("HTTP_PORT", "")
     if not port.isdecimal():
-        return False, "HTTP_PORT is not set: where to ask is not known"
+        return False, "HTTP_PORT is not set, so there is no address to check"
     connection = http.client.HTTPConnection(ANY.get(host, host), int(port), timeout=TIMEOUT)
     try:
         connection.request("GET", "/healthz")

@@ -1,17 +1,17 @@
-"""How often something may be done, by key: the token bucket of RFC 2697, in its plainest form."""
+"""Rate limits by key: the token bucket of RFC 2697, in its simplest form."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-MOST = 4096  # keys that are remembered, about 1 MB; a key that has rested long enough needs none
+MOST = 4096  # keys that are stored, about 1 MB; a bucket that is full again needs no entry
 
 
 class TokenBucket:
-    """Token buckets by key. Each is the one time at which it is full again."""
+    """Token buckets by key. Each is stored as the time at which it is full again."""
 
     def __init__(self, burst: int, every: float) -> None:
-        """burst: tokens of a full bucket; every: seconds until there is one more."""
+        """`burst`: tokens in a full bucket; `every`: seconds until it gains one."""
         self._every = every
         self._depth = burst * every
         self._full: OrderedDict[str, float] = OrderedDict()
@@ -32,13 +32,14 @@ class TokenBucket:
         self._full[key] = full
 
     def try_take(self, key: str, now: float) -> bool:
-        """Take a token if there is one."""
+        """Take a token if there is one; whether there was."""
         if self.wait(key, now) > 0:
             return False
         self.take(key, now)
         return True
 
     def give_back(self, key: str) -> None:
+        """Return a token that was taken."""
         if key in self._full:
             self._full[key] -= self._every
 

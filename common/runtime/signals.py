@@ -1,4 +1,4 @@
-"""The first thing that a service does."""
+"""Signals that arrive while a service is still importing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def hold_signals() -> None:
-    """Let a signal to stop wait until it can be handled: imports take a moment, and who is told
-    to stop meanwhile should end with exit code 0, too."""
+    """Hold SIGTERM and SIGINT until the service can handle them.
+
+    Imports take a moment, and a service that is stopped meanwhile should also exit with 0.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
 
 
 def release_signals() -> None:
+    """Deliver the signals that were held, and later ones at once."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

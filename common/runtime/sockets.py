@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection, and paho does not ask: linux/tcp.h, tcp(7)."""
+"""What the kernel knows about a TCP connection: linux/tcp.h, tcp(7)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import struct
 import termios
 import time
 
-UNSENT_IN_KERNEL = 64 * 1024  # bytes; what waits should wait where it can still be replaced
+UNSENT_IN_KERNEL = 64 * 1024  # bytes; more should wait in our queue, where it can be replaced
 
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h
-# What those say who are no Linux, but play one: emulators and sandboxes.
+# Errors of emulators and sandboxes that do not implement it.
 _UNKNOWN = (errno.ENOSYS, errno.ENOTTY, errno.EINVAL)
 
 
 def tune(sock: socket.socket) -> None:
+    """Set the TCP options for many small packets and a short kernel queue."""
     # Without TCP_NODELAY small faces wait for each other's acknowledgements: measured, see
     # docs/decisions/mqtt-client.md. paho has no option for it.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -26,7 +27,7 @@ def tune(sock: socket.socket) -> None:
 
 
 def has_room(sock: socket.socket) -> bool:
-    """Whether the kernel has sent most of what it was given."""
+    """Whether the kernel has sent most of what was written."""
     try:
         unsent = _count_queued(sock, _SIOCOUTQNSD)
     except OSError as error:
@@ -37,7 +38,7 @@ def has_room(sock: socket.socket) -> bool:
 
 
 def count_unacknowledged(sock: socket.socket) -> int:
-    """Bytes that the kernel holds until the peer has them."""
+    """Bytes that were written and that the peer has not acknowledged."""
     return _count_queued(sock, termios.TIOCOUTQ)
 
 
@@ -46,7 +47,7 @@ def _count_queued(sock: socket.socket, request: int) -> int:
 
 
 class SilenceMeter:
-    """For how long no byte has been acknowledged by the peer, nor come from it."""
+    """How long the peer has neither acknowledged nor sent a byte."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -54,30 +55,30 @@ class SilenceMeter:
         self._moved_at = time.monotonic()
 
     def silence(self) -> float:
-        """Seconds since bytes moved; exact to the interval at which it is asked."""
+        """Seconds since bytes moved, as precise as the interval between two calls."""
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
         if len(info) == 136:
             moved = struct.unpack_from("QQ", info, 120)  # tcpi_bytes_acked, tcpi_bytes_received
-        else:  # see _UNKNOWN: what waits for the peer changes, at least, when bytes move
+        else:  # see _UNKNOWN: the number of unacknowledged bytes changes, at least, when they move
             moved = (count_unacknowledged(self._sock), 0)
         now = time.monotonic()
         if moved != self._moved:
             self._moved, self._moved_at = moved, now
         return now - self._moved_at
 
-    def rested(self, at_most: float) -> None:
-        """Nothing was to be sent: what went before counts as `at_most` seconds of silence."""
+    def reset(self, at_most: float) -> None:
+        """Count the silence until now as `at_most` seconds, since nothing was to be sent."""
         self._moved_at = max(self._moved_at, time.monotonic() - at_most)
 
 
 async def close_gracefully(sock: socket.socket) -> None:
     """Send what is left and FIN, then read until the peer closes too.
 
-    To close with bytes unread would make the kernel reset the connection, and forget what it
-    still had to send: the goodbye, perhaps.
+    Closing with unread bytes would make the kernel reset the connection and discard what it still
+    had to send, such as a DISCONNECT.
     """
     sock.setblocking(False)
-    with contextlib.suppress(OSError):  # it was reset: closed, too
+    with contextlib.suppress(OSError):  # a reset closes it, too
         sock.shutdown(socket.SHUT_WR)
         while await asyncio.get_running_loop().sock_recv(sock, 65536):
             pass

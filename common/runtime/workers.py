@@ -1,4 +1,4 @@
-"""Daemon threads for calls that block, awaited from asyncio."""
+"""Daemon threads for blocking calls, awaited from asyncio."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any
 
 
 class Workers:
-    """`count` threads that run calls in the order in which they were asked for.
+    """`count` threads that run calls in the order of `run`.
 
     asyncio's own executor is joined when the process ends, so a call that hangs (a name that does
-    not resolve, a store that does not answer) would hold up a clean shutdown; these do not.
+    not resolve, a store that does not answer) would block a clean shutdown. These threads do not.
     """
 
     def __init__(self, name: str, count: int = 1) -> None:
@@ -25,14 +25,14 @@ class Workers:
             threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True).start()
 
     def run(self, call: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """Await the result of `call(*args)` made in one of the threads."""
+        """Run `call(*args)` in one of the threads; returns a future of its result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put((loop, future, call, args))
         return future
 
     def _work(self) -> None:
-        # The job's variables end with each call: an idle thread holds on to nothing.
+        # The job's variables go out of scope with each call, so an idle thread keeps nothing alive.
         while _run_job(*self._jobs.get()):
             pass
 
@@ -43,12 +43,12 @@ def _run_job(
     call: Callable[..., Any],
     args: tuple[Any, ...],
 ) -> bool:
-    """Run one job; False when the loop has closed, and nobody waits any more."""
+    """Run one job; False if the event loop has closed, so that nobody waits any more."""
     if future.cancelled():
         return True
     try:
         outcome: Callable[[], None] = _create_callback(future, result=call(*args))
-    except Exception as error:  # noqa: BLE001 - handed whole to whoever awaits it
+    except Exception as error:  # noqa: BLE001 - raised again where the future is awaited
         outcome = _create_callback(future, error=error)
     try:
         loop.call_soon_threadsafe(outcome)

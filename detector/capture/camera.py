@@ -105,7 +105,7 @@ class Camera:
                 self._trouble.begin(error.reason, str(error))
                 self._service.health.check("camera", error.reason)
                 metrics.CAMERA_FAILURES.labels(error.reason).inc()
-            backoff.lasted(time.monotonic() - started)
+            backoff.record_uptime(time.monotonic() - started)
             await self._service.pause(backoff.next())
 
     def _may_recover(self, error: CameraError, progress: bool) -> bool:

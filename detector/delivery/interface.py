@@ -47,7 +47,7 @@ class FireAndForget:
     def offer(self, face: Face) -> None:
         self._books.write(accounting.capture)
         png, properties = face.encode(self._topics)
-        self._out.put(OutboundMessage(self._topic, png, properties, settled=self._settled))
+        self._out.put(OutboundMessage(self._topic, png, properties, on_settled=self._settled))
 
     def _settled(self, reason: str | None) -> None:
         self._books.write(accounting.send if reason is None else accounting.drop(reason))

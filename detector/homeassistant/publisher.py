@@ -144,7 +144,7 @@ class HomeAssistant:
                 True,
                 key,
                 expires_at,
-                settled=self._settled,
+                on_settled=self._settled,
             )
         )
 

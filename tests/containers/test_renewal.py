@@ -18,7 +18,7 @@ def starts(stack: Stack) -> dict[str, str]:
 
 
 def times(container: Container) -> int:
-    return container.log.count("took up the new certificate")
+    return container.log.count("loaded the new certificate")
 
 
 def test_a_device_takes_up_its_renewed_bundle(stack: Stack) -> None:

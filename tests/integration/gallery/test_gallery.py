@@ -607,7 +607,7 @@ def test_sigterm_ends_it_at_once_though_pages_are_open(gallery: Gallery, admin: 
     with admin.live():
         until(lambda: gallery.metric("facepipe_gallery_viewers") == 1)
         assert gallery.stop() == 0
-    assert "ended with exit code 0" in gallery.log
+    assert "stopped with exit code 0" in gallery.log
 
 
 def test_its_status_is_retained_and_cleared(gallery: Gallery, cloud: Mosquitto) -> None:

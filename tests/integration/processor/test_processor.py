@@ -230,7 +230,7 @@ def test_its_status_is_there_for_who_comes_later_and_gone_when_it_is(
             assert (status["stored"], status["in_hand"]) == (0, 0)
             assert processor.stop() == 0
             until(lambda: checker.on(topic)[-1].payload == b"")
-            assert processor.log.endswith("ended with exit code 0\n")
+            assert processor.log.endswith("stopped with exit code 0\n")
 
 
 def test_it_comes_back_to_a_broker_that_was_away(tmp_path: Path, store: Store) -> None:

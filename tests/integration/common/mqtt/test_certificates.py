@@ -25,7 +25,7 @@ from testing.services.process import Service
 from testing.store.nanio import Store
 
 ENDS = "facepipe_certificate_expiration_timestamp_seconds"
-TOOK_UP = "took up the new certificate, valid until 20"
+TOOK_UP = "loaded the new certificate, valid until 20"
 UNUSABLE = "cannot use the new TLS files"
 
 
@@ -48,7 +48,7 @@ def secure(tmp_path: Path, authority: Authority, server: Identity) -> Iterator[M
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are looked at without patience."""
-    monkeypatch.setattr(certificates, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(certificates, "CHECK_EVERY", 0.05)
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def brokers(days: float) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("days", "line", "status"),
     [
-        (own(20), r"our own certificate \(box-1\) ends in 20 days, .*; run `enroll box-1`", {}),
-        (brokers(20), "the broker's certificate ends in 20 days, .*; run `enroll renew`", {}),
-        (own(5), r"our own certificate \(box-1\) ends in 5 days", {"cloud": "ends_soon"}),
-        (brokers(0.1), "the broker's certificate ends in 2 hours", {"cloud": "ends_soon"}),
+        (own(20), r"our own certificate \(box-1\) expires in 20 days, .*; run `enroll box-1`", {}),
+        (brokers(20), "the broker's certificate expires in 20 days, .*; run `enroll renew`", {}),
+        (own(5), r"our own certificate \(box-1\) expires in 5 days", {"cloud": "ends_soon"}),
+        (brokers(0.1), "the broker's certificate expires in 2 hours", {"cloud": "ends_soon"}),
     ],
 )
 def test_what_ends_within_30_days_is_warned_of_at_the_start(
@@ -118,8 +118,8 @@ def test_our_own_certificate_that_has_ended_is_named_as_the_error_that_it_is(
 ) -> None:
     bundle.write_text(whole(authority, authority.issue(DEVICE, days=-3)))
     with forwarder(edge.port, secure.port, CLOUD_BUNDLE=bundle) as service:
-        service.says(r"ERROR .*our own certificate \(box-1\) HAS ENDED 3 days ago, .*enroll box-1")
-        service.says("does the broker accept our certificate")
+        service.says(r"ERROR .*our own certificate \(box-1\) EXPIRED 3 days ago, .*enroll box-1")
+        service.says("does it accept our certificate")
         assert service.health()["reasons"]["cloud_certificate"] == "ended"
         assert service.metric(ENDS, broker="cloud", whose="own") < time.time()
 
@@ -136,7 +136,7 @@ def test_a_certificate_that_ends_while_the_connection_is_up_is_seen(
         linked.comes_up()
         assert linked.health.reasons() == {"test_certificate": "ends_soon"}
         until(lambda: linked.health.reasons() == {"test_certificate": "ended"})
-        assert "(box-1) HAS ENDED" in caplog.text
+        assert "(box-1) EXPIRED" in caplog.text
         assert linked.downs == []
 
 
@@ -151,7 +151,7 @@ def test_it_is_said_once_a_day(
     bundle.write_text(whole(authority, authority.issue(DEVICE, days=20)))
 
     def times() -> int:
-        return caplog.text.count("our own certificate (box-1) ends in")
+        return caplog.text.count("our own certificate (box-1) expires in")
 
     with Linked(bundled(secure, bundle)) as linked:
         linked.comes_up()
@@ -218,11 +218,11 @@ def test_no_message_is_lost_when_new_files_are_taken_up(
 def anothers(authority: Authority, folder: Path) -> tuple[str, str]:
     return whole(
         authority, authority.issue("box-2")
-    ), "certificate is 'box-2''s, and we are 'box-1'"
+    ), "certificate belongs to 'box-2', but this is 'box-1'"
 
 
 def half_of_it(authority: Authority, folder: Path) -> tuple[str, str]:
-    return whole(authority, authority.issue(DEVICE))[:-100], "a bundle holds an authority"
+    return whole(authority, authority.issue(DEVICE))[:-100], "a bundle must contain an authority"
 
 
 def of_another_key(authority: Authority, folder: Path) -> tuple[str, str]:
@@ -232,7 +232,7 @@ def of_another_key(authority: Authority, folder: Path) -> tuple[str, str]:
 
 def that_trusts_another_authority(authority: Authority, folder: Path) -> tuple[str, str]:
     other = Authority(folder / "other", "another")
-    return whole(other, authority.issue(DEVICE)), "its certificate is not accepted: "
+    return whole(other, authority.issue(DEVICE)), "its certificate cannot be verified: "
 
 
 def that_another_authority_signed(authority: Authority, folder: Path) -> tuple[str, str]:
@@ -356,7 +356,7 @@ def test_a_processor_has_its_identity_in_one_file(
         service.says("cloud broker .*: connected")
         assert service.metric(ENDS, broker="cloud", whose="own") > time.time()
         assert "u'processor'" in secure.log
-        assert "our own certificate (processor) ends in 20 days" in service.log
+        assert "our own certificate (processor) expires in 20 days" in service.log
         assert "run `enroll renew` on the server" in service.log
 
 

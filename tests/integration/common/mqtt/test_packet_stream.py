@@ -181,12 +181,12 @@ def test_no_more_go_unacknowledged_than_the_broker_takes() -> None:
         for number in range(5):
             sender.send("t", b"x", False, b"", lambda r, n=number: done.append((n, r)))
         assert mids(wire) == [FIRST, FIRST + 1, FIRST + 2]
-        sender.acknowledged(ack(FIRST + 1))
-        sender.acknowledged(ack(FIRST + 1))  # again: of nothing that is open
+        sender.on_puback(ack(FIRST + 1))
+        sender.on_puback(ack(FIRST + 1))  # again: of nothing that is open
         assert done == [(1, None)]
         assert mids(wire)[3:] == [FIRST + 3]
         for mid in (FIRST, FIRST + 2, FIRST + 3, FIRST + 4):
-            sender.acknowledged(ack(mid))
+            sender.on_puback(ack(mid))
         assert [number for number, _ in done] == [1, 0, 2, 3, 4]
 
 
@@ -199,7 +199,7 @@ def test_identifiers_in_use_are_passed_over_and_are_none_of_paho_s() -> None:
             sender.send("t", b"x", False, b"", lambda _: None)
             (mid,) = mids(wire)
             assert mid > FIRST
-            sender.acknowledged(ack(mid))
+            sender.on_puback(ack(mid))
 
 
 @pytest.mark.parametrize(
@@ -221,14 +221,14 @@ def test_the_reason_of_an_acknowledgement_counts(
     with wire.sock:
         done: list[str | None] = []
         sender.send("t", b"x", retain, b"", done.append)
-        sender.acknowledged(ack(FIRST, *rest))
+        sender.on_puback(ack(FIRST, *rest))
         assert done == [outcome]
 
 
 def test_an_acknowledgement_that_is_cut_short_is_refused() -> None:
     sender, wire = exchange()
     with wire.sock, pytest.raises(Malformed):
-        sender.acknowledged(b"\x80")
+        sender.on_puback(b"\x80")
 
 
 @pytest.mark.parametrize("tls", [False, True])

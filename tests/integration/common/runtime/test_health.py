@@ -201,5 +201,5 @@ def test_only_what_lasted_resets_the_back_off(seconds: float, again: float) -> N
     backoff = Backoff(first=1.0, cap=8.0, stable=20.0)
     for _ in range(5):
         backoff.next()
-    backoff.lasted(seconds)
+    backoff.record_uptime(seconds)
     assert again / 2 <= backoff.next() <= again

@@ -55,7 +55,7 @@ def test_no_service_and_no_port_fail_with_a_reason() -> None:
     assert code == 1
     assert line.startswith("no answer from 127.0.0.1:")
     assert "Connection refused" in line
-    assert probe("") == (1, "HTTP_PORT is not set: where to ask is not known")
+    assert probe("") == (1, "HTTP_PORT is not set, so there is no address to check")
 
 
 def test_a_port_that_says_something_else_or_nothing_fails() -> None:

@@ -145,7 +145,7 @@ def test_help_tells_of_it_and_annotate_alone_makes_no_sense() -> None:
     assert "--image FILE" in run("--help").stdout
     alone = run("--annotate", "somewhere")
     assert alone.returncode == 2
-    assert "--annotate goes with --image" in alone.stderr
+    assert "--annotate only works with --image" in alone.stderr
 
 
 def test_nobody_reading_on_ends_it_without_a_traceback(portrait: Path) -> None:

@@ -78,7 +78,7 @@ def test_what_paho_encodes_is_read_as_paho_names_it(
 def test_what_is_passed_on_is_what_paho_reads_but_for_what_belongs_to_one_hop(
     named: dict[str, Any],
 ) -> None:
-    raw = came(message.pack_properties(paho(named))).forwarded()
+    raw = came(message.pack_properties(paho(named))).encode_for_next_hop()
     read = Properties(PacketTypes.PUBLISH)
     read.unpack(message.encode_number(len(raw)) + raw)
     expected = {name: value for name, value in named.items() if name not in HOP}
@@ -227,7 +227,7 @@ def test_as_many_topics_and_shapes_are_remembered_as_there_is_room_for() -> None
         came(b"\x03" + text(b"x" * (number % 600)))
     assert len(message._topics) <= message._TOPICS
     assert (
-        sum(map(len, property_cache._known.values()))
+        sum(map(len, property_cache._cache.values()))
         <= property_cache._LENGTHS * property_cache._PER_LENGTH
     )
 

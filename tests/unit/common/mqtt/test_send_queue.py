@@ -71,7 +71,7 @@ class Kit:
         def settled(reason: str | None) -> None:
             self.outcomes.append((payload, reason))
 
-        return self.buffer.put(OutboundMessage("t", payload, settled=settled, **more))
+        return self.buffer.put(OutboundMessage("t", payload, on_settled=settled, **more))
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_each_parcel_is_settled_exactly_once_whatever_happens(actions: list[Any]
         if action == "put":
             key, size = rest
             parcel = OutboundMessage("t", bytes(size), key=key or None)
-            parcel.settled = partial(lambda number, _: settled.append(number), put)
+            parcel.on_settled = partial(lambda number, _: settled.append(number), put)
             kit.buffer.put(parcel)
             put += 1
         elif action == "connect" and not kit.wire.up:

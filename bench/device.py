@@ -109,7 +109,7 @@ class Device:
         """Take back what has had no receipt in time: it is to be sent again."""
         late = [id for id, kept in self._under_way.items() if kept.due <= now]
         if late:
-            self._window.timed_out(now)
+            self._window.on_timeout(now)
         for id in late:
             self._land(id)
             self._queue(id)
@@ -131,7 +131,7 @@ class Device:
             self._books.mismatched += 1  # its time will run out
             return
         took = now - kept.sent if kept.tries == 1 else None
-        self._window.answered(len(kept.ready.letter.payload), took)
+        self._window.on_receipt(len(kept.ready.letter.payload), took)
         self._land(id)
         del self._kept[id]
         if told["outcome"] != "stored":

@@ -10,7 +10,7 @@ from bench.faces import data
 from common.protocol.face import Face
 from common.settings import read
 from demo.__main__ import CLIP
-from detector.capture.camera import Frame
+from detector.capture.frame import Frame
 from detector.encoding.encoder import FaceEncoder
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameAnalyzer

@@ -20,7 +20,7 @@ from common.protocol import clock
 from common.protocol.face import Face, Ids
 from common.service import Service, main
 from detector import metrics, pipeline, service
-from detector.capture.camera import Frame
+from detector.capture.frame import Frame
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameResult
 

@@ -1,8 +1,8 @@
 """Settings from environment variables: declared once, read once, all problems reported at once.
 
-A setting is a dataclass field made by `setting()`, with its name, meaning, unit and parser beside
-it. `read()` fills such a dataclass from the environment. A secret may also come from a file named
-by `NAME_FILE`, and is starred wherever settings are shown.
+A setting is a dataclass field created by `setting()`, with its name, meaning, unit and parser.
+`read()` fills such a dataclass from the environment. A secret may also come from the file that
+`NAME_FILE` names, and is starred wherever settings are shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REQUIRED = object()
 
 
 class SettingsError(Exception):
-    """Something only a person can mend. `problems` holds one sentence per problem."""
+    """Something that only a person can fix. `problems` has one sentence per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -31,14 +31,14 @@ class SettingsError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """How one environment variable is read, and what it means to a person."""
+    """One environment variable: its name, parser, default and meaning."""
 
     name: str
     parse: Parser
     default: Any
     meaning: str
     secret: bool = False
-    show: Callable[[str], str] | None = None  # what may be seen of a secret
+    show: Callable[[str], str] | None = None  # returns the part of a secret that may be shown
 
     @property
     def required(self) -> bool:
@@ -55,7 +55,7 @@ class Spec:
         return self._short(value) if isinstance(value, str) else str(value)
 
     def _short(self, text: str) -> str:
-        """The name that is as good as this path, if there is one."""
+        """The short name that means the same as this path, if there is one."""
         name = Path(text).stem
         try:
             return name if self.parse(name) == text else text
@@ -99,7 +99,7 @@ def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
             values[field] = _value(spec, environ)
         except ValueError as error:
             problems.append(f"{spec.name} {error}")
-            # Something stands in, so that the checks across settings are still made.
+            # A stand-in, so that the checks across settings can still run.
             values[field] = "" if spec.required else spec.default
     settings = cls(**values)
     problems += getattr(settings, "problems", lambda: ())()
@@ -112,7 +112,7 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
     text = environ.get(spec.name, "")
     file = environ.get(f"{spec.name}_FILE", "") if spec.secret else ""
     if text and file:
-        raise ValueError(f"is set, and {spec.name}_FILE too: set one of them")
+        raise ValueError(f"is set, and so is {spec.name}_FILE: set only one of them")
     if file:
         try:
             text = Path(file).read_text(encoding="utf-8").strip()
@@ -121,9 +121,9 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"cannot be read from {spec.name}_FILE={file}: {error}") from None
         if not text:
-            raise ValueError(f"is empty in the file that {spec.name}_FILE={file} names")
+            raise ValueError(f"is empty: the file {spec.name}_FILE={file} has no content")
     if any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ValueError("is no valid UTF-8")
+        raise ValueError("is not valid UTF-8")
     if not text:
         if spec.required:
             raise ValueError(f"is not set: {spec.meaning}")
@@ -131,7 +131,7 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
     try:
         return spec.parse(text)
     except ValueError as error:
-        shown = "" if spec.secret else f" (it is {text!r})"
+        shown = "" if spec.secret else f" (it is {star_url(text)!r})"
         raise ValueError(f"{error}{shown}: {spec.meaning}") from None
 
 

@@ -21,10 +21,9 @@ STALLED_AFTER = 60.0  # seconds without any progress after which --once gives up
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
-        description="The whole pipeline on this machine: detector, two brokers, forwarder,"
-        " processor, gallery, and a local S3 server whose bucket is a plain folder. Needs no"
-        " Docker, camera, account or root; ports are free ones, so that several can run side by"
-        " side.",
+        description="Run the whole pipeline on this machine: detector, two brokers, forwarder,"
+        " processor, gallery, and a local S3 server whose bucket is a plain folder. It needs no"
+        " Docker, camera, account or root. It uses free ports, so several demos can run at once.",
     )
     parser.add_argument(
         "--camera",
@@ -38,28 +37,27 @@ def arguments() -> argparse.Namespace:
         type=Path,
         default=Path("demo-data"),
         metavar="DIR",
-        help="folder that holds the bucket, and keeps it (default: demo-data)",
+        help="folder of the bucket, which stays after the demo (default: demo-data)",
     )
     parser.add_argument(
         "--once",
         action="store_true",
         help="play SOURCE to its end, wait until every face is in the bucket, print one line of"
-        " JSON, exit (default: play it again and again until Ctrl-C)",
+        " JSON and exit (default: play it in a loop until Ctrl-C)",
     )
     parser.add_argument(
         "--outage",
         type=float,
         metavar="SECONDS",
-        help="cut the link between forwarder and cloud for so long, 5 s after the first face"
-        " (with --once: at the first face), and watch the outbox fill and drain",
+        help="cut the connection between forwarder and cloud for SECONDS, 5 s after the first face"
+        " (with --once: at the first face), to watch the outbox fill and drain",
     )
     parser.add_argument(
         "--capture",
         choices=("every", "interval", "best"),
         default="every",
-        help="which faces are sent: every one found, the best of each face each second, which is"
-        " what the detector does unless told otherwise, or one per visit (default: every, so that"
-        " there is something to see on its way)",
+        help="which shots are sent: every detection, the best of each face each second (the"
+        " detector's own default), or one per visit (default: every, so that there is more to see)",
     )
     return parser.parse_args()
 
@@ -70,11 +68,11 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         camera = _absolute(options.camera)
-        # Played once, it is over before anybody has opened a page.
+        # With --once it is over before anybody can open a page.
         gallery = not options.once
         data = options.data.resolve()
         with Stack(data, camera, options.capture, options.once, gallery) as stack:
-            # Played once, as fast as it goes, a clip may be over within those 5 s.
+            # With --once a clip may be over within those 5 s.
             quiet = 0.0 if options.once else QUIET
             outage = Outage(stack, options.outage, quiet) if options.outage else None
             return _play_once(stack, outage) if options.once else _play_on(stack, outage)
@@ -87,7 +85,7 @@ def main() -> int:
 
 
 def _absolute(camera: str) -> str:
-    """The detector runs in the project's folder, the person perhaps in another."""
+    """The path of `camera` from the project's folder, where the detector runs."""
     return str(Path(camera).resolve()) if Path(camera).exists() else camera
 
 
@@ -95,16 +93,16 @@ def _play_on(stack: Stack, outage: Outage | None) -> int:
     arrivals = watch.Arrivals(stack.ports["cloud"])
     stack.start_detector()
     stack.wait_for("gallery")
-    print("The pipeline is running. Look at the faces as they come:")
+    print("The pipeline is running. Watch the faces arrive:")
     print(f"  http://127.0.0.1:{stack.ports['gallery']}/   {stack.login}")
-    print(f"Each is an object in a bucket, which is a folder here:\n  {stack.bucket}")
-    print("What each service says of itself:")
+    print(f"Each one is an object in a bucket, which is a folder here:\n  {stack.bucket}")
+    print("Health and metrics of each service:")
     for name in ("detector", "forwarder", "processor", "gallery"):
         port = stack.ports.get(f"{name}'s health", stack.ports[name])
         print(f"  {name:<10} http://127.0.0.1:{port}/healthz and /metrics")
     print(f"Live picture: http://127.0.0.1:{stack.ports['detector']}/")
     print(f"Brokers: edge 127.0.0.1:{stack.ports['edge']}, cloud 127.0.0.1:{stack.ports['cloud']}")
-    print(f"Logs: {stack.logs}\nCtrl-C ends it.\n")
+    print(f"Logs: {stack.logs}\nPress Ctrl-C to stop.\n", flush=True)
     line = Line(stack, arrivals, outage)
     while True:
         stack.check()
@@ -131,13 +129,13 @@ def _play_once(stack: Stack, outage: Outage | None) -> int:
     }
     if books.captured != stored + books.rejected:
         lost = f"{books.captured} captured, {stored} stored, {books.rejected} rejected"
-        print(f"demo: the books do not balance: {lost}, {books.dropped} dropped", file=sys.stderr)
+        print(f"demo: the counts do not add up: {lost}, {books.dropped} dropped", file=sys.stderr)
     print(json.dumps(result), flush=True)
     return 0 if books.captured == stored + books.rejected else 1
 
 
 def _until_settled(stack: Stack, show: Callable[[watch.Books], None]) -> watch.Books:
-    """Until the camera has ended and no face waits.
+    """Wait until the file has ended and no face waits; returns the final counts.
 
     Raises:
         DemoError: a part ended, or nothing has moved for a long time.
@@ -152,7 +150,9 @@ def _until_settled(stack: Stack, show: Callable[[watch.Books], None]) -> watch.B
         if books != last:
             last, moved_at = books, time.monotonic()
         elif time.monotonic() - moved_at > STALLED_AFTER:
-            text = f"{books.waiting} of {books.captured} faces wait, and nothing moves any more"
+            text = (
+                f"{books.waiting} of {books.captured} faces are still waiting, without any progress"
+            )
             raise DemoError(f"{text}; see {stack.logs}")
         time.sleep(0.1)
 

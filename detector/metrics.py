@@ -13,7 +13,7 @@ from detector.outbox.accounting import Accounts
 FRAMES = Counter("facepipe_detector_frames_total", "Frames that were searched for faces.")
 SKIPPED = Counter(
     "facepipe_detector_frames_skipped_total",
-    "Frames of a live camera that were not searched, since newer ones had come.",
+    "Frames of a live camera that were not searched, because newer ones had arrived.",
 )
 UNREADABLE = Counter(
     "facepipe_detector_images_unreadable_total", "Images of a folder that could not be read."
@@ -23,10 +23,10 @@ CAMERA_FAILURES = Counter(
     "Times that the camera failed and was opened again, by reason.",
     ["reason"],
 )
-CAMERA_ENDED = Gauge("facepipe_detector_camera_ended", "1 when a file has ended, else 0.")
+CAMERA_ENDED = Gauge("facepipe_detector_camera_ended", "1 once a file has ended, else 0.")
 DETECT_SECONDS = Histogram(
     "facepipe_detector_detect_seconds",
-    "Seconds of the search in one frame.",
+    "Seconds to search one frame for faces.",
     buckets=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28),
 )
 ENCODE_SECONDS = Histogram(
@@ -36,48 +36,47 @@ ENCODE_SECONDS = Histogram(
 )
 COMMIT_SECONDS = Histogram(
     "facepipe_detector_commit_seconds",
-    "Seconds from a frame to the commit of a face in it: what a power cut may cost.",
+    "Seconds from a frame until its face is safe on the disk, which is what a power cut may cost.",
     buckets=(0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32, 0.48, 0.64, 0.96, 1.28, 2.56),
 )
 
 
 class _Faces(Collector):
-    """The books, all at one moment: metrics of their own would be read one after the other."""
+    """The accounts, all at one moment: separate metrics would be read one after the other."""
 
-    of: Accounts | None = None  # until the outbox is open, no figures rather than wrong ones
+    of: Accounts | None = None  # no figures, rather than wrong ones, until the outbox is open
 
     def collect(self) -> Iterator[Metric]:
         facts = self.of.facts() if self.of else {}
         for name, meaning in (
-            ("captured", "Faces that were encoded."),
-            ("sent", "Faces published and forgotten (DELIVERY=once)."),
-            ("confirmed", "Faces whose receipt says that they are stored."),
+            ("captured", "Faces captured."),
+            ("sent", "Faces published without waiting for a receipt (DELIVERY=once)."),
+            ("confirmed", "Faces that are stored, according to their receipt."),
         ):
             yield CounterMetricFamily(_NAME + name, meaning, facts.get(name))
         for name, meaning in (
-            ("rejected", "Faces whose receipt says that they are not wanted, by reason."),
-            (
-                "dropped",
-                "Faces given up, by reason (full, too_large, refused, expired, shutdown).",
-            ),
+            ("rejected", "Faces that were rejected, according to their receipt, by reason."),
+            ("dropped", "Faces dropped, by reason (full, too_large, refused, expired, shutdown)."),
         ):
             family = CounterMetricFamily(_NAME + name, meaning, labels=["reason"])
             for reason, count in facts.get(name, {}).items():
                 family.add_metric([reason], count)
             yield family
-        meaning = "Faces captured and not yet confirmed, rejected, sent or given up."
+        meaning = "Faces captured and not yet confirmed, rejected, sent or dropped."
         yield GaugeMetricFamily(_NAME + "waiting", meaning, facts.get("waiting"))
 
 
 _NAME = "facepipe_detector_faces_"
 FACES = _Faces()
 REGISTRY.register(FACES)
-WAITING_BYTES = Gauge("facepipe_detector_waiting_bytes", "Bytes of them.")
-UNDER_WAY = Gauge("facepipe_detector_faces_under_way", "Faces sent and without receipt.")
-RESENT = Counter("facepipe_detector_faces_resent_total", "Faces sent again for want of a receipt.")
+WAITING_BYTES = Gauge("facepipe_detector_waiting_bytes", "Bytes of the faces that wait.")
+UNDER_WAY = Gauge("facepipe_detector_faces_under_way", "Faces in flight: sent, without a receipt.")
+RESENT = Counter(
+    "facepipe_detector_faces_resent_total", "Faces sent again because no receipt arrived."
+)
 MISMATCHES = Counter(
     "facepipe_detector_receipts_mismatched_total",
-    "Receipts with another digest than the face's; it was sent again.",
+    "Receipts whose digest is not the face's; the face was sent again.",
 )
 ROUND_TRIP = Gauge(
     "facepipe_detector_round_trip_seconds", "Smoothed time from publication to receipt."
@@ -85,7 +84,7 @@ ROUND_TRIP = Gauge(
 ENCODE_FAILURES = Counter(
     "facepipe_detector_encode_failures_total", "Faces that OpenCV could not encode."
 )
-PREVIEW_VIEWERS = Gauge("facepipe_detector_preview_viewers", "Who look at the live preview.")
+PREVIEW_VIEWERS = Gauge("facepipe_detector_preview_viewers", "Viewers of the live preview.")
 PREVIEW_REFUSED = Counter(
     "facepipe_detector_preview_refused_total",
     "Requests for the live preview that were refused, by reason (password, host, origin, viewers).",

@@ -1,4 +1,4 @@
-"""What the detector's settings may be, beside the kinds that all services know."""
+"""Parsers of the detector's own kinds of settings."""
 
 from __future__ import annotations
 

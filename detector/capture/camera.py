@@ -1,10 +1,9 @@
-"""A camera that comes back: frames from a capture process that can be killed and replaced."""
+"""A camera that recovers: frames from a capture process that can be killed and replaced."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import mmap
@@ -16,21 +15,19 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from common.runtime.backoff import Backoff
 from common.runtime.logs import StateLogger
 from common.service import Service
 from common.settings import SettingsError
 from detector import metrics
-from detector.capture.source import shown
-from detector.settings import DetectorSettings
+from detector.capture.camera_options import CameraOptions
+from detector.capture.frame import Frame, Image
+from detector.capture.producer import PRODUCERS
 
 log = logging.getLogger(__name__)
 
-Image = npt.NDArray[np.uint8]
-
-# What OpenCV and FFmpeg would print themselves: our own lines say it, once, without passwords.
+# Silences OpenCV and FFmpeg: our own lines report failures, once and without passwords.
 _QUIET = {
     "OPENCV_LOG_LEVEL": "OFF",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
@@ -39,21 +36,11 @@ _QUIET = {
 OPEN_WITHIN = 40.0  # seconds, for Python, OpenCV and a stream's first bytes, on a slow machine
 KILL_WITHIN = 1.0  # seconds; a process that hangs in a driver may outlive SIGKILL
 FRAMES_AHEAD = 3  # frames of a camera that wait while one is searched; 6 MB each at 1080p
-SETTLED = 3.0  # seconds of frames after which a trouble is over
-
-
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """One picture. `image`: height x width x 3, uint8, BGR, the caller's own."""
-
-    image: Image
-    index: int | None  # in a file: its number, from 0
-    at: float  # seconds since 1970
-    time: float  # seconds on the source's own clock: a file's, or the machine's monotonic one
+STABLE = 3.0  # seconds of frames after which a failure counts as over
 
 
 class CameraError(Exception):
-    """No (more) frames. `reason` is a short fixed word."""
+    """The camera gives no (more) frames. `reason` is a fixed word."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -61,23 +48,27 @@ class CameraError(Exception):
 
 
 class Camera:
-    """Use: `async for frame in camera.frames()`."""
+    """The frames of one camera: `async for frame in camera.frames()`.
 
-    def __init__(self, settings: DetectorSettings, service: Service) -> None:
-        self._settings = settings
+    `ended` is True once a file has been read to its end. `skipped` counts the frames of a live
+    camera that were not handed over because newer ones had arrived.
+    """
+
+    def __init__(self, options: CameraOptions, service: Service) -> None:
+        self._options = options
         self._service = service
-        self._trouble = StateLogger(log, f"camera {shown(settings.camera)}")
-        self._expected = 0
+        self._state = StateLogger(log, f"camera {options.shown}")
+        self._expected = 0  # frames of a file, an estimate; 0 if unknown
         self._frames = 0
-        self._next = 0  # of a file: the number of the first frame not seen yet
-        self._patience = settings.camera_timeout
+        self._next = 0  # number of a file's first frame that was not handed over yet
+        self._patience = options.timeout
         self.ended = False
-        self.skipped = 0  # frames of a live camera, since newer ones had come
+        self.skipped = 0
 
     @property
     def live(self) -> bool:
-        """Whether frames come at their own pace, so that who is late misses some."""
-        return self._settings.source.live or self._settings.camera_loop
+        """Whether frames come at their own pace, so that a late reader misses some."""
+        return self._options.live
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Frames until a file ends, or for ever: a live camera that fails is opened again.
@@ -86,7 +77,7 @@ class Camera:
             SettingsError: a file or folder gives no frame at all.
         """
         backoff = Backoff(first=1.0)
-        if self._settings.source.live:
+        if self._options.source.live:
             self._service.health.check("camera", "opening")
         while not self._service.stopping.is_set():
             before = self._frames
@@ -96,24 +87,24 @@ class Camera:
                     async for frame in self._read(process):
                         self._frames += 1
                         yield frame
-                self._say_end()
+                self._on_file_end()
                 return
             except CameraError as error:
                 if not self._may_recover(error, self._frames > before):
-                    self._file_failed(error)
+                    self._on_file_failed(error)
                     return
-                self._trouble.begin(error.reason, str(error))
+                self._state.begin(error.reason, str(error))
                 self._service.health.check("camera", error.reason)
                 metrics.CAMERA_FAILURES.labels(error.reason).inc()
             backoff.record_uptime(time.monotonic() - started)
             await self._service.pause(backoff.next())
 
     def _may_recover(self, error: CameraError, progress: bool) -> bool:
-        if self._settings.source.live:
+        if self._options.source.live:
             return True
-        if self.live:  # a looped file, which may be away for a while, as a camera may
+        if self.live:  # a looped file may be away for a while, as a camera may
             return self._frames > 0
-        # A file goes on where its process ended, unless it is the file that ends the process.
+        # A file goes on where its process died, unless the file itself kills the process.
         return progress and error.reason in ("crashed", "stalled")
 
     @contextlib.asynccontextmanager
@@ -126,22 +117,11 @@ class Camera:
             stdin=PIPE,
             stdout=PIPE,
             pass_fds=[memory],
-            env=_QUIET | _without_secrets(),
-            start_new_session=True,  # Ctrl-C is for us alone
+            env=_QUIET | _environment(),
+            start_new_session=True,  # Ctrl-C must reach the detector alone
         )
-        # By standard input: what stands on a command line, everyone on the machine can read.
-        options = {
-            "camera": self._settings.camera,
-            "size": self._settings.camera_size,
-            "fps": self._settings.camera_fps,
-            "loop": self._settings.camera_loop,
-            "timeout": self._settings.camera_timeout,
-            "start": 0 if self.live else self._next,
-            "memory": memory,
-            "parent": os.getpid(),
-        }
-        assert process.stdin is not None  # noqa: S101 - it was asked for
-        process.stdin.write(json.dumps(options).encode() + b"\n")
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
+        process.stdin.write(json.dumps(self._request(memory)).encode() + b"\n")
         try:
             yield process, memory
         finally:
@@ -154,47 +134,63 @@ class Camera:
             except TimeoutError:
                 log.error("the capture process %d does not end; is its driver stuck?", process.pid)
 
+    def _request(self, memory: int) -> dict[str, Any]:
+        """What the capture process reads first: by a pipe, since anyone can see a command line."""
+        source = self._options.source
+        return {
+            "module": PRODUCERS[source.kind].module,
+            "address": source.address,
+            "live": source.live,
+            "loop": self._options.loop and not source.live,
+            "size": self._options.size,
+            "fps": self._options.fps,
+            "timeout": self._options.timeout,
+            "start": self._next,
+            "memory": memory,
+            "parent": os.getpid(),
+        }
+
     async def _read(self, opened: tuple[Process, int]) -> AsyncIterator[Frame]:
         process, memory = opened
-        assert process.stdin is not None  # noqa: S101 - it was asked for
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
         process.stdin.write(b"n")
         patience = OPEN_WITHIN
         first_at: float | None = None
         while True:
-            told = await self._answer(process, patience)
+            answer = await self._answer(process, patience)
             patience = self._patience
-            if told["kind"] == "frame":
+            if answer["kind"] == "frame":
                 now = time.monotonic()
                 first_at = first_at or now
-                self._say_frames(told, now - first_at)
-                yield Frame(_pixels(memory, told), told["index"], told["at"], told["time"])
+                self._on_frame(answer, now - first_at)
+                yield Frame(_pixels(memory, answer), answer["index"], answer["at"], answer["time"])
                 process.stdin.write(b"n")
-            elif told["kind"] == "opened":
-                self._expected = told["frames"]
-                self._patience = self._settings.camera_timeout + 1 / told["fps"]
-            elif told["kind"] == "unreadable":
-                log.warning("the image %s cannot be read (unreadable)", told["path"])
+            elif answer["kind"] == "opened":
+                self._expected = answer["frames"]
+                self._patience = self._options.timeout + 1 / answer["fps"]
+            elif answer["kind"] == "unreadable":
+                log.warning("the image %s cannot be read (unreadable)", answer["path"])
                 metrics.UNREADABLE.inc()
-            elif told["kind"] == "ended":
+            elif answer["kind"] == "ended":
                 return
             else:
-                raise CameraError(told["reason"], told["text"])
+                raise CameraError(answer["reason"], answer["text"])
 
-    def _say_frames(self, told: dict[str, Any], lasted: float) -> None:
-        self.skipped += told["skipped"]
-        metrics.SKIPPED.inc(told["skipped"])
-        if told["index"] is not None:
-            self._next = told["index"] + 1
-        # A camera that fails again and again after its first frame is in one trouble, not in many.
-        troubled = self._trouble.reason is not None
-        if self._frames == 0 or (troubled and lasted >= SETTLED):
-            self._trouble.end(f"gives frames of {told['width']}x{told['height']}")
+    def _on_frame(self, answer: dict[str, Any], lasted: float) -> None:
+        self.skipped += answer["skipped"]
+        metrics.SKIPPED.inc(answer["skipped"])
+        if answer["index"] is not None and not self.live:
+            self._next = answer["index"] + 1
+        # A camera that fails again and again after its first frame has one problem, not many.
+        failing = self._state.reason is not None
+        if self._frames == 0 or (failing and lasted >= STABLE):
+            self._state.end(f"gives frames of {answer['width']}x{answer['height']}")
             self._service.health.check("camera", None)
 
     async def _answer(self, process: Process, patience: float) -> dict[str, Any]:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            # Not wait_for: in Python 3.11 it forgets a cancellation that comes with a frame.
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes with a frame.
             async with asyncio.timeout(patience):
                 line = await process.stdout.readline()
         except TimeoutError:
@@ -205,20 +201,19 @@ class Camera:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _file_failed(self, error: CameraError) -> None:
+    def _on_file_failed(self, error: CameraError) -> None:
         if self._frames == 0:
-            path = shown(self._settings.camera)
             raise SettingsError(
-                [f"CAMERA names a file that is no video or image that OpenCV can read: {path}"]
+                ["CAMERA is not a video or image that can be read: " + self._options.shown]
             )
         log.warning("the file broke after %d frames: %s (%s)", self._frames, error, error.reason)
         self.ended = True
 
-    def _say_end(self) -> None:
+    def _on_file_end(self) -> None:
         if self._frames == 0:
-            self._file_failed(CameraError("empty", "it has no frames"))
+            self._on_file_failed(CameraError("empty", "it has no frames"))
         self._service.health.check("camera", None)
-        # The number of frames is an estimate in many formats, a few per cent off.
+        # In many formats the number of frames is an estimate, a few per cent off.
         if self._frames < self._expected * 0.95 - 2:
             log.warning(
                 "the file ended after %d of about %d frames: it is cut off or damaged (truncated)",
@@ -226,47 +221,47 @@ class Camera:
                 self._expected,
             )
         else:
-            log.info("the file has ended after %d frames", self._frames)
+            log.info("the file ended after %d frames", self._frames)
         self.ended = True
 
 
-def _pixels(memory: int, told: dict[str, Any]) -> Image:
-    shape = (told["height"], told["width"], 3)
+def _pixels(memory: int, answer: dict[str, Any]) -> Image:
+    shape = (answer["height"], answer["width"], 3)
     size = shape[0] * shape[1] * 3
     with mmap.mmap(memory, size, prot=mmap.PROT_READ) as shared:
         return np.frombuffer(shared, np.uint8, size).reshape(shape).copy()
 
 
-def _without_secrets() -> dict[str, str]:
-    """Our environment for the capture process, less what it has no need to know."""
+def _environment() -> dict[str, str]:
+    """Our environment for the capture process, without secrets."""
     needed = ("PATH", "PYTHONPATH", "HOME", "LANG", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
     return {name: os.environ[name] for name in needed if name in os.environ}
 
 
-async def ahead(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:
-    """The same frames, taken while the one before is searched.
+async def read_ahead(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:
+    """The same frames, read while the one before is searched.
 
-    A frame that takes long to search makes those behind it late by a frame or two; only what
-    comes while all places are taken is skipped.
+    A frame that takes long to search delays those behind it by a frame or two. Only frames that
+    arrive while all places are taken are skipped.
     """
     ready: asyncio.Queue[Frame | None] = asyncio.Queue()
     room = asyncio.Semaphore(FRAMES_AHEAD)
 
-    async def take() -> None:
+    async def fill() -> None:
         async with contextlib.aclosing(frames):
             async for frame in frames:
                 ready.put_nowait(frame)
                 del frame  # frames are large
                 await room.acquire()
 
-    taking = asyncio.create_task(take(), name="frames")
-    taking.add_done_callback(lambda _: ready.put_nowait(None))
+    filling = asyncio.create_task(fill(), name="frames")
+    filling.add_done_callback(lambda _: ready.put_nowait(None))
     try:
         while (frame := await ready.get()) is not None:
             room.release()
             yield frame
             del frame
-        await taking
+        await filling
     finally:
-        taking.cancel()
-        await asyncio.wait([taking])
+        filling.cancel()
+        await asyncio.wait([filling])

@@ -1,4 +1,4 @@
-"""What CAMERA can be, told from its text alone."""
+"""What CAMERA names, judged by its text."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ import urllib.parse
 from pathlib import Path
 
 from common.settings import star_url
+from detector.capture.producer import PRODUCERS
 
-STREAMS = ("rtsp", "rtsps", "http", "https")
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """kind: device (a webcam), stream (a URL), video (a file), images (a folder of stills)."""
+    """`kind` is a key of PRODUCERS; `address` is what its frame producer opens."""
 
     kind: str
     address: str
 
     @property
     def live(self) -> bool:
-        return self.kind in ("device", "stream")
+        return PRODUCERS[self.kind].live
 
 
 def parse(camera: str) -> Source:
-    """Tell what `camera` names; whether it is there, `problem` tells."""
+    """The source that `camera` names; `find_problem` checks that it is there."""
     if re.fullmatch(r"[0-9]{1,3}", camera):
         return Source("device", f"/dev/video{camera}")
     scheme, mark, rest = camera.partition("://")
-    if scheme.lower() in STREAMS:  # RFC 3986, 3.1: in either case; FFmpeg knows the lower one
-        return Source("stream", f"{scheme.lower()}{mark}{rest}")
+    for kind, producer in PRODUCERS.items():
+        if mark and scheme.lower() in producer.schemes:
+            # Schemes have no case (RFC 3986, section 3.1), but FFmpeg takes lower case alone.
+            return Source(kind, f"{scheme.lower()}{mark}{rest}")
     if camera.startswith("/dev/"):
         return Source("device", camera)
     folder = Path(camera)
@@ -41,10 +43,10 @@ def parse(camera: str) -> Source:
     return Source("video", camera)
 
 
-def shown(camera: str) -> str:
-    """What may be seen of CAMERA: no user, password or query, nor a path that may hold them."""
+def hide_secrets(camera: str) -> str:
+    """CAMERA as logs may show it: without user, password, query, or a path that may hold them."""
     if "://" not in camera:
-        # A mistyped URL must not give away its password either.
+        # Not even a mistyped URL may show its password.
         before, at, after = camera.rpartition("@")
         return f"***{at}{after}" if at and ":" in before else camera
     scheme, _, rest = star_url(camera).partition("://")
@@ -60,28 +62,30 @@ def _host(url: str) -> str | None:
         return None
 
 
-def problem(source: Source) -> str | None:
-    """Why a file or folder cannot be a camera; None for what may still come, such as a webcam."""
-    if source.kind == "stream" and not _host(source.address):
-        return f"is a URL without a host that can be read: {shown(source.address)}"
+def find_problem(source: Source) -> str | None:
+    """Why it cannot be a camera; None if it can, or if it may still appear, as a webcam may."""
+    if PRODUCERS[source.kind].schemes:
+        shown = hide_secrets(source.address)
+        return None if _host(source.address) else f"is a URL without a valid host: {shown}"
     if source.live:
         return None
     path = Path(source.address)
     if "://" in source.address:
-        return f"is a URL, and none of {', '.join(STREAMS)}"
+        schemes = sorted(scheme for kind in PRODUCERS.values() for scheme in kind.schemes)
+        return f"is a URL, but its scheme is none of {', '.join(schemes)}"
     if not path.exists():
-        return f"names a file or folder that is not there: {shown(source.address)}"
+        return f"names a file or folder that does not exist: {hide_secrets(source.address)}"
     if not os.access(path, os.R_OK):
-        return f"names a file or folder that may not be read: {path}"
-    if path.is_dir() and not images(path):
+        return f"names a file or folder that cannot be read: {path}"
+    if path.is_dir() and not list_images(path):
         return f"names a folder without images ({' '.join(IMAGES)}): {path}"
     if path.is_file() and path.stat().st_size == 0:
         return f"names an empty file: {path}"
     return None
 
 
-def images(path: Path) -> list[Path]:
-    """The images of a folder in order of their names; a single image is a folder of one."""
+def list_images(path: Path) -> list[Path]:
+    """The images of a folder in order of their names; a single image counts as a folder of one."""
     if path.is_file():
         return [path]
     return sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGES and p.is_file())

@@ -1,1 +1,1 @@
-"""What `python -m detector` does instead of running: `--image`, `--outbox`."""
+"""Commands of `python -m detector`: `--image`, `--outbox`."""

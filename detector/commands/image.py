@@ -24,12 +24,12 @@ _COLOUR = (0, 255, 0)  # BGR
 
 
 def print_faces(settings: DetectorSettings, arguments: argparse.Namespace) -> int:
-    """Print the faces of pictures, a line of JSON for each; 1 if one cannot be read or written.
+    """Print the faces of each picture as a line of JSON; returns 1 if reading or writing fails.
 
-    `ROTATE` and `MASK` are followed, so that boxes are those of the picture turned upright.
+    `ROTATE` and `MASK` apply; boxes are in the rotated picture.
 
     Raises:
-        SettingsError: the folder for annotated pictures cannot be made.
+        SettingsError: the folder for annotated pictures cannot be created.
     """
     paths = [Path(name) for name in arguments.image]
     folder = Path(arguments.annotate) if arguments.annotate else None
@@ -46,7 +46,7 @@ def print_faces(settings: DetectorSettings, arguments: argparse.Namespace) -> in
         crop.apply_mask(image, settings.mask)
         found = detect_still(engine, image, settings.min_face, settings.detect_width)
         print(json.dumps(_to_dict(path, image, found, engine.name)), flush=True)  # noqa: T201 - its work
-        if names and not _write(names.free(path), annotate(image, found)):
+        if names and not _write(names.choose(path), annotate(image, found)):
             code = 1
     return code
 
@@ -67,12 +67,12 @@ def annotate(image: Image, found: list[Detection]) -> Image:
 
 
 class AnnotatedNames:
-    """Names for annotated pictures in one folder: each its own, and none that of a picture read."""
+    """Unique names for annotated pictures in one folder; none overwrites a picture that is read."""
 
     def __init__(self, folder: Path, inputs: list[Path]) -> None:
         """
         Raises:
-            SettingsError: the folder cannot be made.
+            SettingsError: the folder cannot be created.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ class AnnotatedNames:
         self._folder = folder.resolve()
         self._taken = {path.resolve() for path in inputs}
 
-    def free(self, of: Path) -> Path:
+    def choose(self, of: Path) -> Path:
         """`NAME-faces.png`, or the first of `NAME-faces-2.png` and so on that is free."""
         number = 1
         while True:
@@ -114,7 +114,7 @@ def _facts(image: Image, one: Detection) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Image | None:
-    """The picture as BGR, of a moving one the first frame; None where it cannot be read."""
+    """The picture as BGR, or the first frame of an animation; None if it cannot be read."""
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):

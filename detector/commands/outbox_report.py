@@ -1,4 +1,4 @@
-"""`python -m detector --outbox`: what waits, as a table, whether a detector runs or not."""
+"""`python -m detector --outbox`: what waits in the outbox, whether a detector runs or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.settings import DetectorSettings
 
 
 def print_outbox(settings: DetectorSettings) -> int:
-    """Print what is in the outbox of this camera, and exit.
+    """Print the state of this camera's outbox as a table; returns the exit code.
 
     Raises:
         SettingsError: there is no outbox.

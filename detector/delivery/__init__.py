@@ -1,1 +1,1 @@
-"""How faces leave the box: published and forgotten, or kept until their receipt comes."""
+"""Delivery of faces: published and forgotten, or kept until their receipt arrives."""

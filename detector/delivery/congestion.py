@@ -1,4 +1,4 @@
-"""How much may be under way, and when to give up waiting: congestion control as TCP does it."""
+"""How much may be in flight, and when a receipt is overdue: congestion control as in TCP."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ START = 128 * 1024  # bytes
 LARGEST = 16 * 1024 * 1024
 STEP = 32 * 1024  # bytes of growth per round trip, about one face
 INITIAL_TIMEOUT, LEAST_TIMEOUT, LONGEST_TIMEOUT = 3.0, 1.0, 15.0  # seconds
-QUEUEING = 4.0  # seconds of round trip beyond which more under way only makes queues longer
+QUEUEING = 4.0  # seconds of round trip beyond which more in flight only makes queues longer
 
 
 class CongestionWindow:
-    """Bytes under way by AIMD (RFC 5681, section 3.1), time-out by RFC 6298."""
+    """Bytes in flight by AIMD (RFC 5681, section 3.1), time-out by RFC 6298."""
 
     def __init__(self, max_faces: int) -> None:
         self._max_faces = max_faces
@@ -23,21 +23,22 @@ class CongestionWindow:
 
     @property
     def bytes(self) -> int:
+        """Bytes that may be in flight at once."""
         return int(self._bytes)
 
-    def admits(self, faces: int, under_way: int, size: int) -> bool:
-        """Whether a face of `size` bytes may join `faces` of `under_way` bytes.
+    def admits(self, faces: int, in_flight: int, size: int) -> bool:
+        """Whether a face of `size` bytes may join `faces` of `in_flight` bytes.
 
-        Two always may, so that one which never gets a receipt does not hold up all the others.
+        Two are always allowed, so that one which never gets a receipt does not block all others.
         """
-        fits = faces < 2 or under_way + size <= self._bytes
+        fits = faces < 2 or in_flight + size <= self._bytes
         return faces == 0 or (faces < self._max_faces and fits)
 
-    def answered(self, size: int, took: float | None) -> None:
-        """A receipt came; `took` is None for a face sent twice, which tells no round trip.
+    def on_receipt(self, size: int, took: float | None) -> None:
+        """Widen the window for a receipt that took `took` seconds.
 
-        (Karn's algorithm, RFC 6298, section 3.) It opens the window all the same: something got
-        through.
+        `took` is None for a face that was sent twice, since its round trip is unknown (Karn's
+        algorithm, RFC 6298, section 3). It widens the window all the same: something got through.
         """
         if took is not None:
             self._measure(took)
@@ -56,8 +57,8 @@ class CongestionWindow:
         timeout = self.round_trip + 4 * self._variance
         self.timeout = min(LONGEST_TIMEOUT, max(LEAST_TIMEOUT, timeout))
 
-    def timed_out(self, now: float) -> None:
-        """No receipt in time: half the window, twice the time-out, once per time-out at most."""
+    def on_timeout(self, now: float) -> None:
+        """Halve the window and double the time-out, at most once per time-out."""
         if now - self._cut_at < self.timeout:
             return
         self._cut_at = now

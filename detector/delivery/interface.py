@@ -1,4 +1,7 @@
-"""What takes custody of a face, from the moment it is encoded until its fate is known."""
+"""The interface of delivery: it is responsible for a face from encoding until its outcome is known.
+
+`FireAndForget` is the simple one (DELIVERY=once); `reliable.py` has the other.
+"""
 
 from __future__ import annotations
 
@@ -12,61 +15,61 @@ from common.protocol.topics import Topics
 from detector.outbox import accounting
 from detector.outbox.accounting import Accounts
 
-ROOM = 0.5  # a file waits when the memory for faces is fuller than this
+ROOM = 0.5  # reading a file pauses while more than this share of the room for faces is taken
 
 
 class Delivery(Protocol):
-    """The one interface; `once` below, and `receipt` in receipts.py."""
+    """How faces leave the box."""
 
     def offer(self, face: Face) -> None:
-        """Take a face. Never blocks: the oldest makes room."""
+        """Take a face. Never blocks: when there is no room, the oldest is dropped."""
 
     def has_room(self) -> bool:
-        """Whether a source that can wait should go on."""
+        """Whether a source that can wait should continue."""
 
     def busy(self) -> bool:
-        """Whether the fate of a face is open."""
+        """Whether the outcome of any face is still open."""
 
     async def finish(self, until: float) -> None:
-        """See off what can be until then (time.monotonic()); account for the rest."""
+        """Deliver what is possible until `until` (of time.monotonic()); account for the rest."""
 
-    def facts(self) -> dict[str, Any]:
-        """For the status message."""
+    def figures(self) -> dict[str, Any]:
+        """Figures for the status message."""
 
 
 class FireAndForget:
-    """Publish and forget, as QoS 0 says; what cannot be sent yet waits in bounded memory."""
+    """Publish and forget, as in QoS 0; faces that cannot be sent yet wait in bounded memory."""
 
-    def __init__(self, link: Client, topic: str, own_books: Accounts, max_bytes: int) -> None:
+    def __init__(self, client: Client, topic: str, accounts: Accounts, max_bytes: int) -> None:
         self._topic = topic
-        self._books = own_books
+        self._accounts = accounts
         self._max_bytes = max_bytes
-        self._out = SendQueue(link, max_bytes)
+        self._queue = SendQueue(client, max_bytes)
         self._topics = Topics(topic)
 
     def offer(self, face: Face) -> None:
-        self._books.write(accounting.capture)
+        self._accounts.write(accounting.capture)
         png, properties = face.encode(self._topics)
-        self._out.put(OutboundMessage(self._topic, png, properties, on_settled=self._settled))
+        self._queue.put(OutboundMessage(self._topic, png, properties, on_settled=self._on_settled))
 
-    def _settled(self, reason: str | None) -> None:
-        self._books.write(accounting.send if reason is None else accounting.drop(reason))
+    def _on_settled(self, reason: str | None) -> None:
+        self._accounts.write(accounting.send if reason is None else accounting.drop(reason))
 
     def has_room(self) -> bool:
-        return self._out.bytes <= self._max_bytes * ROOM
+        return self._queue.bytes <= self._max_bytes * ROOM
 
     def busy(self) -> bool:
-        return bool(self._books.waiting)
+        return bool(self._accounts.waiting)
 
     async def finish(self, until: float) -> None:
         await wait_until_drained(self, until)
-        self._out.clear("shutdown")
+        self._queue.clear("shutdown")
 
-    def facts(self) -> dict[str, Any]:
-        return {"waiting_bytes": self._out.bytes}
+    def figures(self) -> dict[str, Any]:
+        return {"waiting_bytes": self._queue.bytes}
 
 
 async def wait_until_drained(delivery: Delivery, until: float = float("inf")) -> None:
-    """Wait until the fate of every face is known, or for the time `until` (time.monotonic())."""
+    """Wait until every face's outcome is known, or until `until` (of time.monotonic())."""
     while delivery.busy() and time.monotonic() < until:
         await asyncio.sleep(0.02)

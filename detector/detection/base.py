@@ -1,6 +1,6 @@
-"""What an engine is: it finds faces in a frame, and finds again one that it has found before.
+"""The interface of engines, which detect faces in a frame.
 
-A further engine is one module with a class of this shape and a `create`, and a line in `registry`.
+To add one: a module with such a class, `create` and `find_problems`, and a line in `registry`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Detection:
 
     box: bounding box x, y, w, h in pixels of the frame, within it.
     score: the engine's own confidence, in the engine's own unit.
-    frontal: how much it looks into the camera, 0 to 1.
-    evidence: whether the score says if this is a face; else it is only a place to look at.
-    engine: the name of the engine that found it.
+    frontal: how directly it looks into the camera, 0 to 1.
+    evidence: whether the score tells if this is a face; else the box is only a candidate.
+    engine: the name of the engine that detected it.
     """
 
     box: Box
@@ -30,28 +30,34 @@ class Detection:
 
 
 class Engine(Protocol):
-    """Not thread-safe, as OpenCV's own classes are not: one per thread."""
+    """A face detector; not thread-safe, since OpenCV's classes are not.
+
+    confirm_score: score at which one sight confirms a face.
+    confirm_mean_score: mean score at which several sights confirm it.
+    shot_score: lowest score of a sight that is sent.
+    idle_pause: seconds between two searches while nobody is in view.
+    """
 
     name: str
-    once: float  # the score by which one sight confirms a face
-    often: float  # the mean score by which several do
-    pause: float  # seconds between two searches of all that moves, while nobody is in view
-    shown: float  # the score without which a sight of a face is not sent
+    confirm_score: float
+    confirm_mean_score: float
+    shot_score: float
+    idle_pause: float
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
-        """Candidates of `min_side` pixels or more in a picture (height x width x 3, BGR).
+        """Candidates of at least `min_side` pixels in a picture (height x width x 3, BGR).
 
-        most: the scale to which the picture is to be reduced, or further.
-        deep: in all ways that the engine has, not only in the quick ones.
+        most: largest scale to which the picture may be reduced for the search.
+        deep: search in all ways that the engine has, not only in the quick ones.
         """
 
-    def near(self, image: Image, box: Box) -> list[Detection]:
-        """Candidates around `box`, of about its size, where a face was a moment ago: quick."""
+    def detect_near(self, image: Image, box: Box) -> list[Detection]:
+        """Candidates of about the size of `box`, where a face was a moment ago; quick."""
 
-    def judged(self, image: Image, box: Box) -> Detection:
-        """What a candidate is worth: slower, and as sure as the engine can be."""
+    def verify(self, image: Image, box: Box) -> Detection:
+        """A candidate with its score, as reliable as the engine can make it; slower."""
 
-    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
-        """Faces in a picture that stands alone, whatever time that takes."""
+    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+        """Faces in a picture that stands alone, however long that takes."""

@@ -1,13 +1,13 @@
-"""The engine of everybody: OpenCV's Haar cascades.
+"""The engine that needs no model file: OpenCV's Haar cascades.
 
 Viola and Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001;
 Lienhart and Maydt, "An Extended Set of Haar-like Features", ICIP 2002.
 
-A cascade answers many times around a face and seldom around anything else. So a search is
-generous, and what it points at is judged: brought to one size, and searched in fine steps three
-times, as it is and with its contrast spread, by two cascades that were trained apart. A face gets
-dozens of hits each time. The score is the geometric mean of the three counts; for a picture that
-stands alone, the best of three tilts. docs/detection.md has the figures behind this.
+A cascade gives many hits around a face and few around anything else. So the search is generous,
+and each candidate is verified: scaled to one size, and searched in fine steps three times, as it
+is and with its contrast spread, by two cascades that were trained separately. A face gets dozens
+of hits each time. The score is the geometric mean of the three counts; for a picture that stands
+alone, the best of three tilts. docs/detection.md has the figures behind this.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from detector.detection.boxes import Box, Image, clip_box, nms, pad_box
 from detector.detection.model_files import CASCADES
 from detector.detection.registry import EngineOptions
 
-WINDOW = 24  # pixels to which the smallest face is reduced; the cascades see none under 20
-STEP = 1.2  # between the sizes of a search in a moving picture; the next one follows soon
+WINDOW = 24  # pixels to which the smallest face is reduced; the cascades miss those under 20
+STEP = 1.2  # scale factor of the search in a video; the next search follows soon
 NEAR_SIDE, NEAR_ROOM, NEAR_STEP = 40, 0.4, 1.12  # pixels of the face; of its size; between sizes
 NEAR_HITS = 3
-# Light and shade are evened out around a face that is followed: CLAHE (Zuiderveld, "Contrast
-# Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994), its limit and its tiles.
+# CLAHE evens out light and shade around a tracked face (Zuiderveld, "Contrast Limited Adaptive
+# Histogram Equalization", Graphics Gems IV, 1994): its clip limit and its tiles.
 EVEN = 2.0, (4, 4)
 JUDGED_SIDE, JUDGED_STEP = 48, 1.05
 EYE_SIDE = 112
 # Hits of the eyes' cascade that leave no doubt: in a picture that stands alone, and where weak
-# scores are added up over frames.
+# scores add up over frames.
 EYES_ONCE, EYES_FOLLOWED = 4, 16
-CERTAIN = 1.9  # times `alone`: a face that need not show its eyes
+CERTAIN = 1.9  # times `alone`: score from which a face need not show its eyes
 PLAIN_ROOM, SPREAD_ROOM = 0.25, 0.35
 TILTS = (0.0, -12.0, 12.0)  # degrees
 FRONTAL = 60.0  # the score of a face that looks straight into the camera
@@ -46,7 +46,7 @@ SECOND = CASCADES / "haarcascade_frontalface_alt.xml"
 
 
 class Haar:
-    """The score is a number of hits; `alone`, in a picture that stands alone, they are a face."""
+    """Scores are numbers of hits; `_alone` is enough of them in a picture that stands alone."""
 
     name = "haar"
 
@@ -57,8 +57,8 @@ class Haar:
         self._eyes = cv2.CascadeClassifier(str(EYES))
         self._scale_factor = scale_factor
         self._alone = 3.2 * min_neighbors
-        self.once, self.often = 1.5 * self._alone, OFTEN * self._alone
-        self.shown, self.pause = 0.0, PAUSE
+        self.confirm_score, self.confirm_mean_score = 1.5 * self._alone, OFTEN * self._alone
+        self.shot_score, self.idle_pause = 0.0, PAUSE
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
@@ -67,19 +67,19 @@ class Haar:
         boxes = self._candidates(_to_grey(image), min_side, min(most, WINDOW / min_side), STEP)
         return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
-    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
         grey = _to_grey(image)
         found = []
         for box in self._candidates(grey, min_side, most, self._scale_factor):
             score = max(self._score(grey, box, tilt) for tilt in TILTS)
             if score >= self._alone:
-                score = self._doubted(score, grey, box, EYES_ONCE)
+                score = self._reduce_doubtful(score, grey, box, EYES_ONCE)
             if score >= self._alone:
                 frontal = min(1.0, score / FRONTAL)
                 found.append(Detection(box, score, frontal, evidence=True, engine=self.name))
         return nms(found)
 
-    def near(self, image: Image, box: Box) -> list[Detection]:
+    def detect_near(self, image: Image, box: Box) -> list[Detection]:
         part, left, top, scale = _crop_around(image, box, NEAR_ROOM, NEAR_SIDE)
         grey = np.asarray(self._even.apply(_to_grey(part)), np.uint8)
         found, hits = _count_hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
@@ -90,16 +90,16 @@ class Haar:
         ]
         return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
-    def judged(self, image: Image, box: Box) -> Detection:
+    def verify(self, image: Image, box: Box) -> Detection:
         left, top, width, height = pad_box(box, box[2], image)
         grey = _to_grey(image[top : top + height, left : left + width])
         moved = box[0] - left, box[1] - top, box[2], box[3]
-        score = self._doubted(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
+        score = self._reduce_doubtful(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
         frontal = min(1.0, score / FRONTAL)
         return Detection(box, score, frontal, evidence=True, engine=self.name)
 
     def _candidates(self, grey: Image, min_side: float, scale: float, step: float) -> list[Box]:
-        """What at least two hits point at, searched for at `scale`, 1 at most."""
+        """Boxes with at least two hits in the picture reduced by `scale` (at most 1)."""
         scale = min(1.0, scale)
         small = grey
         if scale < 1.0:
@@ -111,15 +111,15 @@ class Haar:
             clip_box((x / scale, y / scale, w / scale, h / scale), grey) for x, y, w, h in boxes
         ]
 
-    def _doubted(self, score: float, grey: Image, box: Box, enough: int) -> float:
-        """A score that leaves doubt counts as far as eyes are found."""
+    def _reduce_doubtful(self, score: float, grey: Image, box: Box, enough: int) -> float:
+        """The score, reduced if it is doubtful and few eyes are found."""
         if score >= CERTAIN * self._alone or score < 1.0:
             return score
         return score * min(1.0, self._eye_hits(grey, box) / enough)
 
     def _eye_hits(self, grey: Image, box: Box) -> int:
         """Hits of the eyes' cascade where a face has them: between 1/7 and 3/5 of its height."""
-        face = _equalize(_aligned_patch(grey, box, 0.0, 0.0, EYE_SIDE))
+        face = _equalize(_align_patch(grey, box, 0.0, 0.0, EYE_SIDE))
         upper = face[EYE_SIDE // 7 : 3 * EYE_SIDE // 5]
         least, most = EYE_SIDE // 6, 2 * EYE_SIDE // 5
         _, hits = self._eyes.detectMultiScale2(
@@ -128,8 +128,8 @@ class Haar:
         return int(sum(hits))
 
     def _score(self, grey: Image, box: Box, tilt: float) -> float:
-        plain = _aligned_patch(grey, box, PLAIN_ROOM, tilt)
-        spread = _equalize(_aligned_patch(grey, box, SPREAD_ROOM, tilt))
+        plain = _align_patch(grey, box, PLAIN_ROOM, tilt)
+        spread = _equalize(_align_patch(grey, box, SPREAD_ROOM, tilt))
         looks = (self._first, plain), (self._first, spread), (self._second, spread)
         hits = (max(_count_hits(*look, JUDGED_SIDE, JUDGED_STEP)[1], default=0) for look in looks)
         return math.prod(1.0 + int(count) for count in hits) ** (1 / len(looks)) - 1.0
@@ -146,13 +146,13 @@ def _equalize(grey: Image) -> Image:
 def _count_hits(
     cascade: cv2.CascadeClassifier, grey: Image, side: int, step: float
 ) -> tuple[Sequence[Sequence[int]], Sequence[int]]:
-    """Boxes of about `side` pixels, and how many hits each is made of."""
+    """Boxes of about `side` pixels, and the number of hits of each."""
     least, most = round(0.7 * side), round(1.4 * side)
     return cascade.detectMultiScale2(grey, step, 1, minSize=(least, least), maxSize=(most, most))
 
 
 def _crop_around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
-    """The picture around a box, brought to where the box is `side` wide; its corner, the scale."""
+    """The picture around a box, scaled so that the box is `side` wide; its corner, the scale."""
     extent = max(box[2], box[3])
     left, top, width, height = pad_box(box, room * extent, image)
     scale = side / extent
@@ -162,9 +162,7 @@ def _crop_around(image: Image, box: Box, room: float, side: int) -> tuple[Image,
     return np.asarray(cv2.resize(part, size, interpolation=way), np.uint8), left, top, scale
 
 
-def _aligned_patch(
-    grey: Image, box: Box, room: float, tilt: float, face: int = JUDGED_SIDE
-) -> Image:
+def _align_patch(grey: Image, box: Box, room: float, tilt: float, face: int = JUDGED_SIDE) -> Image:
     """The picture around a box, turned by `tilt` degrees, the box `face` pixels wide, centred."""
     part, left, top, scale = _crop_around(grey, box, 2 * room + 0.25, face)
     side = round(face * (1 + 2 * room))
@@ -180,7 +178,7 @@ def _aligned_patch(
 
 def find_problems(options: EngineOptions) -> Iterator[str]:
     if not _is_cascade(options.cascade):
-        yield f"CASCADE is no cascade that OpenCV can read: {options.cascade}"
+        yield f"CASCADE is not a cascade that OpenCV can read: {options.cascade}"
 
 
 def _is_cascade(path: str) -> bool:

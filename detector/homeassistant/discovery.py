@@ -1,20 +1,20 @@
-"""What Home Assistant is told of a camera: one device, with its last face and its figures.
+"""Home Assistant's discovery message: a camera as one device, with its last face and figures.
 
-Device-based discovery, in the words of https://www.home-assistant.io/integrations/mqtt/. The
-figures are read by templates out of the status message that the detector publishes anyway.
+Device-based discovery, by https://www.home-assistant.io/integrations/mqtt/. Templates read the
+figures from the status message that the detector publishes anyway.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 from common import __version__
 from common.protocol.face import CONTENT_TYPE
 from common.protocol.status import PERIOD
 from common.protocol.topics import Topics
-from detector.settings import DetectorSettings
 
 NODE = "facepipe"
 
@@ -25,42 +25,62 @@ _DIAGNOSTIC = {"entity_category": "diagnostic"}
 
 
 @dataclasses.dataclass(frozen=True)
+class HomeAssistantOptions:
+    """Whether and how to show a camera to Home Assistant.
+
+    prefix: root of its discovery topics; topic: root of ours.
+    keep: seconds that it keeps a face.
+    receipts: whether faces count as stored, or only as sent.
+    note: file that remembers which topics hold retained messages.
+    """
+
+    enabled: bool
+    prefix: str
+    keep: float
+    topic: str
+    device: str
+    camera: str
+    receipts: bool
+    note: Path
+
+    @property
+    def id(self) -> str:
+        """Unique among cameras, since names contain no underscore."""
+        return f"{NODE}_{self.device}_{self.camera}"
+
+
+@dataclasses.dataclass(frozen=True)
 class HomeAssistantTopics:
-    """Where a camera's messages for Home Assistant are."""
+    """The topics of a camera's messages for Home Assistant."""
 
     config: str
     face: str
     status: str
-    birth: str  # where Home Assistant says that it has started
+    birth: str  # where Home Assistant announces that it has started
 
     @classmethod
-    def of(cls, settings: DetectorSettings) -> HomeAssistantTopics:
-        prefix, device, camera = (
-            settings.homeassistant_prefix,
-            settings.device,
-            settings.camera_name,
-        )
+    def of(cls, options: HomeAssistantOptions) -> HomeAssistantTopics:
+        prefix, device, camera = options.prefix, options.device, options.camera
         return cls(
-            # With a level more, as is allowed, Home Assistant 2025.1 finds nothing to remove when
+            # With the optional extra level, Home Assistant 2025.1 finds nothing to remove when
             # this is emptied.
-            f"{prefix}/device/{_id(settings)}/config",
+            f"{prefix}/device/{options.id}/config",
             f"{prefix}/{NODE}/{device}/{camera}/face",
-            Topics(settings.mqtt_topic).status(device, "detector", camera),
+            Topics(options.topic).status(device, "detector", camera),
             f"{prefix}/status",
         )
 
 
-def encode_config(settings: DetectorSettings, topics: HomeAssistantTopics) -> bytes:
-    """The discovery message."""
-    own = _id(settings)
+def encode_config(options: HomeAssistantOptions, topics: HomeAssistantTopics) -> bytes:
+    """The discovery message, as JSON."""
     components = {
-        name: {"unique_id": f"{own}_{name}", **component}
-        for name, component in _components(settings, topics).items()
+        name: {"unique_id": f"{options.id}_{name}", **component}
+        for name, component in _components(options, topics).items()
     }
     message = {
         "device": {
-            "identifiers": [own],
-            "name": f"{settings.device} {settings.camera_name}",
+            "identifiers": [options.id],
+            "name": f"{options.device} {options.camera}",
             "manufacturer": "facepipe",
             "model": "camera",
             "sw_version": __version__,
@@ -71,24 +91,18 @@ def encode_config(settings: DetectorSettings, topics: HomeAssistantTopics) -> by
     return json.dumps(message, separators=(",", ":")).encode()
 
 
-def _id(settings: DetectorSettings) -> str:
-    """Names have no underscore in them, so that no two cameras come to the same."""
-    return f"{NODE}_{settings.device}_{settings.camera_name}"
-
-
 def _components(
-    settings: DetectorSettings, topics: HomeAssistantTopics
+    options: HomeAssistantOptions, topics: HomeAssistantTopics
 ) -> dict[str, dict[str, Any]]:
     known = {
         "availability_topic": topics.status,
         "availability_template": f"{{{{ 'online' if {_ONLINE} else 'offline' }}}}",
     }
-    # Three periods without a message mean "not heard since", where the last will has not come
-    # through either.
+    # After three periods without a message the camera is unavailable, even if its last will has
+    # not arrived.
     read = {"state_topic": topics.status, "expire_after": 3 * PERIOD}
     sensor = {"platform": "sensor", **known, **read}
     binary = {"platform": "binary_sensor", **read, **_DIAGNOSTIC}
-    receipt = settings.delivery == "receipt"
     return {
         "face": {
             "platform": "image",
@@ -111,9 +125,11 @@ def _components(
         },
         "delivered": {
             **sensor,
-            "name": "Stored" if receipt else "Sent",
+            "name": "Stored" if options.receipts else "Sent",
             **_COUNTER,
-            "value_template": _value("value_json.confirmed" if receipt else "value_json.sent"),
+            "value_template": _value(
+                "value_json.confirmed" if options.receipts else "value_json.sent"
+            ),
         },
         "waiting": {
             **sensor,
@@ -165,5 +181,5 @@ def _components(
 
 
 def _value(expression: str) -> str:
-    """A template that gives this while the camera is online, and else "unknown"."""
+    """A template for `expression` while the camera is online, else "unknown"."""
     return f"{{{{ ({expression}) if {_ONLINE} else none }}}}"

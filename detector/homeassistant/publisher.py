@@ -1,4 +1,4 @@
-"""`HOMEASSISTANT=1`: the last face and the counters, for a Home Assistant at the edge broker."""
+"""`HOMEASSISTANT=1`: the last face and the counters, for Home Assistant at the edge broker."""
 
 from __future__ import annotations
 
@@ -16,34 +16,39 @@ from common.mqtt import Ack, Client, Message, OutboundMessage, SendQueue, pack_p
 from common.protocol.face import CONTENT_TYPE, Face
 from common.runtime.logs import RateLimitedLogger
 from common.service import Service
-from detector.homeassistant.discovery import HomeAssistantTopics, encode_config
+from detector.homeassistant.discovery import (
+    HomeAssistantOptions,
+    HomeAssistantTopics,
+    encode_config,
+)
 from detector.homeassistant.retained_cleanup import RetainedCleanup
-from detector.settings import DetectorSettings
 
 log = logging.getLogger(__name__)
 
 PAUSE = 1.0  # seconds from one message to the next
-MAX_BYTES = 8 * 1024 * 1024  # that may wait: a face, its successor, and the discovery message
+MAX_BYTES = 8 * 1024 * 1024  # in the queue: a face, its successor, and the discovery message
 
 
 class HomeAssistantPublisher(Protocol):
-    """What the detector's loop does for Home Assistant; nothing, when it is off."""
+    """What the detector's loop reports to Home Assistant."""
 
     def show(self, face: Face) -> None:
-        """A face has been sent off."""
+        """Show a face that was captured."""
 
-    def facts(self) -> dict[str, Any]:
-        """For the status message."""
+    def figures(self) -> dict[str, Any]:
+        """Figures for the status message."""
 
     def leave(self) -> None:
-        """The detector ends."""
+        """Clean up before the detector ends."""
 
 
 class NullPublisher:
+    """Does nothing: Home Assistant is off."""
+
     def show(self, face: Face) -> None:
         pass
 
-    def facts(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         return {}
 
     def leave(self) -> None:
@@ -51,64 +56,63 @@ class NullPublisher:
 
 
 def create_publisher(
-    settings: DetectorSettings, link: Client, service: Service
+    options: HomeAssistantOptions, client: Client, service: Service
 ) -> HomeAssistantPublisher:
-    """To be called when nothing else will be set on the link."""
-    note = settings.outbox.with_suffix(".homeassistant")
-    if not settings.homeassistant:
-        RetainedCleanup(link, note, [])
+    """The publisher, or one that does nothing. Call it once `client.on_message` is final."""
+    if not options.enabled:
+        RetainedCleanup(client, options.note, [])
         return NullPublisher()
-    topics = HomeAssistantTopics.of(settings)
-    RetainedCleanup(link, note, [topics.config, topics.face])
-    told = HomeAssistant(link, topics, encode_config(settings, topics), settings.homeassistant_keep)
-    service.spawn(told.keep_telling(), "home assistant")
-    log.info("Home Assistant finds this camera at %s", topics.config)
-    return told
+    topics = HomeAssistantTopics.of(options)
+    RetainedCleanup(client, options.note, [topics.config, topics.face])
+    publisher = HomeAssistant(client, topics, encode_config(options, topics), options.keep)
+    service.spawn(publisher.keep_publishing(), "home assistant")
+    log.info("Home Assistant discovers this camera at %s", topics.config)
+    return publisher
 
 
 class HomeAssistant:
-    """All calls from the event loop."""
+    """Publishes the newest face, and the discovery message. Call it from the event loop only."""
 
     def __init__(
-        self, link: Client, topics: HomeAssistantTopics, about: bytes, keep: float
+        self, client: Client, topics: HomeAssistantTopics, config: bytes, keep: float
     ) -> None:
         self._topics = topics
-        self._about = about
+        self._config = config
         self._keep = keep
-        self._link = link
+        self._client = client
         self._news = asyncio.Event()
-        self._wanted = False  # the discovery message
-        self._face: Face | None = None  # the newest one, until it is on its way
+        self._config_due = False
+        self._face: Face | None = None  # the newest one, until it is queued
         self._last: str | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._seldom = RateLimitedLogger(log)
-        link.on_up.append(self._announce)
-        self._out = SendQueue(link, MAX_BYTES)
-        self._others = link.on_message
-        link.on_message = self._heard
-        link.subscribe_to(topics.birth, retained=False)  # with each connection all is told anyway
-        self._blank()  # in place of what an earlier run may have left
+        self._limited_log = RateLimitedLogger(log)
+        client.on_up.append(self._announce)
+        self._queue = SendQueue(client, MAX_BYTES)
+        self._others = client.on_message
+        client.on_message = self._on_message
+        client.subscribe_to(topics.birth, retained=False)  # each connection announces anyway
+        self._blank()  # replaces what an earlier run may have left
 
     def show(self, face: Face) -> None:
         self._face, self._last = face, face.facts["captured"]
         self._news.set()
 
-    def facts(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         return {"last_face": self._last}
 
     def leave(self) -> None:
-        """No face stays; what the camera is stays, else its owner's names for it would be lost."""
+        """Remove the face; the camera stays, or its owner's names for it would be lost."""
         if self._timer is not None:
             self._timer.cancel()
         self._face = None
-        self._out.clear("shutdown")
-        self._link.publish(self._topics.face, b"", qos=0, retain=True)
+        self._queue.clear("shutdown")
+        self._client.publish(self._topics.face, b"", qos=0, retain=True)
 
     def _announce(self) -> None:
-        self._wanted = True
+        self._config_due = True
         self._news.set()
 
-    def _heard(self, message: Message, ack: Ack) -> None:
+    def _on_message(self, message: Message, ack: Ack) -> None:
         if message.topic != self._topics.birth:
             self._others(message, ack)
             return
@@ -116,14 +120,14 @@ class HomeAssistant:
         if message.payload == b"online":
             self._announce()
 
-    async def keep_telling(self) -> None:
-        """Publish what is new, the newest face only, and never faster than PAUSE."""
+    async def keep_publishing(self) -> None:
+        """Publish what is new, of faces only the newest, at most once per PAUSE."""
         while True:
             await self._news.wait()
             self._news.clear()
-            if self._wanted:
-                self._wanted = False
-                self._put("config", self._topics.config, self._about, "application/json")
+            if self._config_due:
+                self._config_due = False
+                self._put("config", self._topics.config, self._config, "application/json")
             if self._face is not None:
                 self._put("face", self._topics.face, self._face.png, CONTENT_TYPE, self._keep)
                 self._face = None
@@ -136,7 +140,7 @@ class HomeAssistant:
         properties = Properties(PacketTypes.PUBLISH)
         properties.ContentType = kind
         expires_at = None if keep is None else time.monotonic() + keep
-        self._out.put(
+        self._queue.put(
             OutboundMessage(
                 topic,
                 payload,
@@ -144,13 +148,13 @@ class HomeAssistant:
                 True,
                 key,
                 expires_at,
-                on_settled=self._settled,
+                on_settled=self._on_settled,
             )
         )
 
-    def _settled(self, reason: str | None) -> None:
+    def _on_settled(self, reason: str | None) -> None:
         if reason in ("too_large", "refused"):
-            self._seldom.warn(reason, "the broker does not take what is for Home Assistant")
+            self._limited_log.warn(reason, "the broker refuses messages for Home Assistant")
 
     def _blank_after(self, seconds: float) -> None:
         if self._timer is not None:
@@ -158,7 +162,7 @@ class HomeAssistant:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._blank)
 
     def _blank(self) -> None:
-        """Home Assistant knows no expiry: it would show the face until the next one comes."""
+        """Replace the face, which Home Assistant would show for ever: it knows no expiry."""
         self._put("face", self._topics.face, BLANK, CONTENT_TYPE)
 
 

@@ -1,4 +1,4 @@
-"""What an earlier run has left retained at the broker for Home Assistant."""
+"""Retained messages for Home Assistant that an earlier run has left at the broker."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 class RetainedCleanup:
-    """Takes away what an earlier run has left retained, and this one will not renew.
+    """Deletes the retained messages of earlier runs that this run will not replace.
 
-    A file beside the outbox tells which topics those are: a detector that is told to be off would
-    else not know that it was on, or under which names.
+    A file beside the outbox names their topics. Otherwise a detector with HOMEASSISTANT=0 would
+    not know that it was on before, or under which names.
     """
 
-    def __init__(self, link: Client, note: Path, wanted: list[str]) -> None:
-        self._link = link
+    def __init__(self, client: Client, note: Path, wanted: list[str]) -> None:
+        self._client = client
         self._note = note
         self._wanted = wanted
         known = self._read()
@@ -28,24 +28,24 @@ class RetainedCleanup:
         if {*wanted} - {*known}:
             self._write([*known, *sorted({*wanted} - {*known})])
         if self._stale:
-            link.on_up.append(self._clear)
+            client.on_up.append(self._clear)
 
     def _clear(self) -> None:
         for topic in sorted(self._stale):
-            self._link.publish(
+            self._client.publish(
                 topic,
                 b"",
-                qos=1,  # for its answer
+                qos=1,  # to learn of its success
                 retain=True,
-                done=partial(self._cleared, topic),
+                done=partial(self._on_cleared, topic),
             )
 
-    def _cleared(self, topic: str, reason: str | None) -> None:
+    def _on_cleared(self, topic: str, reason: str | None) -> None:
         if reason is not None or topic not in self._stale:
             return
         self._stale.remove(topic)
         if not self._stale:
-            log.info("what an earlier run has told Home Assistant is taken back")
+            log.info("deleted what an earlier run had published for Home Assistant")
             self._write(self._wanted)
 
     def _read(self) -> list[str]:
@@ -66,7 +66,7 @@ class RetainedCleanup:
                 self._note.unlink(missing_ok=True)
         except OSError as error:
             log.warning(
-                "cannot note what Home Assistant is told: %s; if this is turned off again,"
-                " its entities have to be removed by hand",
+                "cannot save which topics Home Assistant reads: %s; if you turn it off again,"
+                " remove its entities by hand",
                 error,
             )

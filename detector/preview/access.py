@@ -1,4 +1,4 @@
-"""Who may see the preview: this host without more ado, all others with a password, and by TLS."""
+"""Who may see the preview: this host freely, everyone else with a password and by TLS."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ import re
 import ssl
 from collections.abc import Iterator
 from email.message import Message
+from typing import Any
 
 from common.http.exposure import SHORTEST, Exposure
 
-OWN_SITE = ("same-origin", "none")  # what browsers say of requests by the page or by the person
+OWN_SITE = ("same-origin", "none")  # Sec-Fetch-Site of requests by the page or by the person
 
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """Where the page listens and whom it lets in. `alone`: nothing else is on its port."""
+    """Where the page listens and whom it admits. `alone`: nothing else is on its port."""
 
     publication: Exposure
     password: str = dataclasses.field(repr=False)
     alone: bool
 
     def problems(self) -> Iterator[str]:
-        """What is missing for this to be safe, and what to do about it."""
+        """Sentences on what makes this unsafe, and what to do about it."""
         wide = f"PREVIEW=1 with HTTP_HOST={self.publication.host}"
         if self.password and len(self.password) < SHORTEST:
-            yield f"PREVIEW_PASSWORD must have {SHORTEST} signs at least"
+            yield f"PREVIEW_PASSWORD must have at least {SHORTEST} characters"
         if self.publication.wide:
             if not self.password:
                 yield (
-                    f"{wide} needs PREVIEW_PASSWORD or PREVIEW_PASSWORD_FILE, since others than"
-                    " this host could look; or set HTTP_HOST=127.0.0.1"
+                    f"{wide} needs PREVIEW_PASSWORD or PREVIEW_PASSWORD_FILE, since others could"
+                    " watch, too; or set HTTP_HOST=127.0.0.1"
                 )
             if not self.alone:
                 yield (
@@ -53,7 +54,7 @@ class Access:
         `is_page`: it asks for the page itself, to which other sites may link.
         """
         if not self.password and not self._is_ours(headers.get("Host", "")):
-            return "host"  # a name of somebody else's, made to lead here: DNS rebinding
+            return "host"  # a foreign name that resolves to this host: DNS rebinding
         if not is_page and headers.get("Sec-Fetch-Site", "none") not in OWN_SITE:
             return "origin"  # another site's page
         if not self.password:
@@ -68,6 +69,17 @@ class Access:
         name = re.sub(r":[0-9]*\Z", "", host.lower())
         host = self.publication.host
         return name in ("localhost", "127.0.0.1", "[::1]", host, f"[{host}]")
+
+
+@dataclasses.dataclass(frozen=True)
+class PreviewOptions:
+    """Whether and where to serve the preview, and to whom; `about` are facts that it shows."""
+
+    enabled: bool
+    host: str
+    port: int
+    access: Access
+    about: dict[str, Any]
 
 
 def _password(authorization: str) -> bytes:

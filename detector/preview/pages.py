@@ -1,4 +1,4 @@
-"""The preview's pages: three files, and the stream that feeds them."""
+"""The preview's pages: its files, and the stream that feeds them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from common.http import server as web
 from common.runtime import sockets
 from common.service import Service
 from detector import metrics
-from detector.preview.access import Access
+from detector.preview.access import Access, PreviewOptions
 from detector.preview.view import MAX_VIEWERS, Preview, TooManyViewers
-from detector.settings import DetectorSettings
 
 log = logging.getLogger(__name__)
 
@@ -36,34 +35,28 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 WRONG_PASSWORD_PAUSE = 1.0  # seconds; with the server's limit of connections, 32 tries a second
-STALLED = 5.0  # seconds after which a viewer who takes nothing is let go
+STALLED = 5.0  # seconds after which a viewer that reads nothing is disconnected
 REFUSALS = {
-    "host": (403, "Ask for this page by http://localhost or http://127.0.0.1, with its port."),
-    "origin": (403, "Only the preview's own page may ask for this."),
-    "no_password": (401, "This page has a password: PREVIEW_PASSWORD of the detector."),
-    "password": (401, "This is not the password: it is PREVIEW_PASSWORD of the detector."),
-    "viewers": (503, f"{MAX_VIEWERS} others are looking already: there is room for no more."),
+    "host": (403, "Open this page as http://localhost or http://127.0.0.1, with its port."),
+    "origin": (403, "Only the preview's own page may request this."),
+    "no_password": (401, "This page needs a password: the detector's PREVIEW_PASSWORD."),
+    "password": (401, "Wrong password. It is the detector's PREVIEW_PASSWORD."),
+    "viewers": (503, f"{MAX_VIEWERS} people are watching already. Please try again later."),
 }
 
 
-def serve(settings: DetectorSettings, service: Service) -> Preview:
-    """The preview, on the port of the settings; with PREVIEW=0 one that is never wanted.
+def serve(options: PreviewOptions, service: Service) -> Preview:
+    """Serve the preview's pages; returns the preview, which stays unwatched with PREVIEW=0.
 
     Raises:
         SettingsError: the address is taken or is not one of this machine.
     """
-    about = {
-        "camera": settings.camera_name,
-        "device": settings.device,
-        "min_face": settings.min_face,
-    }
-    preview = Preview(service.health, about)
-    if settings.preview:
-        own = pages(preview, settings.access)
+    preview = Preview(service.health, options.about)
+    if options.enabled:
+        own = pages(preview, options.access)
         server = service.web
-        if settings.access.alone:
-            context = settings.access.context()
-            server = web.listen(settings.http_host, settings.http_port, own, context)
+        if options.access.alone:
+            server = web.listen(options.host, options.port, own, options.access.context())
         else:
             server.pages.update(own)
         log.info("preview on %s", server.url)
@@ -71,27 +64,27 @@ def serve(settings: DetectorSettings, service: Service) -> Preview:
 
 
 def pages(preview: Preview, access: Access) -> dict[str, web.Page]:
-    """By path, each behind `access`."""
+    """The pages by path, each behind `access`."""
     folder = Path(__file__).parent
     found = {"/live": _stream(preview)}
     for path, (name, kind) in FILES.items():
         found[path] = _file((folder / name).read_bytes(), kind)
-    return {path: _guarded(page, access, is_page=path == "/") for path, page in found.items()}
+    return {path: _guard(page, access, is_page=path == "/") for path, page in found.items()}
 
 
-def _guarded(page: web.Page, access: Access, is_page: bool) -> web.Page:
-    def guarded(request: web.Request) -> None:
+def _guard(page: web.Page, access: Access, is_page: bool) -> web.Page:
+    def serve_page(request: web.Request) -> None:
         reason = access.refusal(request.headers, is_page)
         if reason is None:
             page(request)
             return
-        if reason != "no_password":  # with which every visit begins
+        if reason != "no_password":  # every visit begins with this one
             metrics.PREVIEW_REFUSED.labels(reason).inc()
         if reason == "password":
             time.sleep(WRONG_PASSWORD_PAUSE)
         _refuse(request, reason)
 
-    return guarded
+    return serve_page
 
 
 def _refuse(request: web.Request, reason: str) -> None:
@@ -109,7 +102,7 @@ def _file(body: bytes, kind: str) -> web.Page:
 def _stream(preview: Preview) -> web.Page:
     def stream(request: web.Request) -> None:
         try:
-            with preview.watched() as parts:
+            with preview.watch() as parts:
                 _send(request, parts)
         except TooManyViewers:
             metrics.PREVIEW_REFUSED.labels("viewers").inc()
@@ -120,7 +113,7 @@ def _stream(preview: Preview) -> web.Page:
 
 def _send(request: web.Request, parts: Iterator[bytes]) -> None:
     with contextlib.suppress(OSError):  # the viewer has left, or has stalled
-        sockets.tune(request.connection)  # what waits should wait where it can still be replaced
+        sockets.tune(request.connection)  # newer parts can replace what waits here
         request.connection.settimeout(STALLED)
         request.begin(200, "application/octet-stream", HEADERS)
         if request.command == "HEAD":

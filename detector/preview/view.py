@@ -1,8 +1,8 @@
-"""What the preview shows: the newest picture with its marks, and the last faces sent.
+"""The preview: the newest picture with its marks, and the last faces sent.
 
-The vision thread hands frames over; a thread of the preview's own encodes each once for all
-viewers; each viewer takes the newest from a thread of the web server. Whoever is slow misses
-frames, and holds up nobody.
+The vision thread hands frames over. The preview's own thread encodes each once for all viewers.
+Each viewer takes the newest in a thread of the web server. A slow viewer misses frames, and
+delays nobody else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_VIEWERS = 4
 PERIOD = 0.1  # seconds from picture to picture, on average at least
 FACES = 12  # the last faces sent that are kept
-TELL_EVERY = 1.0  # seconds after which viewers are told that there is nothing new
+STATE_EVERY = 1.0  # seconds after which viewers get the state even if there is nothing new
 
 
 class TooManyViewers(Exception):
@@ -46,16 +46,16 @@ class _Raw:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """What viewers get: `serial` grows from part to part."""
+    """What viewers get; `serial` grows from part to part."""
 
     serial: int
     data: bytes
 
 
 class Preview:
-    """Written by the vision thread, read by those of the web server. `about`: facts that stay.
+    """Written by the vision thread, read by the web server's. `about` are facts that stay.
 
-    It costs nothing while nobody looks: then `wanted` is False, and nothing is kept.
+    It costs nothing without viewers: `watched` is False then, and nothing is stored.
     """
 
     def __init__(self, health: Health, about: dict[str, Any] | None = None) -> None:
@@ -69,29 +69,29 @@ class Preview:
         self._pngs = collections.deque(maxlen=FACES)
         self._frame: _Part | None = None
         self._faces: collections.deque[_Part] = collections.deque(maxlen=FACES)
-        self._seen_at = 0.0  # monotonic: the last frame, or the first viewer's coming
-        self._due = 0.0  # when the next picture is due; with the next one, the vision thread's
+        self._seen_at = 0.0  # monotonic: the last frame, or the first viewer's arrival
+        self._due = 0.0  # when the next picture is due; used by the vision thread only
         self._flashed: set[int] = set()  # tracks sent since the last picture
         self._encoder: threading.Thread | None = None
 
     @property
-    def wanted(self) -> bool:
-        """Whether anybody looks just now."""
+    def watched(self) -> bool:
+        """Whether there is a viewer just now."""
         return self._viewers > 0
 
     def show(self, image: Image, marks: list[Mark], figures: dict[str, float]) -> None:
-        """Offer a frame (height x width x 3, BGR), of which a smaller copy is made, if any.
+        """Offer a frame (height x width x 3, BGR), of which at most a smaller copy is kept.
 
         `figures` are shown under their names; those that end in `_ms` also as parts of a bar.
-        Called by one thread only.
+        Call it from one thread only.
         """
-        if not self.wanted:
+        if not self.watched:
             return
         self._flashed |= {mark.track for mark in marks if mark.sent}
         now = time.monotonic()
         if now < self._due:
             return
-        self._due = max(self._due, now - PERIOD / 2) + PERIOD  # cameras are not that regular
+        self._due = max(self._due, now - PERIOD / 2) + PERIOD  # cameras are not quite regular
         facts = {
             "kind": "frame",
             "size": [image.shape[1], image.shape[0]],
@@ -107,21 +107,21 @@ class Preview:
                 self._seen_at = now
                 self._news.notify_all()
 
-    def sent(self, png: bytes, facts: dict[str, str]) -> None:
-        """A face was encoded to be sent: the last of them are shown."""
+    def show_face(self, png: bytes, facts: dict[str, str]) -> None:
+        """Show a face that is sent, among the last ones."""
         with self._news:
             if self._viewers:
                 self._pngs.append((png, facts))
                 self._news.notify_all()
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[Iterator[bytes]]:
-        """Be a viewer: gives parts without end, to be sent one after the other.
+    def watch(self) -> Iterator[Iterator[bytes]]:
+        """Count as a viewer; gives an endless iterator of parts to send.
 
-        A part is a line of JSON, and as many bytes of JPEG as its `bytes` says.
+        A part is a line of JSON, followed by as many bytes of JPEG as its `bytes` says.
 
         Raises:
-            TooManyViewers: there is no place for one more.
+            TooManyViewers: there are MAX_VIEWERS already.
         """
         with self._news:
             if self._viewers >= MAX_VIEWERS:
@@ -155,7 +155,7 @@ class Preview:
                 self._wait_for_newer(seen)
                 new = [part for part in self._all() if part.serial > seen]
                 seen = self._serial
-            # Before the picture, whose age it tells.
+            # Before the picture, since it states the picture's age.
             yield parts.part(self._state())
             for part in new:
                 yield part.data
@@ -166,7 +166,7 @@ class Preview:
             yield self._frame
 
     def _wait_for_newer(self, seen: int) -> None:
-        self._news.wait_for(lambda: self._serial > seen, TELL_EVERY)
+        self._news.wait_for(lambda: self._serial > seen, STATE_EVERY)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -177,7 +177,7 @@ class Preview:
         }
 
     def _encode(self) -> None:
-        """The preview's own thread."""
+        """Encode what is new, in the preview's own thread."""
         while True:
             with self._news:
                 self._news.wait_for(lambda: self._raw or self._pngs)
@@ -187,19 +187,19 @@ class Preview:
                 face = parts.face(png, facts) if png else b""
                 frame = parts.part(raw.facts, parts.jpeg(raw.picture)) if raw else b""
             except cv2.error:
-                log.exception("a picture for the preview is lost")
+                log.exception("cannot encode a picture for the preview")
                 common_metrics.ERRORS.labels("preview").inc()
                 continue
             with self._news:
                 if face:
-                    self._faces.append(self._numbered(face))
+                    self._faces.append(self._number(face))
                 if frame:
-                    self._frame = self._numbered(frame)
+                    self._frame = self._number(frame)
                 if not self._viewers:  # the last one left meanwhile
                     self._frame = None
                     self._faces.clear()
                 self._news.notify_all()
 
-    def _numbered(self, data: bytes) -> _Part:
+    def _number(self, data: bytes) -> _Part:
         self._serial += 1
         return _Part(self._serial, data)

@@ -1,11 +1,11 @@
-"""One frame in, the shots to send out: search, follow, choose."""
+"""Frames in, shots out: detect faces, track them, select the best shots."""
 
 from __future__ import annotations
 
 import dataclasses
 import time as clock
 
-from detector.capture.camera import Frame
+from detector.capture.frame import Frame
 from detector.detection import registry
 from detector.detection.base import Detection, Engine
 from detector.detection.boxes import Image
@@ -17,13 +17,17 @@ from detector.tracking.scheduler import DetectionScheduler, detect_still
 from detector.tracking.selection import ShotSelector
 from detector.tracking.tracker import Track, Tracker
 
-JUDGED_EVERY = 0.1  # seconds between two judgements of a face that is not confirmed, at first
+VERIFY_EVERY = 0.1  # seconds between two verifications of an unconfirmed face, at first
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameResult:
-    """What came of a frame. `image`: upright and masked, as searched; `spent`: seconds by step;
-    `needed`: the mean score that makes a candidate a face."""
+    """The outcome of one frame.
+
+    image: the frame, rotated and masked, as it was searched.
+    tracks: all faces in view, confirmed or not; shots: what is to be sent.
+    spent: seconds by step; needed: the mean score at which a candidate counts as a face.
+    """
 
     image: Image
     tracks: list[Track]
@@ -33,21 +37,21 @@ class FrameResult:
 
 
 class FrameAnalyzer:
-    """Runs in the one vision thread; keeps what must be known from frame to frame."""
+    """Analyzes the frames of one camera in order; not thread-safe."""
 
     def __init__(self, options: AnalyzerOptions, engine: Engine | None = None) -> None:
-        """engine: one created before; else the one that the options name."""
+        """`engine` takes the place of the one that the options name."""
         self._options = options
         self._engine = engine or registry.create(options.engine, options.engine_options)
-        self._search = DetectionScheduler(
+        self._scheduler = DetectionScheduler(
             self._engine,
             options.min_face,
             options.detect_width,
             hold=options.capture != "every",
             live=options.live,
         )
-        self._tracks = Tracker(self._engine.once, self._engine.often)
-        self._choice = ShotSelector(options.capture, options.best_after)
+        self._tracker = Tracker(self._engine.confirm_score, self._engine.confirm_mean_score)
+        self._selector = ShotSelector(options.capture, options.best_after)
         self._alone = options.alone
 
     def __call__(self, frame: Frame) -> FrameResult:
@@ -56,72 +60,74 @@ class FrameAnalyzer:
         crop.apply_mask(image, self._options.mask)
         if self._alone:
             return self._single(image, frame, began)
-        found = self._search.find(image, self._tracks.live, frame.time)
+        detections = self._scheduler.find(image, self._tracker.live, frame.time)
         searched = clock.perf_counter()
-        ended = self._tracks.update(found, frame.time)
-        for track in self._tracks.live:
-            # Where nothing moves a frame may still be sharper: less noise, or a better picture of
-            # a compressed stream. Only a face that is none would be judged for nothing.
+        ended = self._tracker.update(detections, frame.time)
+        for track in self._tracker.live:
+            # Even where nothing moves a frame may be sharper: less noise, or a better picture of
+            # a compressed stream. An unconfirmed track that does not move is not verified again.
             if track.fresh or (track.confirmed and track.seen == frame.time):
                 self._consider(track, image, frame)
-        taken = [shot for track in ended for shot in self._choice.ended(track)]
-        taken += self._choice.due(self._tracks.live, frame.time)
+        shots = [shot for track in ended for shot in self._selector.end(track)]
+        shots += self._selector.take_due(self._tracker.live, frame.time)
         spent = {"search": searched - began, "choose": clock.perf_counter() - searched}
-        return FrameResult(image, list(self._tracks.live), taken, spent, self._engine.often)
+        tracks = list(self._tracker.live)
+        return FrameResult(image, tracks, shots, spent, self._engine.confirm_mean_score)
 
     def _single(self, image: Image, frame: Frame, began: float) -> FrameResult:
-        """A picture that stands alone: all of its faces are sent."""
-        tracks, taken = [], []
+        """Analyze a picture that stands alone: all its faces are sent."""
+        tracks, shots = [], []
         for detection in detect_still(
             self._engine, image, self._options.min_face, self._options.detect_width
         ):
-            track = self._tracks.alone(detection, frame.time)
+            track = self._tracker.create_single(detection, frame.time)
             sharp = quality.sharpness(image, detection.box)
             track.quality = quality.quality(sharp, detection.frontal, detection.box, image)
-            taken.append(self._shot(track, detection, sharp, image, frame))
+            shots.append(self._cut(track, detection, sharp, image, frame))
             tracks.append(track)
         spent = {"search": clock.perf_counter() - began}
-        return FrameResult(image, tracks, taken, spent, self._engine.often)
+        return FrameResult(image, tracks, shots, spent, self._engine.confirm_mean_score)
 
     def finish(self) -> list[FaceCrop]:
-        """The shots of all faces in view: nothing more is to come."""
-        return [shot for track in self._tracks.end() for shot in self._choice.ended(track)]
+        """The last shots of all faces in view."""
+        return [shot for track in self._tracker.end() for shot in self._selector.end(track)]
 
     def _consider(self, track: Track, image: Image, frame: Frame) -> None:
-        """Judge a face that is not confirmed yet, and keep a shot that is better than before."""
+        """Verify a face that is not confirmed yet, and keep a shot that is better than before."""
         sharp = quality.sharpness(image, track.box)
         possible = quality.quality(sharp, track.frontal, track.box, image)
-        patience = JUDGED_EVERY * max(1, len(track.sights) - 3)
-        due = not track.confirmed and frame.time - track.judged >= patience
-        if not due and not self._choice.wants(track, possible):
+        patience = VERIFY_EVERY * max(1, len(track.sights) - 3)
+        due = not track.confirmed and frame.time - track.verified_at >= patience
+        if not due and not self._selector.wants(track, possible):
             return
-        if not due and track.scored and track.score < self._engine.shown:
+        if not due and track.scored and track.score < self._engine.shot_score:
             return
-        judged = track.held()
+        detection = track.last_detection()
         if due or not track.scored:
-            again = self._engine.judged(image, track.box)
-            track.judged = frame.time
-            self._tracks.judge(track, again)
-            if not track.scored or again.score > judged.score:
-                judged = again
-        track.quality = quality.quality(sharp, judged.frontal, track.box, image)
-        if judged.score >= self._engine.shown and self._choice.wants(track, track.quality):
-            self._choice.see(track, self._shot(track, judged, sharp, image, frame))
+            verified = self._engine.verify(image, track.box)
+            track.verified_at = frame.time
+            self._tracker.add_evidence(track, verified)
+            if not track.scored or verified.score > detection.score:
+                detection = verified
+        track.quality = quality.quality(sharp, detection.frontal, track.box, image)
+        good = detection.score >= self._engine.shot_score
+        if good and self._selector.wants(track, track.quality):
+            self._selector.add(track, self._cut(track, detection, sharp, image, frame))
 
-    def _shot(
-        self, track: Track, judged: Detection, sharp: float, image: Image, frame: Frame
+    def _cut(
+        self, track: Track, detection: Detection, sharp: float, image: Image, frame: Frame
     ) -> FaceCrop:
         height, width = image.shape[:2]
-        box = x, y, w, h = crop.add_margin(judged.box, self._options.margin, width, height)
+        box = x, y, w, h = crop.add_margin(detection.box, self._options.margin, width, height)
         return FaceCrop(
-            image=image[y : y + h, x : x + w].copy(),  # the frame goes
+            image=image[y : y + h, x : x + w].copy(),  # or it would keep the whole frame alive
             box=box,
-            face=judged.box,
+            face=detection.box,
             frame_size=(width, height),
             frame_index=frame.index,
             at=frame.at,
             time=frame.time,
-            score=judged.score,
+            score=detection.score,
             sharpness=sharp,
             quality=track.quality,
             track=track.name,

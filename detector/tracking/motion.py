@@ -1,4 +1,4 @@
-"""Where the picture has changed: a still scene costs almost nothing to watch."""
+"""Which part of the picture has changed, so that a still scene costs almost nothing."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import numpy as np
 
 from detector.detection.boxes import Box, Image
 
-WIDTH = 160  # pixels of the picture that is compared
-# Grey levels that are a change: a share of the range that the picture fills, since in the dark all
-# changes are small. The noise of a picture that small is 1 to 3 levels, and less in the dark.
+WIDTH = 160  # pixels of the reduced pictures that are compared
+# Grey levels that count as a change: a share of the picture's range, since in the dark all changes
+# are small. The noise of such a small picture is 1 to 3 levels, and less in the dark.
 CHANGE, LEAST_CHANGE, MOST_CHANGE = 0.06, 4.0, 10.0
 CELLS = 4  # across and down
-ROOM = 0.15  # of the picture's height, searched around what has changed
+ROOM = 0.15  # share of the picture's height that is searched around a change
 
 
 def shrink(image: Image) -> Image:
-    """The picture that is compared: grey, 160 pixels wide, smoothed."""
+    """The picture to compare: grey, 160 pixels wide, smoothed."""
     height, width = image.shape[:2]
     size = WIDTH, max(1, round(height * WIDTH / width))
-    # Green is most of what is bright, and a part of the pixels tells as much as all of them.
+    # Green carries most of the brightness, and a part of the pixels is enough.
     step = max(1, width // (4 * WIDTH))
     green = np.ascontiguousarray(image[::step, ::step, 1])
     reduced = cv2.resize(green, size, interpolation=cv2.INTER_AREA)
@@ -27,7 +27,7 @@ def shrink(image: Image) -> Image:
 
 
 class MotionMask:
-    """Between two small pictures of one frame size; without a first one, everything."""
+    """What has changed between two pictures by `shrink`; everything, if there is no first one."""
 
     def __init__(self, before: Image | None, now: Image, width: int) -> None:
         self._scale = width / WIDTH
@@ -37,6 +37,7 @@ class MotionMask:
             self._map = (cv2.absdiff(before, now) > _least_change(now)).astype(np.uint8)
 
     def anywhere(self) -> bool:
+        """Whether anything has changed."""
         return bool(self._map.any())
 
     def inside(self, box: Box) -> bool:
@@ -45,11 +46,11 @@ class MotionMask:
         return bool(self._map[max(0, y) : y + h + 1, max(0, x) : x + w + 1].any())
 
     def bounds(self) -> Box:
-        """The part of the frame to search: all that has changed, with room around it."""
+        """The part of the frame to search: everything that has changed, with room around it."""
         height, width = self._map.shape
         x, y, w, h = cv2.boundingRect(self._map)
         room = round(ROOM * height) + max(w, h) // 2
-        # In whole cells, so that few sizes occur: a network is made ready for each.
+        # In whole cells, so that few sizes occur: the network is set up for each size.
         left, right = _cells(x - room, x + w + room, width)
         top, bottom = _cells(y - room, y + h + room, height)
         grown = (left, top, right - left, bottom - top)
@@ -63,7 +64,7 @@ def _least_change(picture: Image) -> float:
 
 
 def _cells(first: int, last: int, extent: int) -> tuple[int, int]:
-    """The whole cells of `extent` pixels that hold what lies from `first` to `last`."""
+    """From `first` to `last`, widened to whole cells of `extent` pixels."""
     begin = max(0, CELLS * first // extent)
     end = min(CELLS, -(-CELLS * last // extent))
     return begin * extent // CELLS, end * extent // CELLS

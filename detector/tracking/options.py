@@ -1,4 +1,4 @@
-"""What the settings say to the analyzer of frames."""
+"""The options of the frame analyzer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from detector.parsers import Region
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnalyzerOptions:
-    """engine: its name, and what is said to it; the others are the settings of their names.
+    """How frames are analyzed; most fields are the settings of the same name.
 
-    live: frames do not wait, so that a slow machine must search less often.
+    engine, engine_options: the name of the engine, and its options.
+    live: frames do not wait, so a slow machine must search less often.
     alone: each picture stands alone, and all of its faces are sent.
     """
 

@@ -1,7 +1,7 @@
-"""What the best shot of a face is: sharp, frontal, whole.
+"""How good a shot of a face is: sharp, frontal, whole.
 
-ISO/IEC 29794-5 (face image quality) names these among the properties that make a picture of a face
-useful. Size counts through sharpness: a face that is brought from few pixels to 128 has no detail.
+ISO/IEC 29794-5 (face image quality) lists these among the properties that make a picture of a face
+useful. Size counts through sharpness: a face enlarged from few pixels to 128 has no detail.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import cv2
 
 from detector.detection.boxes import Box, Image, clip_box
 
-SIDE = 128  # pixels to which a face is brought, since the variance grows as a face gets smaller
-HALF_SHARP = 1000.0  # the sharpness worth one half; few reach it, so that sharper is better
-SLIM = 0.74  # a head's width, of its height: the sides of a square box show what is behind it
-SIZES = (0.7, 0.85, 1.0, 1.15, 1.3)  # of the box, which differs by a tenth from frame to frame
+SIDE = 128  # pixels to which a face is scaled, since the variance grows as a face gets smaller
+HALF_SHARP = 1000.0  # sharpness that counts one half; few faces reach it, so sharper is better
+SLIM = 0.74  # width / height of a head: the sides of a square box show the background
+SIZES = (0.7, 0.85, 1.0, 1.15, 1.3)  # of the box, which varies by a tenth from frame to frame
 
 
 def sharpness(image: Image, face: Box) -> float:
@@ -36,7 +36,7 @@ def sharpness(image: Image, face: Box) -> float:
 
 
 def _core(image: Image, face: Box, size: float) -> Box:
-    """The part of a box that a head fills, `size` times as large, within the picture."""
+    """The part of a box that a head fills, scaled by `size` and clipped to the picture."""
     x, y, w, h = face
     width, height = size * min(w, SLIM * h), size * h
     return clip_box((x + (w - width) / 2, y + (h - height) / 2, width, height), image)

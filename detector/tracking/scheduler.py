@@ -1,4 +1,4 @@
-"""Where each frame is searched: around the faces that are followed, and at times everywhere."""
+"""Where to search a frame: around the tracked faces, and now and then everywhere."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from detector.detection.boxes import SAME, UNMOVED, Box, Image, iou, is_cut_off,
 from detector.tracking import motion
 from detector.tracking.tracker import Track
 
-EVERY = 0.2  # seconds between two searches of all that moves
-SLIMMEST, WIDEST = 0.5, 1.6  # width of its height: what is cut off by more is not followed
-SMALLEST, LEAST_HEIGHT = 0.7, 24  # of the smallest face, and pixels: what is less is not followed
+EVERY = 0.2  # seconds between two searches of everything that moves
+SLIMMEST, WIDEST = 0.5, 1.6  # width / height of a box: beyond these a face is cut off too far
+SMALLEST, LEAST_HEIGHT = 0.7, 24  # share of the smallest face, and pixels, below which none counts
 AT_LEAST = 2.0  # seconds after which all of a still scene is searched again
 DEEP = 2.0  # seconds between two searches in all ways that the engine has
-SELDOM = 0.4  # seconds between two frames, from which each is searched in all ways
-SHARE = 0.5  # of a live camera's time that searches of all that moves may take: faces are followed
-CHECK = 0.5  # seconds after which a face that does not move is looked at again
+SELDOM = 0.4  # seconds between two frames from which on each is searched in all ways
+SHARE = 0.5  # of a live camera's time that searches may take; the rest is for tracking
+CHECK = 0.5  # seconds after which a face that does not move is checked again
 
 
 class DetectionScheduler:
-    """Finds the faces of a frame in a time that a camera leaves."""
+    """Finds the faces of each frame within the time that the camera leaves."""
 
     def __init__(
         self, engine: Engine, min_face: float, width: int, *, hold: bool, live: bool
     ) -> None:
         """
-        hold: a face where nothing moves is taken for found.
-        live: frames do not wait, so that a slow machine must search less often.
+        width: pixels to which a wider frame is reduced for the search.
+        hold: a face where nothing moves counts as detected.
+        live: frames do not wait, so a slow machine must search less often.
         """
         self._engine = engine
         self._min_face = min_face
@@ -36,7 +37,7 @@ class DetectionScheduler:
         self._hold = hold
         self._live = live
         self._least = 0.0  # pixels
-        self._took = 0.0  # seconds of the last search of all that moves
+        self._took = 0.0  # seconds that the last search took
         self._reference: Image | None = None  # the scene at the last search
         self._last = float("nan")
         self._searched = float("-inf")
@@ -45,15 +46,15 @@ class DetectionScheduler:
         self._checked: dict[int, tuple[float, Image]] = {}  # by track: when, and the scene then
 
     def find(self, image: Image, tracks: list[Track], time: float) -> list[Detection]:
-        """What may be faces in a frame (height x width x 3, BGR) at `time` seconds."""
+        """Candidates for faces in a frame (height x width x 3, BGR) at `time` seconds."""
         self._least = max(LEAST_HEIGHT, SMALLEST * self._min_face * image.shape[0])
         now = motion.shrink(image)
         width = image.shape[1]
-        found = nms(self._follow(image, tracks, time, now))
+        detections = nms(self._follow(image, tracks, time, now))
         seldom = not 0 <= time - self._last < SELDOM
         self._last = time
         if 0 <= time - self._searched < self._patience(tracks):
-            return found
+            return detections
         since = motion.MotionMask(self._reference, now, width)
         part: Box | None = None
         if time - self._whole >= AT_LEAST or time < self._whole:
@@ -67,41 +68,43 @@ class DetectionScheduler:
             deep = seldom or not 0 <= time - self._deep < DEEP
             if deep:
                 self._deep = time
-            found = _merge(found, self._everywhere(image, part, deep=deep))
+            detections = _merge(detections, self._search(image, part, deep=deep))
             self._took = clock.perf_counter() - began
-        return found
+        return detections
 
     def _patience(self, tracks: list[Track]) -> float:
-        least = EVERY if any(track.confirmed for track in tracks) else self._engine.pause
+        least = EVERY if any(track.confirmed for track in tracks) else self._engine.idle_pause
         return max(least, self._took / SHARE) if self._live else least
 
     def _follow(
         self, image: Image, tracks: list[Track], time: float, now: Image
     ) -> list[Detection]:
-        found: list[Detection] = []
+        """Detections around the tracked faces."""
+        detections: list[Detection] = []
         never = float("-inf"), now
         self._checked = {t.number: self._checked.get(t.number, never) for t in tracks}
         for track in tracks:
-            box = track.predicted(time)
+            box = track.predict(time)
             checked, scene = self._checked[track.number]
             still = self._hold and track.seen == self._last
             still = still and not motion.MotionMask(scene, now, image.shape[1]).inside(box)
             if still and time - checked < CHECK:
-                found.append(track.held())
+                detections.append(track.last_detection())
                 continue
             self._checked[track.number] = time, now
-            near = [one for one in self._engine.near(image, box) if self._fits(one)]
-            # Where nothing moves, a box that has shifted a little is the search's doing. Of a face
-            # that is not confirmed yet it is another sight, or somebody asleep would never be.
+            near = [one for one in self._engine.detect_near(image, box) if self._fits(one)]
+            # Where nothing moves, a box shifts a little because detectors are not exact. Only an
+            # unconfirmed face gets a new sight then, or a sleeper would never be confirmed.
             same = (
                 still
                 and track.confirmed
                 and any(iou(track.box, other.box) > UNMOVED for other in near)
             )
-            found += [track.held()] if same else near
-        return found
+            detections += [track.last_detection()] if same else near
+        return detections
 
-    def _everywhere(self, image: Image, part: Box, *, deep: bool) -> list[Detection]:
+    def _search(self, image: Image, part: Box, *, deep: bool) -> list[Detection]:
+        """Detections in a part of the frame, with boxes in the frame."""
         left, top, width, height = part
         min_side = self._min_face * image.shape[0]
         most = self._width / image.shape[1]
@@ -118,7 +121,7 @@ class DetectionScheduler:
 
 
 def _merge(followed: list[Detection], searched: list[Detection]) -> list[Detection]:
-    """Each face once: where it was followed to, with what the search says of it."""
+    """Each face once: at the place where it was tracked, with the better score of the search."""
     merged = list(followed)
     for one in nms(searched):
         at = next((i for i, f in enumerate(followed) if iou(f.box, one.box) >= SAME), None)
@@ -130,9 +133,9 @@ def _merge(followed: list[Detection], searched: list[Detection]) -> list[Detecti
 
 
 def detect_still(engine: Engine, image: Image, min_face: float, width: int) -> list[Detection]:
-    """Faces in a picture that stands alone (height x width x 3, BGR), whatever time that takes.
+    """Faces in a picture that stands alone (height x width x 3, BGR), however long that takes.
 
     min_face: the smallest face, as a fraction of the height; width: pixels to reduce it to.
     """
     least = max(1.0, min_face * image.shape[0])
-    return engine.thorough(image, least, width / image.shape[1])
+    return engine.detect_still(image, least, width / image.shape[1])

@@ -4,9 +4,8 @@ interval  each second the best shot since the last one sent
 best      one per visit: when it ends, or after `best_after` seconds
 every     each sight of the face
 
-Nothing is sent before the face is confirmed; what was seen of it until then counts all the same.
-A face that has not changed since its last shot, such as a poster or someone asleep, is not sent
-again and again.
+Nothing is sent before the face is confirmed, but earlier shots count once it is. A face that has
+not changed since its last shot, such as a poster or someone asleep, is not sent again.
 """
 
 from __future__ import annotations
@@ -20,26 +19,26 @@ from detector.detection.boxes import UNMOVED, Box, Image, iou
 from detector.encoding.crop import FaceCrop
 from detector.tracking.tracker import Track
 
-BETTER = 1.02  # by so much a shot must be better to be worth the cutting
+BETTER = 1.02  # factor by which a shot must be better to be worth cutting
 INTERVAL = 1.0  # seconds
 PENDING = 30  # shots of a face that is not confirmed yet, with CAPTURE=every
 THUMB = 24  # pixels
-ALIKE = 4.0  # grey levels; a camera's noise is 1 to 2, a breath moves a face by more
+ALIKE = 4.0  # grey levels of difference; noise is 1 to 2, a breath changes a face by more
 
 
 @dataclasses.dataclass
 class _Visit:
-    """What is known of one track's shots."""
+    """The shots of one track."""
 
-    since: float  # when the present interval began
+    since: float  # when the current interval began
     best: FaceCrop | None = None
     pending: list[FaceCrop] = dataclasses.field(default_factory=list)
     sent_quality: float = 0.0
-    last: FaceCrop | None = None  # what was sent last; None: nothing was
+    last: FaceCrop | None = None  # the last one sent
 
 
 class ShotSelector:
-    """Use: `see` for each sight of a face, `due` once per frame, `ended` for a track's end."""
+    """Selects shots: `add` each sight of a face, `take_due` once per frame, `end` each track."""
 
     def __init__(self, capture: str, best_after: float) -> None:
         self._capture = capture
@@ -47,7 +46,7 @@ class ShotSelector:
         self._visits: dict[int, _Visit] = {}
 
     def wants(self, track: Track, quality: float) -> bool:
-        """Whether a shot of that quality would be kept, so that it need be cut out."""
+        """Whether a shot of that quality would be kept, so that it is worth cutting."""
         if self._capture == "every":
             return True
         visit = self._visits.get(track.number)
@@ -57,23 +56,24 @@ class ShotSelector:
             return False
         return visit.best is None or quality > BETTER * visit.best.quality
 
-    def see(self, track: Track, shot: FaceCrop) -> None:
+    def add(self, track: Track, shot: FaceCrop) -> None:
+        """Keep a shot, in place of one that is not as good unless CAPTURE=every."""
         visit = self._visits.setdefault(track.number, _Visit(track.first))
         if self._capture == "every":
             visit.pending = [*visit.pending[-PENDING + 1 :], shot]
         else:
             visit.best = shot
 
-    def due(self, tracks: list[Track], time: float) -> list[FaceCrop]:
-        """The shots that are to be sent by now."""
+    def take_due(self, tracks: list[Track], time: float) -> list[FaceCrop]:
+        """The shots to send now."""
         shots: list[FaceCrop] = []
         for track in tracks:
             visit = self._visits.get(track.number)
             if visit is not None and track.confirmed:
-                shots += self._of(visit, time)
+                shots += self._take(visit, time)
         return shots
 
-    def ended(self, track: Track) -> list[FaceCrop]:
+    def end(self, track: Track) -> list[FaceCrop]:
         """The last shots of a face that has left."""
         visit = self._visits.pop(track.number, None)
         if visit is None or not track.confirmed:
@@ -83,7 +83,7 @@ class ShotSelector:
         better = visit.best is not None and visit.best.quality > visit.sent_quality
         return self._send(visit) if better or visit.last is None else []
 
-    def _of(self, visit: _Visit, time: float) -> list[FaceCrop]:
+    def _take(self, visit: _Visit, time: float) -> list[FaceCrop]:
         if self._capture == "every":
             shots, visit.pending = visit.pending, []
             return shots
@@ -105,8 +105,11 @@ class ShotSelector:
 
 
 def _is_unchanged(before: FaceCrop, now: FaceCrop) -> bool:
-    """Whether neither the face nor its place has changed: where both shots show the frame, since
-    the box around a face that has not moved differs from one sight to the next."""
+    """Whether neither the face nor its place has changed.
+
+    Compares the part of the frame that both shots show, since the box around a face that has not
+    moved still differs a little from one sight to the next.
+    """
     if iou(before.face, now.face) < UNMOVED:
         return False
     (x, y, w, h), (left, top, width, height) = before.box, now.box
@@ -118,7 +121,7 @@ def _is_unchanged(before: FaceCrop, now: FaceCrop) -> bool:
 
 
 def _thumbnail(shot: FaceCrop, place: Box) -> Image:
-    """A place of the frame, which the shot shows."""
+    """The part of the frame at `place`, which the shot contains, in grey and small."""
     x, y = place[0] - shot.box[0], place[1] - shot.box[1]
     grey = cv2.cvtColor(shot.image[y : y + place[3], x : x + place[2]], cv2.COLOR_BGR2GRAY)
     return cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.uint8)

@@ -1,9 +1,9 @@
-"""Tracks: which of the faces in this frame is which of those in the frames before.
+"""Tracks: which face of this frame is which face of the frames before.
 
-Tracking by detection in the manner of SORT (Bewley et al., "Simple Online and Realtime Tracking",
-ICIP 2016): a constant-velocity prediction per face, and the cheapest pairs of faces and predictions
-matched first. Its distance is between centres, in sizes of the face, rather than the overlap: at
-a few frames a second a walking face does not overlap its last place.
+Tracking by detection, as in SORT (Bewley et al., "Simple Online and Realtime Tracking", ICIP 2016):
+a constant-velocity prediction per face, and the closest pairs of faces and predictions are matched
+first. Distance is measured between centres, in sizes of the face, rather than by overlap: at a few
+frames a second a walking face does not overlap its last place.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Iterable
 from detector.detection.base import Detection
 from detector.detection.boxes import SAME, Box, iou
 
-KEPT = 1.0  # seconds without a sight of it that a face may stay in view
+KEPT = 1.0  # seconds that a track lives on without a sight of its face
 KEPT_UNCONFIRMED = 0.5
-LATEST = 8  # sights that say whether it is a face
-MISSABLE = 1.5  # frames without a sight of it that it may stay in view, where those are few
+LATEST = 8  # latest sights whose mean score confirms a face
+MISSABLE = 1.5  # frames that a track lives on without a sight, where the frame rate is low
 LONGEST_PAUSE = 4.0  # seconds between two frames that belong together
-REACH = 0.7  # sizes of the face that it may be off its prediction
-DRIFT = 0.8  # more of them per second without a sight
-GROWTH = 1.6  # how much larger or smaller it may get between two sights
+REACH = 0.7  # sizes of the face that it may be away from its prediction
+DRIFT = 0.8  # further sizes per second without a sight
+GROWTH = 1.6  # factor by which a face may grow or shrink between two sights
 SMOOTH = 0.5  # the weight of the newest measurement in the velocity
 
 
@@ -36,34 +36,35 @@ class Track:
     name: str  # the number, unique across restarts
     box: Box
     first: float
-    seen: float  # when it was last found
+    seen: float  # when it was last detected
     velocity: tuple[float, float] = (0.0, 0.0)  # pixels a second
-    fresh: bool = True  # found anew in the last frame, not only held where nothing moved
-    judged: float = float("-inf")  # when the engine last said what it is worth
-    score: float = 0.0  # then
+    fresh: bool = True  # detected in the last frame, not only held because nothing moved
+    verified_at: float = float("-inf")  # when the engine last verified it
+    score: float = 0.0  # of its last sight that had one
     frontal: float = 1.0
-    quality: float = 0.0  # of its last shot that was considered
-    sights: list[float] = dataclasses.field(default_factory=list)  # the scores until now
+    quality: float = 0.0  # of the last shot that was considered
+    sights: list[float] = dataclasses.field(default_factory=list)  # latest scores
     confirmed: bool = False
-    engine: str = ""  # which found it first
-    scored: bool = False  # whether its last sight came with a score
+    engine: str = ""  # name of the engine that detected it first
+    scored: bool = False  # whether its last sight had a score
 
     @property
     def mean(self) -> float:
-        """The mean of its latest scores; 0 before it is judged."""
+        """The mean of its latest scores; 0 before there are any."""
         return sum(self.sights) / max(1, len(self.sights))
 
-    def predicted(self, time: float) -> Box:
-        """Where it should be by now, at the velocity it had; it slows down while not found."""
+    def predict(self, time: float) -> Box:
+        """Where it should be at `time`, at its last velocity; it slows down while not seen."""
         x, y, w, h = self.box
         lasted = min(time - self.seen, KEPT / 2)
         return round(x + self.velocity[0] * lasted), round(y + self.velocity[1] * lasted), w, h
 
-    def held(self) -> Detection:
-        """For a face that has not moved: where it was."""
+    def last_detection(self) -> Detection:
+        """The last detection again, for a face that has not moved."""
         return Detection(self.box, self.score, self.frontal)
 
-    def found(self, detection: Detection, time: float) -> None:
+    def add(self, detection: Detection, time: float) -> None:
+        """Continue the track with a detection at `time`."""
         box = detection.box
         self.fresh = box is not self.box
         self.scored = detection.score > 0
@@ -81,12 +82,13 @@ class Track:
 
 
 def centre(box: Box) -> tuple[float, float]:
+    """The centre of a box, in pixels."""
     return box[0] + box[2] / 2, box[1] + box[3] / 2
 
 
 def distance(track: Track, box: Box, time: float) -> float:
-    """In sizes of the face, from where it should be; infinite when it cannot be the same."""
-    expected = track.predicted(time)
+    """Distance of `box` from the prediction, in sizes of the face; infinite for another face."""
+    expected = track.predict(time)
     growth = math.log(box[2] / expected[2])
     if abs(growth) > math.log(GROWTH):
         return math.inf
@@ -96,10 +98,11 @@ def distance(track: Track, box: Box, time: float) -> float:
 
 
 class Tracker:
-    """All faces in view; `live` in the order in which they came."""
+    """All faces in view; `live` has them in order of arrival."""
 
-    def __init__(self, once: float, often: float) -> None:
-        self._once, self._often = once, often
+    def __init__(self, confirm_score: float, confirm_mean_score: float) -> None:
+        """A face is confirmed by one score, or by the mean of several."""
+        self._confirm_score, self._confirm_mean_score = confirm_score, confirm_mean_score
         self._numbers = itertools.count(1)
         self._run = f"{int(clock.time()):x}"
         self._updated = float("nan")
@@ -107,7 +110,7 @@ class Tracker:
         self.live: list[Track] = []
 
     def update(self, found: Iterable[Detection], time: float) -> list[Track]:
-        """Take in what was found at `time`; the tracks that have ended by now."""
+        """Match the detections of the frame at `time` to tracks; returns the tracks that ended."""
         self._pause = min(LONGEST_PAUSE, max(0.0, time - self._updated)) if self.live else 0.0
         self._updated = time
         for track in self.live:
@@ -115,28 +118,28 @@ class Tracker:
         unmatched = self._match(list(found), time)
         for one in unmatched:
             if not any(iou(track.box, one.box) > SAME for track in self.live):
-                self.live.append(self._new(one, time))
+                self.live.append(self._create(one, time))
         ended = [track for track in self.live if time - track.seen > self._patience(track)]
         self.live = [track for track in self.live if track not in ended]
         return ended
 
-    def alone(self, detection: Detection, time: float) -> Track:
-        """A track of one sight, which is over with it."""
-        track = self._new(detection, time)
+    def create_single(self, detection: Detection, time: float) -> Track:
+        """A confirmed track of one detection, which is not followed."""
+        track = self._create(detection, time)
         track.confirmed = True
         return track
 
-    def _new(self, detection: Detection, time: float) -> Track:
+    def _create(self, detection: Detection, time: float) -> Track:
         number = next(self._numbers)
         track = Track(number, f"{self._run}-{number}", detection.box, time, time)
         track.score, track.frontal = detection.score, detection.frontal
         track.engine, track.scored = detection.engine, detection.score > 0
         if detection.evidence:
-            self.judge(track, detection)
+            self.add_evidence(track, detection)
         return track
 
     def end(self) -> list[Track]:
-        """All of them: nothing more is to come."""
+        """End all tracks, and return them."""
         ended, self.live = self.live, []
         return ended
 
@@ -156,19 +159,19 @@ class Tracker:
             if a not in matched and b not in taken:
                 matched.add(a)
                 taken.add(b)
-                self.live[a].found(found[b], time)
+                self.live[a].add(found[b], time)
                 if found[b].evidence:
-                    self.judge(self.live[a], found[b])
+                    self.add_evidence(self.live[a], found[b])
         return [one for b, one in enumerate(found) if b not in taken]
 
-    def judge(self, track: Track, detection: Detection) -> None:
-        """Take in what the engine says of a track's face in this frame."""
+    def add_evidence(self, track: Track, detection: Detection) -> None:
+        """Add the engine's score of a track's face in this frame; confirms it if that is enough."""
         track.score, track.frontal = detection.score, detection.frontal
         if track.confirmed:
             return
         track.sights = [*track.sights[-LATEST + 1 :], detection.score]
-        often = len(track.sights) > 1 and track.mean >= self._often
-        track.confirmed = often or detection.score >= self._once
+        by_mean = len(track.sights) > 1 and track.mean >= self._confirm_mean_score
+        track.confirmed = by_mean or detection.score >= self._confirm_score
 
     def _patience(self, track: Track) -> float:
         return max(KEPT if track.confirmed else KEPT_UNCONFIRMED, MISSABLE * self._pause)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from detector.capture.camera import Frame
+from detector.capture.frame import Frame
 from detector.detection.boxes import Box
 from testing.clips.clips import Image, faces
 

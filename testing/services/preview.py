@@ -135,11 +135,11 @@ def show(preview: Preview, background: Image, frame: int) -> None:
             cut = image[max(0, y - h // 3) : y + h + h // 3, max(0, x - w // 4) : x + w + w // 4]
             png = cv2.imencode(".png", cut)[1].tobytes()
             facts = {"track": str(mark.track), "captured": "2026-03-01T10:42:07.123456Z"}
-            preview.sent(png, {**facts, "quality": f"{mark.quality:.3f}"})
+            preview.show_face(png, {**facts, "quality": f"{mark.quality:.3f}"})
 
 
 async def run(settings: DetectorSettings, service: Service) -> int:
-    preview = serve(settings, service)
+    preview = serve(settings.preview_options, service)
     giving = asyncio.Event()
     giving.set()
 
@@ -159,7 +159,7 @@ async def play(preview: Preview, giving: asyncio.Event, service: Service) -> Non
     background, frame = room(), 0
     while True:
         service.health.check("camera", None if giving.is_set() else "silent")
-        if giving.is_set() and preview.wanted:
+        if giving.is_set() and preview.watched:
             show(preview, background, frame)
         frame += 1
         await asyncio.sleep(1 / 30)

@@ -130,7 +130,7 @@ class Stack:
 
     def settles(self, seconds: float = 90.0) -> dict[str, float]:
         """With the clip at its end: wait until the fate of each face is known. The books."""
-        says = "the file has ended"
+        says = "the file ended"
         until(lambda: says in self.jetson.one("detector").log, 60, says)
 
         def settled() -> dict[str, float]:

@@ -98,7 +98,7 @@ def test_an_outage_of_the_link_delays_faces_and_loses_none(tmp_path: Path) -> No
 def test_once_without_its_camera_says_why_and_fails(tmp_path: Path) -> None:
     ended = demo("--once", "--camera", tmp_path / "nothing.mp4", "--data", tmp_path / "data")
     assert ended.returncode != 0
-    assert "CAMERA names a file or folder that is not there" in ended.stderr
+    assert "CAMERA names a file or folder that does not exist" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -137,7 +137,7 @@ def running(data: Path) -> Iterator[Path]:
 
 def enter(said: Path) -> tuple[Visitor, str]:
     """Somebody who does as the demo says, and the login that it tells of."""
-    pattern = r"Look at the faces as they come:\n  (http://\S+)/ +user: (\S+) +password: (\S+)\n"
+    pattern = r"Watch the faces arrive:\n  (http://\S+)/ +user: (\S+) +password: (\S+)\n"
     url, name, password = until(
         lambda: re.search(pattern, said.read_text()), 60, "it tells where to look"
     ).groups()

@@ -33,14 +33,14 @@ COMMON = {
 # the rooms joins them, and may import any; no room imports `service`, `pipeline` or `app`.
 ROOMS = {
     "detector": {
-        "capture": {"metrics", "settings"},
+        "capture": {"metrics"},
         "detection": set[str](),
         "encoding": {"detection", "parsers", "metrics"},
         "tracking": {"capture", "detection", "encoding", "parsers"},
         "outbox": set[str](),
         "delivery": {"outbox", "metrics"},
-        "homeassistant": {"settings"},
-        "preview": {"settings", "metrics"},
+        "homeassistant": set[str](),
+        "preview": {"metrics"},
         "commands": {"detection", "encoding", "outbox", "settings", "tracking"},
     },
     "gallery": {

@@ -44,8 +44,8 @@ def memory(service: Service) -> int:
     ("env", "words"),
     [
         ({"CASCADE": "haarcascade_nose"}, "CASCADE must be an XML file, or one of OpenCV's: haar"),
-        ({"CASCADE": "/etc/passwd"}, "CASCADE is no cascade that OpenCV can read: /etc/passwd"),
-        ({"CASCADE": "pyproject.toml"}, "CASCADE is no cascade that OpenCV can read"),
+        ({"CASCADE": "/etc/passwd"}, "CASCADE is not a cascade that OpenCV can read: /etc/passwd"),
+        ({"CASCADE": "pyproject.toml"}, "CASCADE is not a cascade that OpenCV can read"),
         ({"MASK": "0,0,1"}, "MASK must be x,y,w,h"),
         ({"MASK": "0,0,1,7"}, "MASK must have x and y from 0 to 1"),
         ({"ROTATE": "45"}, "ROTATE must be one of 0, 90, 180, 270"),

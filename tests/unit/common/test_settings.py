@@ -56,6 +56,12 @@ def test_everything_that_is_wrong_is_reported_at_once() -> None:
     assert found[1] == "PORT must be a whole number from 1 to 65535 (it is 'http'): its port"
 
 
+def test_a_refused_value_shows_no_password_of_a_url() -> None:
+    (found,) = problems({"HOST": "h", "PORT": f"mqtt://user:{CANARY}@host:1883?token={CANARY}"})
+    assert "mqtt://***@host:1883?***" in found
+    assert CANARY not in found
+
+
 def test_checks_across_settings_are_reported_too() -> None:
     assert problems({"PORT": "81"}) == ["HOST is not set: where it is", "PORT is not to be 81"]
 
@@ -149,13 +155,13 @@ def test_bad_values_are_refused(parse: s.Parser, texts: list[str]) -> None:
         ({"MQTT_QOS": "2"}, "MQTT_QOS must be a whole number from 0 to 1"),
         ({"DEVICE": "unknown"}, "DEVICE must be 1 to 63 of a-z"),
         ({"CLOUD_TOPIC": "faces/from/+"}, "CLOUD_TOPIC must be a topic: no + or #"),
-        ({"MQTT_TOPIC": "f\udcff"}, "MQTT_TOPIC is no valid UTF-8"),
+        ({"MQTT_TOPIC": "f\udcff"}, "MQTT_TOPIC is not valid UTF-8"),
         ({"MQTT_HOST": " 127.0.0.1"}, "MQTT_HOST must be a host name or an address"),
         ({"CLOUD_HOST": "a..b"}, "CLOUD_HOST must be a host name or an address"),
         ({"CLOUD_PORT": "0"}, "CLOUD_PORT must be a whole number from 1 to 65535"),
         ({"CLOUD_HOST": ""}, "CLOUD_HOST is not set"),
-        ({"CLOUD_BUNDLE": __file__, "CLOUD_CA": __file__}, "CLOUD_BUNDLE holds all three"),
-        ({"MQTT_BUNDLE": __file__, "MQTT_KEY": __file__}, "MQTT_BUNDLE holds all three"),
+        ({"CLOUD_BUNDLE": __file__, "CLOUD_CA": __file__}, "CLOUD_BUNDLE contains all three"),
+        ({"MQTT_BUNDLE": __file__, "MQTT_KEY": __file__}, "MQTT_BUNDLE contains all three"),
         ({"MQTT_BUNDLE": __file__}, "MQTT_BUNDLE: cannot be used for TLS"),
         ({"MQTT_BUNDLE": "/nowhere"}, "MQTT_BUNDLE must name a file that can be read"),
         ({"CLOUD_CA": __file__, "CLOUD_KEY": __file__}, "CLOUD_KEY needs CLOUD_CERT"),

@@ -36,7 +36,7 @@ def test_each_face_of_the_bundled_clip_is_the_pixels_of_its_frame(edge: Mosquitt
     messages, log = play(edge, clips.CLIP, DETECT_WIDTH=400)
     frames = list(clips.frames())
     assert len(messages) > 100
-    assert f"the file has ended after {len(frames)} frames" in log
+    assert f"the file ended after {len(frames)} frames" in log
     assert indexes(messages) == sorted(indexes(messages))
     for message in messages:
         assert is_cut_from(message, frames[int(facts(message)["frame_index"])])
@@ -141,14 +141,18 @@ def nothing(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "words"),
     [
-        ("gone.mp4", nothing, "names a file or folder that is not there"),
+        ("gone.mp4", nothing, "names a file or folder that does not exist"),
         ("empty.mp4", lambda path: path.write_bytes(b""), "names an empty file"),
         ("folder", lambda path: path.mkdir(), "names a folder without images"),
-        ("text.mp4", lambda path: path.write_text("a text\n" * 999), "no video or image"),
-        ("noise.mkv", lambda path: path.write_bytes(bytes(range(256)) * 99), "no video or image"),
-        ("text.png", lambda path: path.write_text("a text"), "no video or image"),
-        ("bomb.png", bomb, "no video or image"),
-        ("no-moov.mp4", lambda path: clips.cut(path, clips.CLIP, 0.3), "no video or image"),
+        ("text.mp4", lambda path: path.write_text("a text\n" * 999), "is not a video or image"),
+        (
+            "noise.mkv",
+            lambda path: path.write_bytes(bytes(range(256)) * 99),
+            "is not a video or image",
+        ),
+        ("text.png", lambda path: path.write_text("a text"), "is not a video or image"),
+        ("bomb.png", bomb, "is not a video or image"),
+        ("no-moov.mp4", lambda path: clips.cut(path, clips.CLIP, 0.3), "is not a video or image"),
     ],
 )
 @pytest.mark.parametrize("loop", [0, 1])

@@ -196,7 +196,7 @@ def test_a_slow_watcher_gets_the_newest_frame_and_knows_how_many_it_missed() -> 
     async def watch(server: Mjpeg) -> list[tuple[int, int]]:
         settings = read(DetectorSettings, {"CAMERA": server.url})
         seen = []
-        async for frame in Camera(settings, OwnService()).frames():
+        async for frame in Camera(settings.camera_options, OwnService()).frames():
             seen.append((number(frame.image), server.sent))
             if len(seen) == 6:
                 break

@@ -67,7 +67,7 @@ def test_it_is_one_device_described_as_home_assistant_documents_it(
 def test_the_figures_are_those_of_the_status_of_a_detector_at_work(edge: Mosquitto) -> None:
     with HomeAssistant(edge.port) as home, shown(edge, clips.CLIP) as service:
         until(lambda: home.state("connected") == "ON")
-        ended = service.says(r"the file's faces are seen off: (\d+) captured")
+        ended = service.says(r"end of file: every face is accounted for: (\d+) captured")
         until(lambda: home.state("captured") == ended[1], 30)
         told = books(service)
         assert balance(told)
@@ -202,7 +202,7 @@ def test_turned_off_again_it_takes_back_what_it_has_told_once(
     with Mqtt(edge.port, "homeassistant/#") as home:
         until(lambda: home.on(CONFIG))
         with shown(edge, still, OUTBOX_PATH=outbox, HOMEASSISTANT=0) as service:
-            service.says("what an earlier run has told Home Assistant is taken back")
+            service.says("deleted what an earlier run had published for Home Assistant")
         until(lambda: not home.on(CONFIG)[-1].payload)
         until(lambda: not home.on(FACE)[-1].payload)
         said = len(home.messages)
@@ -246,7 +246,7 @@ def test_it_cannot_be_put_where_the_forwarder_would_relay_it(edge: Mosquitto, st
         env = {"HOMEASSISTANT_PREFIX": prefix, "MQTT_TOPIC": topic}
         with shown(edge, still, **env) as service:
             assert service.wait(20) == 2
-            assert "HOMEASSISTANT_PREFIX and MQTT_TOPIC must not lie" in service.log
+            assert "HOMEASSISTANT_PREFIX and MQTT_TOPIC must not contain" in service.log
 
 
 def test_nothing_of_it_reaches_the_cloud(

@@ -139,7 +139,7 @@ def test_a_second_detector_of_the_same_outbox_ends_with_a_clear_sentence(
             assert "another detector has" in second.log
             assert "CAMERA_NAME" in second.log
         with start(edge, nothing, OUTBOX_PATH=folder, CAMERA_NAME="door") as third:
-            third.says("are seen off")
+            third.says("every face is accounted for")
         assert books(first)["waiting"] == 24
 
 
@@ -235,7 +235,7 @@ def test_a_database_that_was_damaged_is_set_aside_and_what_can_be_read_is_sent(
     least: int,
 ) -> None:
     with start(edge, nothing, OUTBOX_PATH=folder) as service:
-        service.says("are seen off")
+        service.says("every face is accounted for")
         service.stop()
     fill(database, 60)
     with start(edge, nothing, OUTBOX_PATH=folder) as service:  # the second place learns of them

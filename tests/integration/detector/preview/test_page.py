@@ -168,7 +168,7 @@ def test_one_viewer_too_many_reads_why(context: BrowserContext) -> None:
         pages = [opened(context, service.at) for _ in range(4)]
         fifth = context.new_page()
         fifth.goto(service.at)
-        expect(fifth.locator("#message")).to_have_text(re.compile("^4 others are looking already"))
+        expect(fifth.locator("#message")).to_have_text(re.compile("^4 people are watching already"))
         pages[0].close()
         expect(fifth.locator("#state")).to_have_attribute("data-state", "live")
 

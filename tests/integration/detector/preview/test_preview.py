@@ -130,24 +130,24 @@ def frames(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 def test_while_nobody_looks_no_picture_is_even_touched() -> None:
     preview = Preview(Health())
-    assert not preview.wanted
+    assert not preview.watched
     preview.show(None, None, None)  # type: ignore[arg-type] # whatever looked at them would fail
-    preview.sent(b"no PNG", {})
-    with preview.watched() as parts:
-        assert preview.wanted
+    preview.show_face(b"no PNG", {})
+    with preview.watch() as parts:
+        assert preview.watched
         next(parts)
         assert b'"kind": "state"' in next(parts)  # and neither a picture nor a face before
-    assert not preview.wanted
+    assert not preview.watched
 
 
 def test_nothing_is_kept_for_the_next_viewer_after_the_last_has_left() -> None:
     preview = Preview(Health())
     png = cv2.imencode(".png", blank())[1].tobytes()
-    with preview.watched() as parts:
+    with preview.watch() as parts:
         preview.show(blank(), [], {})
-        preview.sent(png, {})
+        preview.show_face(png, {})
         assert next(frames(parts))
-    with preview.watched() as parts:
+    with preview.watch() as parts:
         assert [b'"kind": "state"' in part for part, _ in zip(parts, range(3), strict=False)] == [
             False,
             True,
@@ -177,17 +177,17 @@ def test_no_more_than_the_last_faces_are_kept() -> None:
                 return count
         raise AssertionError("the stream has ended")
 
-    with preview.watched() as early:
+    with preview.watch() as early:
         for number in range(3 * FACES):
-            preview.sent(png, {"track": str(number)})
+            preview.show_face(png, {"track": str(number)})
         faces_until_the_last(early)
-        with preview.watched() as late:
+        with preview.watch() as late:
             assert 1 <= faces_until_the_last(late) <= FACES
 
 
 def test_a_shot_sent_between_two_pictures_is_seen_in_the_next() -> None:
     preview = Preview(Health())
-    with preview.watched() as parts:
+    with preview.watch() as parts:
         preview.show(blank(), [mark(7)], {})
         preview.show(blank(), [mark(7, sent=True)], {})  # too soon to be shown
 
@@ -200,7 +200,7 @@ def test_a_shot_sent_between_two_pictures_is_seen_in_the_next() -> None:
 
 def test_figures_that_are_no_numbers_do_not_break_the_page() -> None:
     preview = Preview(Health())
-    with preview.watched() as parts:
+    with preview.watch() as parts:
         preview.show(blank(), [], {"a": float("nan"), "b": float("inf"), "c": np.float32(1)})
         assert b'"figures": {"a": null, "b": null, "c": 1.0}' in next(frames(parts))
 
@@ -211,7 +211,7 @@ def test_one_viewer_too_many_is_told_so_and_gets_in_when_another_leaves(page: Sh
         viewer.next("frame")
     status, _, body = get(page, "/live")
     assert status == 503
-    assert body.startswith(b"4 others are looking already")
+    assert body.startswith(b"4 people are watching already")
     assert page.metric("facepipe_detector_preview_refused_total", reason="viewers") == 1
     viewers.pop().__exit__()
     until(lambda: page.viewers() == MAX_VIEWERS - 1)
@@ -410,7 +410,7 @@ def test_published_on_loopback_it_needs_a_password_and_no_certificate() -> None:
 
 def test_settings_that_cannot_be_meant_are_named(tmp_path: Path) -> None:
     own, other = (Authority(tmp_path).issue("jetson-1") for _ in range(2))
-    assert "8 signs" in problems(PREVIEW_PASSWORD="short")[0]
+    assert "8 characters" in problems(PREVIEW_PASSWORD="short")[0]
     assert "go together" in problems(HTTP_CERT=own.cert)[0]
     assert "needs METRICS_PORT" in problems(HTTP_CERT=own.cert, HTTP_KEY=own.key)[0]
     pair = {"HTTP_CERT": own.cert, "HTTP_KEY": other.key, "METRICS_PORT": 9111}

@@ -87,7 +87,7 @@ def test_what_is_no_object_is_refused_by_reason(
     ],
 )
 def test_an_announcement_without_a_sound_key_size_and_time_is_refused(message: Any) -> None:
-    with pytest.raises(BadMessage, match="no sound"):
+    with pytest.raises(BadMessage, match="no valid"):
         Stored.decode(json.dumps(message).encode())
 
 

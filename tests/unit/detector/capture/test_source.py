@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.capture.source import Source, images, parse, problem, shown
+from detector.capture.source import Source, find_problem, hide_secrets, list_images, parse
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_a_folder_is_images_whatever_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("camera", ["7", "/dev/video7", "rtsp://nowhere.invalid/1"])
 def test_a_camera_that_may_still_come_is_no_problem(camera: str) -> None:
     assert parse(camera).live
-    assert problem(parse(camera)) is None
+    assert find_problem(parse(camera)) is None
 
 
 @pytest.mark.parametrize(
     ("name", "content", "word"),
     [
-        ("gone.mp4", None, "not there"),
-        ("gone.png", None, "not there"),
+        ("gone.mp4", None, "does not exist"),
+        ("gone.png", None, "does not exist"),
         ("empty.mp4", b"", "an empty file"),
         ("folder/notes.txt", b"no image", "without images"),
         ("there.mp4", b"to be seen when it is opened", None),
@@ -59,12 +59,12 @@ def test_a_file_or_folder_that_cannot_be_a_camera_is_named(
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     camera = path.parent if path.parent != tmp_path else path
-    found = problem(parse(str(camera)))
+    found = find_problem(parse(str(camera)))
     assert found is None if word is None else found is not None and word in found
 
 
 def test_another_kind_of_url_is_no_camera() -> None:
-    found = problem(parse("ftp://user:secret@host/clip.mp4"))
+    found = find_problem(parse("ftp://user:secret@host/clip.mp4"))
     assert found is not None
     assert "rtsp" in found
     assert "secret" not in found
@@ -74,8 +74,13 @@ def test_images_come_in_order_of_their_names_and_nothing_else_comes(tmp_path: Pa
     for name in ("b.png", "a.JPG", "c.txt", "a10.tiff", "a2.webp"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "d.png").mkdir()
-    assert [path.name for path in images(tmp_path)] == ["a.JPG", "a10.tiff", "a2.webp", "b.png"]
-    assert images(tmp_path / "b.png") == [tmp_path / "b.png"]
+    assert [path.name for path in list_images(tmp_path)] == [
+        "a.JPG",
+        "a10.tiff",
+        "a2.webp",
+        "b.png",
+    ]
+    assert list_images(tmp_path / "b.png") == [tmp_path / "b.png"]
 
 
 @pytest.mark.parametrize(
@@ -96,4 +101,4 @@ def test_images_come_in_order_of_their_names_and_nothing_else_comes(tmp_path: Pa
     ],
 )
 def test_what_may_be_a_password_is_never_shown(camera: str, seen: str) -> None:
-    assert shown(camera) == seen
+    assert hide_secrets(camera) == seen

@@ -33,41 +33,41 @@ def test_a_frame_of_any_shape_can_be_searched(name: str, shape: tuple[int, int])
     empty = np.full((*shape, 3), 90, np.uint8)
     finder = create(name)
     assert finder.search(empty, 20) == []
-    assert finder.thorough(empty, 20) == []
+    assert finder.detect_still(empty, 20) == []
     whole = (0, 0, shape[1], shape[0])
-    assert finder.near(empty, whole) == []
-    assert finder.judged(empty, whole).score < finder.often
+    assert finder.detect_near(empty, whole) == []
+    assert finder.verify(empty, whole).score < finder.confirm_mean_score
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_face_is_a_candidate_found_again_nearby_and_judged_to_be_one(name: str) -> None:
     image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.thorough(image, 24)
-    assert face.score >= finder.often
+    (face,) = finder.detect_still(image, 24)
+    assert face.score >= finder.confirm_mean_score
     assert 0 < face.frontal <= 1
     assert any(shows_the_same(one.box, face.box) for one in finder.search(image, 24))
     x, y, w, h = face.box
     moved = x + w // 6, y - h // 6, w, h
-    assert any(shows_the_same(one.box, face.box) for one in finder.near(image, moved))
-    assert finder.judged(image, face.box).score >= finder.often
+    assert any(shows_the_same(one.box, face.box) for one in finder.detect_near(image, moved))
+    assert finder.verify(image, face.box).score >= finder.confirm_mean_score
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_wall_beside_the_face_is_not_judged_to_be_one(name: str) -> None:
     image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.thorough(image, 24)
+    (face,) = finder.detect_still(image, 24)
     x, y, w, h = face.box
     away = (x + 3 * w) % (image.shape[1] - w), y, w, h
-    assert finder.judged(image, away).score < finder.often
+    assert finder.verify(image, away).score < finder.confirm_mean_score
 
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_a_face_is_found_where_it_is_at_any_size(name: str, scale: float) -> None:
     image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.thorough(image, 24)
+    (face,) = finder.detect_still(image, 24)
     resized: Image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale), np.uint8)
-    (other,) = finder.thorough(resized, 24)
+    (other,) = finder.detect_still(resized, 24)
     expected = [round(scale * value) for value in face.box]
     assert shows_the_same(other.box, (expected[0], expected[1], expected[2], expected[3]))
 
@@ -75,10 +75,10 @@ def test_a_face_is_found_where_it_is_at_any_size(name: str, scale: float) -> Non
 @pytest.mark.parametrize("name", ENGINES)
 def test_faces_smaller_than_asked_for_are_left_out(name: str) -> None:
     image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.thorough(image, 24)
-    assert finder.thorough(image, 3 * face.box[2]) == []
+    (face,) = finder.detect_still(image, 24)
+    assert finder.detect_still(image, 3 * face.box[2]) == []
 
 
 def test_each_settings_word_for_more_hits_makes_the_cascades_surer() -> None:
     few, many = (create("haar-cascade", MIN_NEIGHBORS=hits) for hits in ("3", "8"))
-    assert few.once < many.once
+    assert few.confirm_score < many.confirm_score

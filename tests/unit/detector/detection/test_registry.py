@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from common.settings import read
-from detector.capture.camera import Frame
+from detector.capture.frame import Frame
 from detector.detection import registry
 from detector.detection.base import Detection, Engine
 from detector.detection.boxes import Box, Image
@@ -24,8 +24,8 @@ from detector.tracking.analyzer import FrameAnalyzer
 
 class SquareEngine:
     name = "squares"
-    once, often, shown = 0.5, 0.5, 0.5
-    pause = 0.2
+    confirm_score, confirm_mean_score, shot_score = 0.5, 0.5, 0.5
+    idle_pause = 0.2
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
@@ -40,13 +40,13 @@ class SquareEngine:
             if w >= min_side
         ]
 
-    def near(self, image: Image, box: Box) -> list[Detection]:
+    def detect_near(self, image: Image, box: Box) -> list[Detection]:
         return self.search(image, 1)
 
-    def judged(self, image: Image, box: Box) -> Detection:
+    def verify(self, image: Image, box: Box) -> Detection:
         return Detection(box, 1.0, 1.0, True, self.name)
 
-    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
         return self.search(image, min_side)
 
 

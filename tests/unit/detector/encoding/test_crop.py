@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.png import check
-from detector.capture.worker import _bgr
+from detector.capture.handover import to_bgr
 from detector.detection.boxes import Box, Image
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
@@ -128,7 +128,7 @@ def test_a_sharper_picture_has_more_sharpness_at_any_size() -> None:
 def test_grey_deep_and_transparent_frames_become_three_channels_of_8_bits(
     image: np.ndarray, pixel: int
 ) -> None:
-    made = _bgr(image)
+    made = to_bgr(image)
     assert made.shape == (4, 6, 3)
     assert made.dtype == np.uint8
     assert (made == pixel).all()

@@ -29,8 +29,8 @@ class Slow:
     """An engine that finds nothing in all of a frame, and takes `seconds` for it."""
 
     name = "slow"
-    once = often = shown = 1.0
-    pause = PAUSE
+    confirm_score = confirm_mean_score = shot_score = 1.0
+    idle_pause = PAUSE
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
@@ -44,13 +44,13 @@ class Slow:
         self._clock.now += self._seconds
         return []
 
-    def near(self, image: Image, box: Box) -> list[Detection]:
+    def detect_near(self, image: Image, box: Box) -> list[Detection]:
         return [Detection(box, 0.0)]
 
-    def judged(self, image: Image, box: Box) -> Detection:
+    def verify(self, image: Image, box: Box) -> Detection:
         return Detection(box, 0.0)
 
-    def thorough(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
         return []
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.settings import read
-from detector.capture.camera import Frame
+from detector.capture.frame import Frame
 from detector.detection.boxes import Box, Image
 from detector.encoding.crop import FaceCrop
 from detector.settings import DetectorSettings

@@ -1,0 +1,30 @@
+"""What a camera needs to know of the settings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from detector.capture.source import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class CameraOptions:
+    """How to read a camera.
+
+    shown: the source as logs may show it, without passwords.
+    size, fps: width and height in pixels, and frames a second, to ask a webcam for.
+    loop: play a file again and again, as if it were live.
+    timeout: seconds without a frame after which the camera is opened again.
+    """
+
+    source: Source
+    shown: str
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    loop: bool = False
+    timeout: float = 10.0
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come at their own pace, so that a late reader misses some."""
+        return self.source.live or self.loop

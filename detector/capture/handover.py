@@ -1,0 +1,72 @@
+"""The capture process's end of its pipe to the detector.
+
+The detector asks for a frame by a byte on our standard input. We answer with a line of JSON, and
+leave the frame's pixels in shared memory.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import select
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from detector.capture.frame import Image
+
+
+class Handover:
+    """Waits for requests and answers them. `memory` is the descriptor of the shared memory."""
+
+    def __init__(self, memory: int) -> None:
+        self._fd = memory
+        self._size = 0
+        self._map: mmap.mmap | None = None
+        self._requested = False
+        self._reported: set[str] = set()
+
+    def wait_for_request(self, seconds: float | None = 0.0) -> bool:
+        """Whether a frame is wanted, within `seconds` (None: wait for ever)."""
+        if not self._requested and select.select([0], [], [], seconds)[0]:
+            if os.read(0, 1) == b"":
+                sys.exit(0)  # the detector is gone
+            self._requested = True
+        return self._requested
+
+    def send(self, kind: str, **facts: Any) -> None:
+        """Send a line of JSON."""
+        sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
+        sys.stdout.flush()
+
+    def send_frame(self, image: npt.NDArray[Any], **facts: Any) -> None:
+        """Answer a request with a frame, as a producer's `retrieve` returns it."""
+        pixels = to_bgr(image)
+        if pixels.nbytes > self._size:
+            self._size = pixels.nbytes
+            os.ftruncate(self._fd, self._size)
+            self._map = mmap.mmap(self._fd, self._size)
+        assert self._map is not None  # noqa: S101 - an image is never empty
+        np.frombuffer(self._map, np.uint8, pixels.nbytes)[:] = pixels.reshape(-1)
+        self._requested = False
+        height, width = pixels.shape[:2]
+        self.send("frame", width=width, height=height, **facts)
+
+    def report_unreadable(self, path: str) -> None:
+        """Report an image that cannot be read, once."""
+        if path not in self._reported:
+            self.send("unreadable", path=path)
+        self._reported.add(path)
+
+
+def to_bgr(image: npt.NDArray[Any]) -> Image:
+    """Three channels of 8 bits, whatever the camera gives."""
+    if image.dtype != np.uint8:
+        image = cv2.convertScaleAbs(image, alpha=255.0 / np.iinfo(image.dtype).max).astype(np.uint8)
+    if image.ndim == 2 or image.shape[2] == 1:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR).astype(np.uint8)
+    return np.ascontiguousarray(image[:, :, :3])

@@ -1,0 +1,59 @@
+"""A folder of still images, or a single one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from detector.capture.producer import ProducerOptions
+from detector.capture.source import list_images
+
+FPS = 1.0  # images a second when a folder is played in a loop
+
+
+class ImageFolder:
+    """A `FrameProducer` over images in order of their names; unreadable ones are reported."""
+
+    def __init__(self, paths: list[Path], options: ProducerOptions) -> None:
+        self._paths = paths
+        self._report = options.on_unreadable
+        self._index = -1
+        self._image: npt.NDArray[Any] | None = None
+        self.fps = options.fps or FPS
+        self.frames = 0  # unknown: unreadable images are reported by name, not by their number
+
+    def grab(self) -> int | None:
+        """Read the next image that can be decoded; its index counts the others, too."""
+        self._image = None
+        while self._image is None:
+            self._index += 1
+            if self._index >= len(self._paths):
+                return None
+            path = self._paths[self._index]
+            self._image = _read(path)
+            if self._image is None:
+                self._report(str(path))
+        return self._index
+
+    def retrieve(self) -> npt.NDArray[Any] | None:
+        return self._image
+
+    def close(self) -> None:
+        self._image = None
+
+
+def create(address: str, options: ProducerOptions) -> ImageFolder:
+    """The images at `address`, a folder or one image."""
+    return ImageFolder(list_images(Path(address)), options)
+
+
+def _read(path: Path) -> npt.NDArray[Any] | None:
+    """The image, or None for a file that OpenCV cannot decode (imread only takes UTF-8 names)."""
+    try:
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None

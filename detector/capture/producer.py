@@ -1,0 +1,96 @@
+"""The kinds of cameras, and the frame producer that reads each: to add one takes a line here.
+
+A frame producer is a module with `create(address, options)`. It runs in the capture process, so it
+may block, and it may even crash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+USUAL_FPS = 25.0  # for a file that does not state its frame rate, or states nonsense
+
+
+@dataclasses.dataclass(frozen=True)
+class ProducerOptions:
+    """What a frame producer is asked for; each takes what applies to it.
+
+    size: width and height in pixels that a webcam is asked for.
+    fps: frames a second that a webcam is asked for, or that a folder is played at.
+    timeout: seconds without a frame after which a stream should give up.
+    on_unreadable: called with the path of an image that cannot be read.
+    """
+
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    timeout: float = 10.0
+    on_unreadable: Callable[[str], None] = lambda _: None
+
+
+class SourceError(Exception):
+    """The source cannot be opened, or gives no more frames. `reason` is a fixed word."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class FrameProducer(Protocol):
+    """An open source of frames.
+
+    Each frame is first grabbed and then retrieved, as with OpenCV's VideoCapture: of a live
+    source every frame is grabbed, but only those that somebody waits for are converted.
+    """
+
+    fps: float  # frames a second
+    frames: int  # number of frames, an estimate; 0 if unknown
+
+    def grab(self) -> int | None:
+        """Advance to the next frame; returns its number, from 0, or None after the last one."""
+
+    def retrieve(self) -> npt.NDArray[Any] | None:
+        """The grabbed frame: height x width, with 0, 1, 3 or 4 channels (BGR), uint8 or uint16.
+
+        None if it cannot be converted.
+        """
+
+    def close(self) -> None:
+        """Release the source."""
+
+
+class ProducerModule(Protocol):
+    """The module of a frame producer."""
+
+    def create(self, address: str, options: ProducerOptions) -> FrameProducer:
+        """Open the source at `address`; may block.
+
+        Raises:
+            SourceError: it cannot be opened.
+        """
+
+
+class ProducerKind(NamedTuple):
+    """A kind of camera. `schemes` are those of the URLs that CAMERA may have for it."""
+
+    module: str
+    live: bool  # frames come at their own pace, and late readers miss some
+    schemes: tuple[str, ...] = ()
+
+
+PRODUCERS = {
+    "device": ProducerKind("detector.capture.opencv", live=True),
+    "stream": ProducerKind("detector.capture.opencv", True, ("rtsp", "rtsps", "http", "https")),
+    "video": ProducerKind("detector.capture.opencv", live=False),
+    "images": ProducerKind("detector.capture.image_folder", live=False),
+}
+
+
+def load(module: str) -> ProducerModule:
+    """The module of a frame producer, imported when it is needed."""
+    return cast(ProducerModule, importlib.import_module(module))

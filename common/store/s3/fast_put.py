@@ -1,23 +1,43 @@
-"""A PUT past the SDK: the same request, for a small part of the CPU time.
+"""A PUT past the SDK, on urllib3: the same request, for a small part of the CPU time.
 
-docs/decisions/put.md has the figures. Whatever else is asked of the store goes by the SDK.
+docs/decisions/put.md has the figures. Every other request to the store goes by the SDK.
 """
 
 from __future__ import annotations
 
-import http.client
+import re
+import socket
 import ssl
 import time
 import urllib.parse
 
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+
 from common import __version__
 from common.store.base import NewObject, StoreError, StoreOptions
-from common.store.s3.connections import Connections, Reply, Unreachable
-from common.store.s3.endpoint import Endpoint
+from common.store.s3.endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
 from common.store.s3.signature import Signer
 from common.store.s3.store_errors import parse_error_body
 
-_AGENT = f"user-agent: facepipe/{__version__}"
+BODY_LIMIT = 64 * 1024  # bytes of an answer's body that are read; after more it is hung up
+# A firewall may forget a connection that is idle. The kernel's probes remind it from 30 s on, and
+# end the connection when nobody answers three of them.
+_SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+]
+_NO_HEADER = re.compile("[\0\r\n\x80-\U0010ffff]")
 
 
 class FastPut:
@@ -27,74 +47,117 @@ class FastPut:
         parts = urllib.parse.urlsplit(options.endpoint)
         self._endpoint = endpoint
         self._says = endpoint.says
-        self._connections = Connections(options.endpoint, endpoint.trusted)
+        self._pool = _create_pool(parts, endpoint.trusted, options.connections)
         self._host = _host(parts)
         self._path = f"{parts.path.rstrip('/')}/{options.bucket}/"
         self._tokens = endpoint.tokens
         key, secret = options.access_key_id, options.secret_access_key
         self._signer = Signer(key, secret, endpoint.region)
 
-    def __call__(self, object: NewObject) -> None:
-        """Write it.
-
-        Raises:
-            StoreError: with the reason.
-        """
-        reply = self._asked(self._head(object), object.body)
-        if reply.status != 200:
-            refusal = parse_error_body(reply.status, reply.body)
+    def __call__(self, new: NewObject) -> None:
+        """Write the object. Raises StoreError."""
+        path = self._path + urllib.parse.quote(new.key, safe="/~")
+        headers = self._headers(path, new)
+        response = self._request(path, headers, new.body)
+        if response.status != 200:
+            refusal = parse_error_body(response.status, self._read_body(response))
             raise self._endpoint.refused(refusal, "PUT", "write to")
-        if not reply.has_etag:
+        self._read_body(response)
+        if "etag" not in response.headers:
             raise self._says.no_etag()
 
     def close(self) -> None:
-        self._connections.close()
+        """Close the connections that are not in use; none is made from now on."""
+        self._pool.close()
 
-    def _asked(self, head: bytes, body: bytes) -> Reply:
+    def _request(self, path: str, headers: dict[str, str], body: bytes) -> BaseHTTPResponse:
+        """The answer, its body still unread. Raises StoreError."""
         try:
-            return self._connections.ask(head, body)
-        except TimeoutError:
-            raise self._says.silent() from None
-        except ssl.SSLError as error:
-            raise self._says.no_tls(error) from None
-        except Unreachable:
-            raise self._says.absent() from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._says.broken(error) from None
+            try:
+                return self._try_request(path, headers, body)
+            except ProtocolError as error:
+                if not isinstance(error.args[-1], ConnectionError):
+                    raise
+                # The store has ended a kept connection just now. A PUT may be repeated.
+                return self._try_request(path, headers, body)
+        except HTTPError as error:
+            raise self._store_error(error) from None
 
-    def _head(self, object: NewObject) -> bytes:
-        path = self._path + urllib.parse.quote(object.key, safe="/~")
+    def _try_request(self, path: str, headers: dict[str, str], body: bytes) -> BaseHTTPResponse:
+        return self._pool.urlopen(
+            "PUT",
+            path,
+            body,
+            headers,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def _read_body(self, response: BaseHTTPResponse) -> bytes:
+        """What is read of the body; the connection is kept if that is all. Raises StoreError."""
+        try:
+            body = response.read(BODY_LIMIT)
+        except HTTPError as error:
+            raise self._store_error(error) from None
+        if not response.closed:
+            response.close()
+        response.release_conn()
+        return body
+
+    def _store_error(self, error: HTTPError) -> StoreError:
+        if isinstance(error, NewConnectionError):
+            return self._says.absent()
+        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+            return self._says.silent()
+        if isinstance(error, SSLError):
+            return self._says.no_tls(error)
+        return self._says.broken(error)
+
+    def _headers(self, path: str, new: NewObject) -> dict[str, str]:
+        """All headers, signed. Raises StoreError, `refused` for metadata that are no headers."""
         headers = {
-            "content-type": object.content_type,
+            "content-type": new.content_type,
             "host": self._host,
-            "x-amz-checksum-sha256": object.checksum,
+            "x-amz-checksum-sha256": new.checksum,
         }
-        metadata = object.metadata
-        named = {f"x-amz-meta-{name}": metadata[name] for name in sorted(metadata)}
+        metadata = {f"x-amz-meta-{name}": new.metadata[name] for name in sorted(new.metadata)}
+        if _NO_HEADER.search("".join([*metadata, *metadata.values()])):
+            raise StoreError("refused", "the object's metadata cannot be put into HTTP headers")
         if self._tokens is not None:
-            headers |= named
-            authorization = f"Bearer {self._tokens.get_token()}"
+            headers |= metadata
+            headers["authorization"] = f"Bearer {self._tokens.get_token()}"
         else:
-            headers["x-amz-content-sha256"] = object.sha256
+            headers["x-amz-content-sha256"] = new.sha256
             headers["x-amz-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            headers |= named
-            authorization = self._signer.authorization("PUT", path, headers)
-        lines = [f"PUT {path} HTTP/1.1", *[f"{name}: {headers[name]}" for name in headers]]
-        lines += [f"authorization: {authorization}", f"content-length: {len(object.body)}", _AGENT]
-        return _joined(lines)
+            headers |= metadata
+            headers["authorization"] = self._signer.authorization("PUT", path, headers)
+        headers["user-agent"] = f"facepipe/{__version__}"
+        return headers
 
 
-def _joined(lines: list[str]) -> bytes:
-    """The head of a request: each line one line, of ASCII.
-
-    Raises:
-        StoreError: refused.
-    """
-    text = "\r\n".join(lines)
-    ends = text.count("\r"), text.count("\n")
-    if not text.isascii() or ends != (len(lines) - 1, len(lines) - 1) or "\0" in text:
-        raise StoreError("refused", "the object's metadata cannot be put into HTTP headers")
-    return text.encode() + b"\r\n\r\n"
+def _create_pool(
+    parts: urllib.parse.SplitResult, trusted: str, connections: int
+) -> HTTPConnectionPool:
+    """trusted: file of the authorities to trust, for https."""
+    host, timeout = parts.hostname or "", Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+    if parts.scheme == "http":
+        return HTTPConnectionPool(
+            host,
+            parts.port,
+            timeout=timeout,
+            maxsize=connections,
+            socket_options=_SOCKET_OPTIONS,
+        )
+    return HTTPSConnectionPool(
+        host,
+        parts.port,
+        timeout=timeout,
+        maxsize=connections,
+        socket_options=_SOCKET_OPTIONS,
+        ssl_context=ssl.create_default_context(cafile=trusted),
+    )
 
 
 def _host(parts: urllib.parse.SplitResult) -> str:

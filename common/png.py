@@ -1,4 +1,4 @@
-"""Is it a PNG that every reader will open? Signature, chunks, CRCs, sizes, and its image data.
+"""PNG files, chunk by chunk: whether every reader will open one, and what one is made of.
 
 After the PNG specification (third edition, W3C, 2025): 5.2 signature, 5.3 chunk layout, 5.6 chunk
 ordering, 11.2.1 IHDR, 10.1 compression. Memory stays small whatever the header claims.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_END = 33  # bytes of the signature and of the IHDR chunk, which comes first
 MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 16_777_216
 # What may stand beside the image (11.3): what our detector writes, and a few that say how to show
@@ -19,7 +22,6 @@ PLAIN_CHUNKS = frozenset(
     (b"tEXt", b"tIME", b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"sBIT", b"bKGD", b"tRNS")
 )
 PLAIN_MAX = 16 * 1024  # bytes of all of them
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 # Adam7 (8.1): first column and row, and steps between columns and rows, of each pass.
@@ -43,20 +45,30 @@ class BadImage(ValueError):
         self.reason = reason
 
 
+class _Header(NamedTuple):
+    """What IHDR says (11.2.1)."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+    interlaced: bool
+
+
 def check(data: bytes) -> tuple[int, int]:
     """Width and height, in pixels, of a PNG that is whole and sound.
 
     Raises:
         BadImage: empty, not_png, truncated, bad_crc, bad_structure, dimensions or bad_data.
     """
-    chunks = _chunks(data)
-    kind, body = next(chunks)
-    if kind != b"IHDR" or len(body) != 13:
-        raise BadImage("bad_structure", "it does not begin with an IHDR chunk of 13 bytes")
-    width, height, passes = _dimensions(bytes(body))
-    needs_palette = body[9] == 3
-    image = _ImageData(passes)
-    before = kind
+    chunks = iterate_chunks(data)
+    header = _parse_header(*next(chunks))
+    width, height = header.width, header.height
+    if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE or width * height > MAX_PIXELS:
+        raise BadImage("dimensions", f"{width} x {height} pixels; {MAX_PIXELS} at most are taken")
+    needs_palette = header.colour == 3
+    image = _ImageData(_passes(header))
+    before = b"IHDR"
     room = PLAIN_MAX
     for kind, body in chunks:
         if kind == b"IDAT":
@@ -87,15 +99,35 @@ def _left_beside(kind: bytes, body: memoryview, room: int) -> int:
     return room - len(body)
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Type and body of each chunk, to IEND; one at a time, for a hostile file has many."""
+def read_size(data: bytes) -> tuple[int, int]:
+    """Width and height, in pixels, as the header says; nothing after it is looked at.
+
+    Raises:
+        BadImage: empty, not_png, truncated, bad_crc or bad_structure.
+    """
+    header = _parse_header(*next(iterate_chunks(data)))
+    return header.width, header.height
+
+
+def encode_chunk(kind: bytes, body: bytes | memoryview) -> bytes:
+    """A chunk: its length, type, body and CRC (5.3)."""
+    crc = zlib.crc32(body, zlib.crc32(kind))
+    return b"".join((struct.pack(">I4s", len(body), kind), body, struct.pack(">I", crc)))
+
+
+def iterate_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Type and body of each chunk, IEND included, one at a time: a hostile file has many.
+
+    Raises:
+        BadImage: empty, not_png, truncated, bad_crc or bad_structure.
+    """
     if not data:
         raise BadImage("empty", "the payload is empty")
-    if data[: len(_SIGNATURE)] != _SIGNATURE:
-        short = len(data) < len(_SIGNATURE) and _SIGNATURE.startswith(data)
+    if data[: len(SIGNATURE)] != SIGNATURE:
+        short = len(data) < len(SIGNATURE) and SIGNATURE.startswith(data)
         raise BadImage("truncated" if short else "not_png", "it does not begin as a PNG does")
     view = memoryview(data)
-    at = len(_SIGNATURE)
+    at = len(SIGNATURE)
     while at < len(data):
         if at + 12 > len(data):
             raise BadImage("truncated", "it ends within a chunk")
@@ -117,22 +149,26 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     raise BadImage("truncated", "it has no end")
 
 
-def _dimensions(header: bytes) -> tuple[int, int, list[tuple[int, int]]]:
-    """Width, height, and of each pass its rows and the bytes of each, filter type included."""
-    width, height, depth, colour, method, filters, interlace = struct.unpack(">IIBBBBB", header)
+def _parse_header(kind: bytes, body: memoryview) -> _Header:
+    """kind, body: of the first chunk. Raises BadImage."""
+    if kind != b"IHDR" or len(body) != 13:
+        raise BadImage("bad_structure", "it does not begin with an IHDR chunk of 13 bytes")
+    width, height, depth, colour, method, filters, interlace = struct.unpack(">IIBBBBB", body)
     if depth not in _DEPTHS.get(colour, ()) or method or filters or interlace > 1:
         raise BadImage("bad_structure", "its header holds values that PNG does not know")
-    if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE or width * height > MAX_PIXELS:
-        raise BadImage("dimensions", f"{width} x {height} pixels; {MAX_PIXELS} at most are taken")
-    bits = depth * _CHANNELS[colour]
-    passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
+    return _Header(width, height, depth, colour, interlace == 1)
+
+
+def _passes(header: _Header) -> list[tuple[int, int]]:
+    """Of each pass, its rows and the bytes of each, filter type included."""
+    bits = header.depth * _CHANNELS[header.colour]
     found = []
-    for column, row, across, down in passes:
-        columns = -(-(width - column) // across) if width > column else 0
-        rows = -(-(height - row) // down) if height > row else 0
+    for column, row, across, down in _ADAM7 if header.interlaced else ((0, 0, 1, 1),):
+        columns = -(-(header.width - column) // across) if header.width > column else 0
+        rows = -(-(header.height - row) // down) if header.height > row else 0
         if columns and rows:
             found.append((rows, 1 + (columns * bits + 7) // 8))
-    return width, height, found
+    return found
 
 
 class _ImageData:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 
 from PIL import Image
 
+from common import png
+
 SIDE = 240  # pixels of the longer side of a thumbnail
 MAX_PIXELS = 12_000_000  # of a picture that is reduced: 48 MB while it is
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What a picture is made of. All else a PNG may carry (profiles, texts, which may unpack to
 # megabytes) is left out before anything reads it: PNG specification (third edition), 11.2, 11.3.1.
 _NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -29,11 +28,15 @@ def create_thumbnail(original: bytes) -> bytes:
     """A PNG as WebP of SIDE pixels at most.
 
     Raises:
-        NoPicture: it is no sound PNG, or has more than MAX_PIXELS.
+        UnreadablePicture: it is no sound PNG, or has more than MAX_PIXELS.
     """
-    plain, pixels = _strip_chunks(original)
-    if pixels > MAX_PIXELS:
-        raise UnreadablePicture("too_large")
+    try:
+        width, height = png.read_size(original)
+        if width * height > MAX_PIXELS:
+            raise UnreadablePicture("too_large")
+        plain = _strip_chunks(original)
+    except png.BadImage as error:
+        raise UnreadablePicture("not_image") from error
     try:
         return _shrink(plain)
     except Exception as error:
@@ -41,29 +44,18 @@ def create_thumbnail(original: bytes) -> bytes:
         raise UnreadablePicture("not_image") from error
 
 
-def _strip_chunks(original: bytes) -> tuple[bytes, int]:
-    """The PNG without what a picture does not need, and its pixels."""
-    if not original.startswith(_SIGNATURE):
-        raise UnreadablePicture("not_image")
-    parts, at = [_SIGNATURE], len(_SIGNATURE)
-    while at + 12 <= len(original):
-        length, kind = struct.unpack_from(">I4s", original, at)
-        if kind in _NEEDED:
-            parts.append(original[at : at + 12 + length])
-        at += 12 + length
-    header = parts[1] if len(parts) > 1 else b""
-    if len(header) != 25 or header[4:8] != b"IHDR" or zlib.crc32(header[4:21]) != _crc(header):
-        raise UnreadablePicture("not_image")
-    width, height = struct.unpack_from(">II", header, 8)
-    return b"".join(parts), width * height
+def _strip_chunks(original: bytes) -> bytes:
+    """The PNG without what a picture does not need. Raises BadImage."""
+    chunks = [
+        png.encode_chunk(kind, body)
+        for kind, body in png.iterate_chunks(original)
+        if kind in _NEEDED
+    ]
+    return b"".join([png.SIGNATURE, *chunks])
 
 
-def _crc(chunk: bytes) -> int:
-    return int.from_bytes(chunk[-4:], "big")
-
-
-def _shrink(png: bytes) -> bytes:
-    with warnings.catch_warnings(), Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+def _shrink(plain: bytes) -> bytes:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(plain), formats=["PNG"]) as image:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image.load()
         small = _read_scaled(image, max(1, min(image.size) // (2 * SIDE)))

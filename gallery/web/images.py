@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Send
 
+from common import png
 from common.store.base import ObjectBody, StoreError
 from gallery.index.model import Entry
 from gallery.state import State
@@ -19,7 +20,6 @@ from gallery.thumbnails.thumbnails import MEDIA_TYPE, NoThumbnail
 from gallery.web.detail import entry_of
 from gallery.web.rendering import gallery, local, render, zone
 
-PNG = b"\x89PNG\r\n\x1a\n"
 # An address names a face for good; a day is how long a deleted one may stay in a reader's browser.
 KEPT = {"Cache-Control": "private, max-age=86400, immutable"}
 NOT_KEPT = {"Cache-Control": "private, max-age=30"}
@@ -81,7 +81,7 @@ async def image(request: Request) -> Response:
         state.standing.failed(error)
         raise _refusal_picture(error) from None
     state.standing.worked()
-    shown = first.startswith(PNG)
+    shown = first.startswith(png.SIGNATURE)
     headers = {"ETag": tag, "Content-Length": str(body.size), **KEPT}
     if not shown or "download" in request.query_params:
         name = _file_name(entry, request, ".png" if shown else ".bin")

@@ -15,12 +15,13 @@ import zipfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
+from common import png
 from common.runtime.backoff import Backoff
 from common.store.base import ObjectBody, ObjectStore, StoreError
 from gallery.deletion.jobs import Selection
 from gallery.index.model import Entry
 from gallery.state import State
-from gallery.web.images import PNG, WHOLE, safe_file_name
+from gallery.web.images import WHOLE, safe_file_name
 from gallery.web.rendering import local
 
 AHEAD = 4  # objects that are read before it is their turn; others want the store, too
@@ -177,7 +178,8 @@ def _name(got: FetchedObject, place: datetime.tzinfo) -> str:
     entry = got.entry
     day = f"{local(entry.captured, place):%Y-%m-%d}"
     stem = safe_file_name(entry.key.rpartition("/")[2].removesuffix(".png"))
-    suffix = ".png" if got.first.startswith(PNG) or (got.body and _is_png(entry)) else ".bin"
+    is_png = got.first.startswith(png.SIGNATURE) or (got.body and _is_png(entry))
+    suffix = ".png" if is_png else ".bin"
     kind = "" if entry.kind == "face" else "rejected/"
     source = f"{safe_file_name(entry.device)}/{safe_file_name(entry.camera)}"
     return f"{kind}{source}/{day}/{stem}_{entry.ref[:8]}{suffix}"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.png import BadImage, check
+from common.png import BadImage, check, encode_chunk, iterate_chunks, read_size
 from testing.pictures import png
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -138,6 +138,17 @@ def test_a_few_plain_chunks_beside_the_image_are_taken() -> None:
     kinds = (b"tEXt", b"tIME", b"pHYs", b"sRGB", b"gAMA")
     beside = b"".join(chunk(kind, bytes(9)) for kind in kinds)
     assert check(SIGNATURE + IHDR + beside + IDAT + chunk(b"tEXt", bytes(16_000)) + IEND) == (8, 8)
+
+
+def test_a_png_is_its_signature_and_its_chunks() -> None:
+    data = drawn(13, 5, 3, 8, 1)
+    chunks = list(iterate_chunks(data))
+    assert [kind for kind, _ in chunks] == [b"IHDR", b"PLTE", b"IDAT", b"IDAT", b"IEND"]
+    assert SIGNATURE + b"".join(encode_chunk(*parts) for parts in chunks) == data
+
+
+def test_a_size_is_read_however_large_the_picture_is() -> None:
+    assert read_size(SIGNATURE + header(60000, 40000) + IDAT) == (60000, 40000)
 
 
 @pytest.mark.parametrize("length", range(len(png())))

@@ -140,7 +140,7 @@ class Chain:
         for number in range(self._cameras):
             yield stack.enter_context(
                 Feed(
-                    "bench.ready",
+                    "bench.load.ready",
                     DEVICE=DEVICE,
                     CAMERA=CLIP,
                     CAMERA_NAME=f"camera-{number}",

@@ -21,7 +21,7 @@ import time
 from typing import Any
 
 from bench import wire
-from bench.pictures import picture
+from bench.load.pictures import picture
 from bench.report import percentile
 from common.mqtt.broker import Broker
 from common.protocol import clock

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench.pictures import picture
+from bench.load.pictures import picture
 from testing.services.process import ROOT
 
 PICTURES = 8  # different ones, in turn

@@ -65,7 +65,7 @@ def feed(parts: Parts, delivery: str, faces: int) -> Feed:
     pace = {"BENCH_RATE": RATE, "BENCH_FACES": faces, "BENCH_KB": KB}
     # Straight to the broker: a proxy in Python would be timed, too.
     own = {"MQTT_PORT": parts.edge.port, "DELIVERY": delivery, "CAMERA_END": "idle"}
-    return parts.detector("/dev/null", "bench.ready", **own, **pace)
+    return parts.detector("/dev/null", "bench.load.ready", **own, **pace)
 
 
 def main() -> int:

@@ -32,10 +32,8 @@ SUITE = (
     Bench("fleet", "100 devices into one cloud side", 150, full=("--full",)),
     Bench("pipeline", "from frame to object", 45, short=("--seconds", "12")),
     Bench("receipts", "what receipts cost", 55, short=("--seconds", "12")),
-    Bench("outage", "an outage, and draining", 50, short=("--faces", "3000")),
     Bench("gallery", "the gallery's pages", 30, ("--faces", "20000")),
     Bench("keepup", "keeping up with a camera", 30, ("--seconds", "20"), ("--seconds", "300")),
-    Bench("png", "PNG encoders' settings", 30),
     Bench(
         "detection",
         "detection beside the plain loop",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
 
 import cv2
 
@@ -14,20 +15,46 @@ from common.runtime import cpus
 from common.runtime.workers import Workers
 from common.service import Service
 from detector import metrics
-from detector.capture.camera import Camera, read_ahead
+from detector.capture.camera import read_ahead
 from detector.capture.frame import Frame
 from detector.delivery.interface import Delivery
 from detector.encoding.crop import FaceCrop
-from detector.encoding.encoder import FaceEncoder
 from detector.preview.parts import Mark
 from detector.preview.view import Preview
-from detector.settings import DetectorSettings
 from detector.throughput import Throughput
-from detector.tracking.analyzer import FrameAnalyzer, FrameResult
+from detector.tracking.analyzer import FrameResult
 from detector.tracking.tracker import Track
 
 SHOTS_AHEAD = 16  # shots that may wait to be encoded
 Frames = AsyncGenerator[Frame, None]
+Encoder = Callable[[FaceCrop], Face | None]
+
+
+class FrameSource(Protocol):
+    """Where frames come from, such as a `Camera`."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come at their own pace, and late readers miss some."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more frames will come."""
+
+    @property
+    def skipped(self) -> int:
+        """Number of frames that came too fast to be looked at."""
+
+    def frames(self) -> Frames: ...
+
+
+class Analyzer(Protocol):
+    """What finds the faces of a frame, such as a `FrameAnalyzer`."""
+
+    def __call__(self, frame: Frame) -> FrameResult: ...
+
+    def finish(self) -> list[FaceCrop]:
+        """The shots that are still held back when the frames have ended."""
 
 
 class Pipeline:
@@ -35,7 +62,8 @@ class Pipeline:
 
     def __init__(
         self,
-        settings: DetectorSettings,
+        analyze: Analyzer,
+        encode: Encoder,
         delivery: Delivery,
         preview: Preview,
         service: Service,
@@ -46,11 +74,11 @@ class Pipeline:
         self._service = service
         cv2.setNumThreads(cpus.count_cpus())
         self._vision = Workers("vision")
-        self._analyze = FrameAnalyzer(settings.analyzer_options)
+        self._analyze = analyze
         self._throughput = Throughput()
-        self._sender = ShotSender(settings, delivery, preview, service, show)
+        self._sender = ShotSender(encode, delivery, preview, service, show)
 
-    async def run(self, camera: Camera, frames: Frames) -> None:
+    async def run(self, camera: FrameSource, frames: Frames) -> None:
         """Process frames until a file ends, or for ever."""
         health = self._service.health
         async with contextlib.aclosing(read_ahead(frames)) as buffered:
@@ -103,7 +131,7 @@ class ShotSender:
 
     def __init__(
         self,
-        settings: DetectorSettings,
+        encode: Encoder,
         delivery: Delivery,
         preview: Preview,
         service: Service,
@@ -112,9 +140,7 @@ class ShotSender:
         self._delivery = delivery
         self._preview = preview
         self._show = show
-        self._encode = FaceEncoder(
-            settings.device, settings.camera_name, settings.face_max_kb * 1000
-        )
+        self._encode = encode
         self._worker = Workers("encoder")
         self._shots: asyncio.Queue[FaceCrop] = asyncio.Queue(SHOTS_AHEAD)
         self._encoding = 0.0  # seconds since the last call of `spent`

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from common.metrics import total
@@ -18,12 +19,14 @@ from detector.capture.frame import Frame
 from detector.delivery.congestion import CongestionWindow
 from detector.delivery.interface import Delivery, FireAndForget, wait_until_drained
 from detector.delivery.reliable import ReliableDelivery
+from detector.encoding.encoder import FaceEncoder
 from detector.homeassistant import publisher
 from detector.outbox.accounting import Accounts
 from detector.outbox.queue import OutboxQueue
-from detector.pipeline import Frames, Pipeline
+from detector.pipeline import Analyzer, Encoder, Frames, FrameSource, Pipeline
 from detector.preview.pages import serve
 from detector.settings import DetectorSettings
+from detector.tracking.analyzer import FrameAnalyzer
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ async def _create_delivery(
     return delivery
 
 
-async def _open_frames(camera: Camera, settings: DetectorSettings, service: Service) -> Frames:
+async def _open_frames(camera: FrameSource, settings: DetectorSettings, service: Service) -> Frames:
     """The camera's frames. For a file, waits for the first frame, so that a bad file ends here.
 
     Raises:
@@ -80,7 +83,25 @@ async def _chain(first: Frame | None, rest: Frames) -> Frames:
 
 
 async def run(settings: DetectorSettings, service: Service) -> int:
-    """Detect until the file ends or the service is stopped, then deliver what is captured."""
+    """Detect with the camera and the engine of the settings; return the exit code."""
+    camera = Camera(settings.camera_options, service)
+    encode = FaceEncoder(settings.device, settings.camera_name, settings.face_max_kb * 1000)
+    return await detect(
+        settings, service, camera, lambda: FrameAnalyzer(settings.analyzer_options), encode
+    )
+
+
+async def detect(
+    settings: DetectorSettings,
+    service: Service,
+    camera: FrameSource,
+    create_analyzer: Callable[[], Analyzer],
+    encode: Encoder,
+) -> int:
+    """Detect until the file ends or the service is stopped, then deliver what is captured.
+
+    create_analyzer: called once the first frame of a file has been read.
+    """
     accounts = Accounts()
     preview = serve(settings.preview_options, service)
     name = f"detector-{settings.device}-{settings.camera_name}"
@@ -88,7 +109,6 @@ async def run(settings: DetectorSettings, service: Service) -> int:
     delivery = await _create_delivery(settings, client, accounts, service)
     home = publisher.create_publisher(settings.homeassistant_options, client, service)
     metrics.FACES.of = accounts
-    camera = Camera(settings.camera_options, service)
     frames = await _open_frames(camera, settings, service)
 
     def figures() -> dict[str, Any]:
@@ -105,7 +125,7 @@ async def run(settings: DetectorSettings, service: Service) -> int:
     own_status = Presence(client, topic, service.health, figures)
     service.spawn(client.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
-    pipeline = Pipeline(settings, delivery, preview, service, home.show)
+    pipeline = Pipeline(create_analyzer(), encode, delivery, preview, service, home.show)
     running = asyncio.ensure_future(pipeline.run(camera, frames))
     await service.until_stopped(running)
     await asyncio.wait([running])

@@ -1,0 +1,1 @@
+"""What loads the services: ready-made faces, and a store that costs next to nothing."""

@@ -64,8 +64,8 @@ def test_a_bench_that_runs_again_replaces_its_own_figures_only() -> None:
 
 
 def test_the_outcome_names_each_target_that_is_missed_and_each_bench_without_figures() -> None:
-    report.keep("png", [Figure("bytes", 2, "x", 1), Figure("time", 1, "x", 1)])
-    said = bench.outcome([b for b in SUITE if b.name == "png"], {"fleet": "it ended"})
+    report.keep("keepup", [Figure("bytes", 2, "x", 1), Figure("time", 1, "x", 1)])
+    said = bench.outcome([b for b in SUITE if b.name == "keepup"], {"fleet": "it ended"})
     assert "1 of 2 targets hold" in said
     assert "bytes" in said
     assert "time" not in said
@@ -110,9 +110,9 @@ def test_many_subjects_are_rows_and_their_target_is_the_last_one() -> None:
 
 
 def test_a_page_gets_the_figures_that_there_are_and_keeps_all_else() -> None:
-    report.keep("png", [Figure("time", 5, "ms")])
+    report.keep("keepup", [Figure("time", 5, "ms")])
     blocks = "<!-- figures: {} -->\n{}<!-- end -->\n"
-    page = "Prose.\n" + blocks.format("png", "old\n") + blocks.format("fleet", "older\n")
+    page = "Prose.\n" + blocks.format("keepup", "old\n") + blocks.format("fleet", "older\n")
     written = publish.page(page)
     assert "| time | 5 ms |" in written
     assert "old\n" not in written.replace("older\n", "")
@@ -121,14 +121,14 @@ def test_a_page_gets_the_figures_that_there_are_and_keeps_all_else() -> None:
 
 
 def test_a_table_may_have_the_figures_with_one_word_only() -> None:
-    report.keep("png", [Figure("time", 5, "ms"), Figure("time, ratio", 2, "x")])
-    written = publish.page("<!-- figures: png, ratio -->\n<!-- end -->\n")
+    report.keep("keepup", [Figure("time", 5, "ms"), Figure("time, ratio", 2, "x")])
+    written = publish.page("<!-- figures: keepup, ratio -->\n<!-- end -->\n")
     assert "| time, ratio | 2 x |" in written
     assert "5 ms" not in written
 
 
 def test_the_plot_of_targets_is_drawn(tmp_path: Path) -> None:
-    report.keep("png", [Figure("time", 5, "ms", 4), Figure("lost", 0, "", 0)])
+    report.keep("keepup", [Figure("time", 5, "ms", 4), Figure("lost", 0, "", 0)])
     (made,) = plots.draw(tmp_path / "plots")
     assert made.read_bytes().startswith(b"\x89PNG")
 

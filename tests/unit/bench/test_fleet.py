@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-from bench.pictures import picture
 
 from bench.capacity import Cost, servers
 from bench.cloud import Cloud, Identities
 from bench.device import Books, Device, Ready
 from bench.devices import Devices
+from bench.load.pictures import picture
 from bench.rates import search
 from bench.step import Step
 from bench.usage import Usage

@@ -50,6 +50,13 @@ REFUSED = Counter(
     ["reason"],
 )
 SESSIONS = Gauge("facepipe_gallery_sessions", "Browsers that are signed in.")
+CONNECTIONS = Gauge("facepipe_gallery_connections", "Open connections to the pages.")
+CONNECTIONS_REFUSED = Counter(
+    "facepipe_gallery_connections_refused_total",
+    "Connections that were closed before a request, by reason (all: too many in all; address: too"
+    " many from one address; handshake: TLS failed or took too long).",
+    ["reason"],
+)
 STATUSES_REFUSED = Counter(
     "facepipe_gallery_statuses_refused_total",
     "Status messages that were passed over, by reason (name, too_large, no_json, no_object,"

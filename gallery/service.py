@@ -158,7 +158,7 @@ async def run(settings: GallerySettings, service: Service) -> int:
     own_status = Presence(link, _own_topic(settings), service.health)
     metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
     sock = server.open_socket(settings)
-    pages = server.create_server(app.create_app(state), settings)
+    pages = server.create_server(app.create_app(state), settings.publication.context())
     host, port = sock.getsockname()[:2]
     scheme = "https" if settings.http_cert else "http"
     log.info("the gallery is on %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)

@@ -20,6 +20,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import __version__
+from common.http.quota import ConnectionQuota
 from common.runtime.health import Health
 from common.settings import SettingsError
 
@@ -27,8 +28,7 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32  # at a time, each of which is a thread; one more is closed at once
 # Of these are kept for the machine itself, whose health check must get through a crowd of others.
-KEPT_FOR_LOOPBACK = 8
-LOOPBACK = ("127.0.0.1", "::1")
+FOR_LOOPBACK = 8
 HEAD_WITHIN = 10.0  # seconds for the whole head of a request, however it is dripped
 TIMEOUT = 10.0  # seconds; a client that sends or takes nothing holds a thread no longer
 
@@ -107,8 +107,7 @@ class HttpServer(ThreadingHTTPServer):
     ) -> None:
         self.pages = pages
         self._context = context
-        self._room = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self._room_for_others = threading.BoundedSemaphore(MAX_CONNECTIONS - KEPT_FOR_LOOPBACK)
+        self._quota = ConnectionQuota(MAX_CONNECTIONS, FOR_LOOPBACK)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Request)
 
@@ -120,36 +119,20 @@ class HttpServer(ThreadingHTTPServer):
         return f"http{'s' if self._context else ''}://{name}:{port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._enter(client_address):
+        if self._quota.enter(client_address[0]):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread was started
-            self._leave(client_address)
+            self._quota.leave(client_address[0])
             raise
-
-    def _enter(self, client_address: Any) -> bool:
-        """Whether there is room for one more connection from this address."""
-        is_own = client_address[0] in LOOPBACK
-        if not is_own and not self._room_for_others.acquire(blocking=False):
-            return False
-        if self._room.acquire(blocking=False):
-            return True
-        if not is_own:
-            self._room_for_others.release()
-        return False
-
-    def _leave(self, client_address: Any) -> None:
-        self._room.release()
-        if client_address[0] not in LOOPBACK:
-            self._room_for_others.release()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._leave(client_address)
+            self._quota.leave(client_address[0])
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """In the connection's own thread, where a slow handshake holds up nobody."""

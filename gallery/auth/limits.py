@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 
+from common.http.quota import network
 from common.runtime.rate_limit import TokenBucket
 
 FEW = (5, 30.0)  # tries at once, then one every so many seconds: 2,900 a day
@@ -44,16 +44,3 @@ class LoginLimits:
         if device:
             return [(self._each, f"device {device}")]
         return [(self._each, network(address)), (self._all, "")]
-
-
-def network(address: str) -> str:
-    """What one person has of addresses: one of IPv4, 2^64 of IPv6."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is None:
-            return str(ipaddress.ip_network((found, 64), strict=False))
-        found = found.ipv4_mapped
-    return str(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import http.cookies
+import socket
 import ssl
 import threading
 import urllib.parse
@@ -12,7 +13,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
@@ -30,6 +30,7 @@ from gallery.auth.middleware import AccessMiddleware
 from gallery.auth.roles import needs_admin
 from gallery.auth.sessions import Sessions
 from gallery.auth.users import Users
+from gallery.server import create_server
 from gallery.web import static_files
 from gallery.web.login import LoginPage
 from testing.host.wait import until
@@ -84,6 +85,15 @@ async def _live(_: Request) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
+async def _endless(_: Request) -> Response:
+    async def zeros() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(100_000)
+            await asyncio.sleep(0)  # once the reader has gone, sending waits for nothing
+
+    return StreamingResponse(zeros(), media_type="application/zip")
+
+
 class Guarded:
     """`with Guarded(folder, users) as app`; its clocks are in the hands of the test."""
 
@@ -101,24 +111,16 @@ class Guarded:
             Route("/delete", _delete, methods=["POST"]),
             Route("/broken", _broken),
             Route("/live", _live),
+            Route("/endless", _endless),
             *static_files.routes(),
         ]
         app = Starlette(routes=[*routes, *login.routes()])
-        config = uvicorn.Config(
-            AccessMiddleware(app, self.sessions, secure),
-            host=place.host,
-            port=0,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            ssl_context_factory=(lambda *_: place.context()) if secure else None,
+        guard = AccessMiddleware(app, self.sessions, secure)
+        self._socket = socket.create_server((place.host, 0))
+        self._server = create_server(guard, place.context())
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), daemon=True
         )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> Guarded:
         self._thread.start()
@@ -135,7 +137,7 @@ class Guarded:
 
     @property
     def port(self) -> int:
-        port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        port: int = self._socket.getsockname()[1]
         return port
 
 

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import os
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from testing.host.wait import free_port, until
-from testing.services.process import Process
+from testing.services.process import ROOT, Process
 
 BINARY = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+
+
+@functools.cache
+def build_limits() -> Path:
+    """The compiled plugin broker/limits.c, of the source as it is now."""
+    source = ROOT / "broker" / "limits.c"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    built = Path(tempfile.gettempdir()) / f"facepipe-limits-{os.getuid()}-{digest}.so"
+    if not built.exists():
+        new = built.with_suffix(f".{os.getpid()}")
+        options = ("-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+        command = ["cc", *options, "-o", str(new), str(source), "-lmosquitto"]
+        subprocess.run(command, check=True, timeout=60)
+        new.rename(built)
+    return built
 
 
 class Mosquitto(Process):

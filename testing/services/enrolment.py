@@ -25,7 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from common.mqtt import tls
 from testing.host.wait import free_port, listening, until
 from testing.host.wallclock import inherited
-from testing.mqtt.mosquitto import BINARY
+from testing.mqtt.mosquitto import BINARY, build_limits
 from testing.services.process import ROOT, Process
 
 PLUGIN = "mosquitto_dynamic_security.so"
@@ -94,6 +94,7 @@ class CloudBroker(Process):
             "/etc/facepipe": str(self._identity),
             "/run/facepipe": str(self._run),
             LINKED: str(INSTALLED[0]),
+            "/usr/lib/facepipe_limits.so": str(build_limits()),
         }.items():
             assert written in conf
             conf = conf.replace(written, here)

@@ -1,7 +1,7 @@
-"""What to do with a damaged outbox: save what can still be read, and take its place.
+"""Rescue from a damaged outbox: what plain SQL still reads of it goes into a new database.
 
-SQLite's own `.recover` is in no library. Here each face carries its own proof (a seal over its
-record, a digest of its picture), so whatever is found can be believed.
+SQLite's own `.recover` is in no library. Each row has a checksum (`seal`), and each picture its
+digest, so a face that is read is a face as it was written. The caller counts the others.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 import sqlite3
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from detector.outbox.database import (
-    MIGRATIONS,
     Damaged,
     OutboxChange,
     OutboxDatabase,
@@ -27,7 +27,7 @@ from detector.outbox.database import (
 )
 
 AT_A_TIME = 100  # faces per commit
-_PAGE = 4096  # bytes, SQLite's own default
+_HEADER = 100  # bytes: https://www.sqlite.org/fileformat2.html#the_database_header
 # A message that quotes damaged bytes cannot be decoded, by Python's sqlite3.
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
@@ -51,62 +51,53 @@ def move_aside(source: Path, target: Path) -> None:
 def rescue(
     path: Path, into: Path, wanted: Container[int] | None
 ) -> tuple[list[OutboxEntry], dict[str, Any] | None]:
-    """Copy what can still be read from a damaged database into a new one, without books.
+    """Copy the faces that can still be read from a damaged database into a new one.
 
-    Only faces whose seq is in `wanted`, if that is given. Returns them, and the damaged one's
-    books, if they can be read.
+    wanted: the only `seq` to copy; None for all. Returns the faces that were copied, and the books
+    of the damaged database, or None if they cannot be read. The new database has no books.
 
     Raises:
-        Unwritable, OSError: they could not be written; to be tried again.
+        Unwritable, OSError: the disk does not take them; try again.
     """
     for suffix in ("", "-wal", "-shm"):
         Path(f"{into}{suffix}").unlink(missing_ok=True)
-    _mend_first_page(path)
-    with contextlib.closing(connect(path)) as damaged:
-        kept = None
+    if path.stat().st_size < _HEADER:
+        os.truncate(path, _HEADER)  # SQLite deletes the log of an empty database, unread
+    saved: list[OutboxEntry] = []
+    with (
+        contextlib.closing(connect(path)) as damaged,
+        contextlib.closing(OutboxDatabase(into)) as fresh,
+    ):
+        books = None
         with contextlib.suppress(*_UNREADABLE, Damaged):
-            kept = read_accounts(damaged)
-        saved: list[OutboxEntry] = []
-        with contextlib.closing(OutboxDatabase(into)) as fresh:
-            for batch in _batches(_readable(damaged, wanted)):
-                fresh.commit(OutboxChange(added=batch), None)
-                saved += [entry for entry, _ in batch]
-    return saved, kept
-
-
-def _mend_first_page(path: Path) -> None:
-    """Give the file the header and schema that each outbox has, whatever stands there now."""
-    pages = max(1, path.stat().st_size // _PAGE)
-    with contextlib.closing(connect(":memory:")) as model:
-        for script in MIGRATIONS:
-            model.executescript(script)
-        model.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
-        page = bytearray(model.serialize()[:_PAGE])
-    # https://www.sqlite.org/fileformat2.html#the_database_header
-    page[18:20] = b"\2\2"  # WAL
-    page[28:32] = pages.to_bytes(4, "big")
-    page[32:40] = bytes(8)  # no free pages
-    page[92:96] = page[24:28]  # the number of pages is right
-    with path.open("r+b") as file:
-        file.write(page)
+            # Without it SQLite reads nothing of a file that is shorter than its header says.
+            damaged.execute("PRAGMA writable_schema=ON")
+            books = read_accounts(damaged)
+        for batch in _batches(_readable(damaged, wanted)):
+            fresh.commit(OutboxChange(added=batch), None)
+            saved += [entry for entry, _ in batch]
+    return saved, books
 
 
 def _readable(
     db: sqlite3.Connection, wanted: Container[int] | None
 ) -> Iterator[tuple[OutboxEntry, OutboxPicture]]:
-    """Each sound face, oldest first; final, since it may have been published."""
+    """Each sound face, oldest first; marked `final`, since it may have been published."""
     for seq in _candidates(db):
         if wanted is None or seq in wanted:
             found = None
-            with contextlib.suppress(*_UNREADABLE):  # this one; who calls counts what is missing
+            with contextlib.suppress(*_UNREADABLE):  # this face only
                 found = to_face(db, seq)
             if found is not None:
                 yield dataclasses.replace(found[0], final=True), found[1]
 
 
 def _candidates(db: sqlite3.Connection) -> Iterable[int]:
-    """Every seq that may be there. A damaged page ends a scan, so all trees are scanned from both
-    ends, and what lies between is tried one by one."""
+    """Each `seq` that may be there, in order.
+
+    A damaged page ends a scan. So each tree is scanned from both ends, and the numbers between the
+    smallest and the largest are tried one by one.
+    """
     seqs: set[int] = set()
     for tree in ("faces NOT INDEXED", "faces INDEXED BY sqlite_autoindex_faces_1", "pictures"):
         column = "id" if "INDEXED BY" in tree else "seq"

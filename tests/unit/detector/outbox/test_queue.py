@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -141,10 +143,22 @@ def test_a_rescue_that_was_interrupted_is_ended_by_the_next_run(path: Path) -> N
     fill(path.with_suffix(".rescued"), 5)
     assert run(path, nothing).waiting == 5
     assert not path.with_suffix(".rescued").exists()
-    # One that was not complete is begun anew: the damaged one is still in its place.
+    # One that was not complete is begun again: the damaged one is still in its place.
     fill(path.with_suffix(".rescued"), 2)
-    overwrite(path, 0, os.urandom(4096))
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE books SET json = '{'")
     assert run(path, nothing).waiting == 5
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_faces_of_a_database_that_cannot_be_read_at_all_are_counted(path: Path) -> None:
+    path.parent.mkdir()
+    fill(path, 5)
+    assert run(path, nothing).waiting == 5
+    overwrite(path, 0, os.urandom(4096))
+    found = run(path, nothing).facts()
+    assert (found["captured"], found["waiting"], found["dropped"]["damaged"]) == (5, 0, 5)
+    assert path.with_suffix(".damaged").exists()
 
 
 def test_a_second_one_is_refused(path: Path) -> None:

@@ -46,7 +46,7 @@ LOGINS_REFUSED = Counter(
 )
 REFUSED = Counter(
     "facepipe_gallery_requests_refused_total",
-    "Requests not let through, by reason (signed_out, origin, csrf, read_only, slow, too_large).",
+    "Requests not let through, by reason (signed_out, origin, read_only, slow, too_large).",
     ["reason"],
 )
 SESSIONS = Gauge("facepipe_gallery_sessions", "Browsers that are signed in.")

@@ -8,7 +8,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 REASONS = {
     "signed_out": (401, "Nobody is signed in: sign in first."),
     "origin": (403, "Only the gallery's own pages may ask for this."),
-    "csrf": (403, "This page is older than your session: load it again, and try once more."),
     "read_only": (403, "You may look, and not delete: that takes a user with the role admin."),
     "slow": (408, "The request did not come to its end in time."),
     "too_large": (413, "The request is too large."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import urllib.parse
 
 from starlette.datastructures import Headers
@@ -15,15 +14,15 @@ from gallery import metrics
 from gallery.auth.denied import DeniedRequest, create_refusal, is_page_load
 from gallery.auth.headers import harden
 from gallery.auth.origins import SAFE, is_local_path, is_ours
-from gallery.auth.request_body import MAX_BODY, MAX_LOGIN, parse_fields, read_body, replay_body
-from gallery.auth.sessions import Session, Sessions, csrf
+from gallery.auth.request_body import MAX_BODY, MAX_LOGIN, read_body, replay_body
+from gallery.auth.sessions import Session, Sessions
 
 
 class AccessMiddleware:
     """An ASGI app that lets `app` have what it should have, and answers the rest.
 
-    It puts into the state of a request: `user` (User), `csrf` (text for pages), `session`; for
-    /login and /static/, which are open to all, they may be None and empty.
+    It sets `user` (User) and `session` in the state of a request; both may be None for /login and
+    /static/, which are open to everyone.
 
     secure: the pages are served by TLS.
     """
@@ -70,7 +69,6 @@ class AccessMiddleware:
         state = scope.setdefault("state", {})
         state["session"] = session
         state["user"] = session.user if session else None
-        state["csrf"] = csrf(token) if session else ""
         if path == "/login" and method == "POST":
             return session, replay_body(await read_body(receive, headers, MAX_LOGIN), receive)
         if method in ("GET", "HEAD") and _is_open(path):
@@ -79,11 +77,7 @@ class AccessMiddleware:
             raise DeniedRequest("signed_out")
         if method in SAFE:
             return session, receive
-        body = await read_body(receive, headers, MAX_BODY)
-        given = headers.get("x-csrf-token") or parse_fields(body, headers).get("csrf", "")
-        if not hmac.compare_digest(_bytes(given), _bytes(state["csrf"])):
-            raise DeniedRequest("csrf")
-        return session, replay_body(body, receive)
+        return session, replay_body(await read_body(receive, headers, MAX_BODY), receive)
 
     def _refused(self, scope: Scope, headers: Headers, reason: str) -> Response:
         if reason == "signed_out" and is_page_load(headers):
@@ -146,7 +140,3 @@ def _target(scope: Scope) -> str:
     raw: bytes = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
     query: bytes = scope["query_string"]
     return (raw + (b"?" + query if query else b"")).decode("latin-1")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import dataclasses
 import hashlib
 import hmac
@@ -128,12 +127,6 @@ class Sessions:
     def _signed(self, nonce: str, account: Account) -> str:
         text = f"device {nonce} {account.mark}".encode("utf-8", "surrogatepass")
         return f"{nonce}.{hmac.digest(self._secret, text, 'sha256').hex()}"
-
-
-def csrf(token: str) -> str:
-    """What a page of this session must send along to change anything; derived, so never kept."""
-    digest = hmac.digest(token.encode(), b"csrf", "sha256")
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _digest(token: str) -> str:

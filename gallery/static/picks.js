@@ -1,6 +1,6 @@
 // Selecting: some faces by their refs, or all that a filter asks for.
 
-import { $, announce, ask, csrf, make, many } from "./page.js";
+import { $, announce, ask, make, many } from "./page.js";
 import { remove, tell } from "./deleting.js";
 import * as grid from "./grid.js";
 
@@ -160,7 +160,7 @@ form.addEventListener("submit", async (event) => {
 function download() {
   const post = make("form", { method: "post", action: "/zip", hidden: true });
   const field = (name, value) => make("input", { type: "hidden", name, value });
-  post.append(field("csrf", csrf()), field("selection", JSON.stringify(selection())));
+  post.append(field("selection", JSON.stringify(selection())));
   document.body.append(post);
   post.submit();
   post.remove();

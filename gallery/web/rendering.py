@@ -148,14 +148,13 @@ def trouble(standing: StoreHealth) -> str:
 
 
 def render(request: Request, template: str, context: Mapping[str, Any]) -> str:
-    """A template's text, with what all pages have: user, csrf, zone, notices."""
+    """A template's text, with what all pages have: user, zone, notices."""
     state = request.scope.get("state", {})
     user = state.get("user")
     place = zone(request)
     common = {
         **(_standing(request) if user else {"notices": []}),
         "user": user,
-        "csrf": state.get("csrf", ""),
         "place": place,
         "zone": place.key,
         "here": request.url.path,

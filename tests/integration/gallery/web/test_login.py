@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +132,26 @@ def test_everybody_can_read_it(app: Guarded, browser: Browser, scheme: Any, size
     assert found.violations_count == 0, found.generate_report()
     for made in (context, reader):
         made.close()
+
+
+@pytest.mark.parametrize("site", ["http://127.0.0.1:{port}", "http://localhost:{port}"])
+def test_a_page_of_another_site_or_port_cannot_delete(
+    app: Guarded, page: Page, site: str, tmp_path: Path
+) -> None:
+    """To a browser another port of this host is the same site, so the cookie comes along there."""
+    sign_in(page, PASSWORD)
+    expected(page).to_have_title("ada")
+    (tmp_path / "index.html").write_text(
+        f"<form method=post action=http://127.0.0.1:{app.port}/delete><button>Win</button></form>"
+    )
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("", 0), handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        page.goto(site.format(port=other.server_port))
+        with page.expect_response("**/delete") as answer:
+            page.get_by_role("button", name="Win").click()
+        other.shutdown()
+    assert answer.value.status == 403
+    page.goto(f"http://127.0.0.1:{app.port}/page")
+    expected(page).to_have_title("ada")
+    assert page.evaluate("() => fetch('/delete', {method: 'POST'}).then((it) => it.status)") == 200

@@ -118,20 +118,13 @@ class _Handler(BaseHTTPRequestHandler):
     store: FakeS3
 
     def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self._body()
         bucket, _, key = self.path.lstrip("/").partition("/")
         fault = self.store.fault(self.headers.get("Authorization", ""))
         fault = fault or self.store.dislikes.get(self.headers.get("x-amz-meta-note", ""), "")
-        if fault == "wait":
-            self.store.gate.wait()
-        if fault == "hang":
-            self.store.hold()
-            self.close_connection = True
-        elif fault == "reset":
-            self._break()
-        elif fault in ANSWERS:
-            self._answer(*ANSWERS[fault])
-        elif bucket != BUCKET:
+        if self._failed(fault):
+            return
+        if bucket != BUCKET:
             self._answer(*ANSWERS["no_bucket"])
         elif not self._whole(body[:-1] + b"?" if fault == "altered" else body):
             self._answer(400, "BadDigest")
@@ -142,18 +135,48 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._answer(200, "", kept=True)
 
+    def do_GET(self) -> None:
+        """Of an object; all other requests fail, in the way that is asked for."""
+        self._body()
+        if not self._failed(self.store.fault(self.headers.get("Authorization", ""))):
+            body = self.store.objects.get(self.path.lstrip("/").partition("/")[2])
+            if body is None:
+                self._answer(404, "NoSuchKey")
+            else:
+                self._answer(200, "", body=body)
+
+    do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's names
+
+    def _failed(self, fault: str) -> bool:
+        """Whether the request failed by this fault; it is answered then, or never will be."""
+        if fault == "wait":
+            self.store.gate.wait()
+        elif fault == "hang":
+            self.store.hold()
+            self.close_connection = True
+        elif fault == "reset":
+            self._break()
+        elif fault in ANSWERS:
+            self._answer(*ANSWERS[fault])
+        return fault in ("hang", "reset", *ANSWERS)
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+
     def _whole(self, body: bytes) -> bool:
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         return self.headers["x-amz-checksum-sha256"] == digest
 
-    def _answer(self, status: int, code: str, kept: bool = False) -> None:
-        body = f"<Error><Code>{code}</Code><Message>as told</Message></Error>".encode()
+    def _answer(self, status: int, code: str, kept: bool = False, body: bytes = b"") -> None:
+        if code:
+            body = f"<Error><Code>{code}</Code><Message>as told</Message></Error>".encode()
         self.send_response(status)
         if kept:
             self.send_header("ETag", '"0"')
-        self.send_header("Content-Length", str(len(body) if code else 0))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body if code else b"")
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _break(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)

@@ -10,27 +10,27 @@ from common import __version__
 from common.settings import SettingsError, describe_settings, read
 from enroll import commands
 from enroll.settings import EnrollSettings
-from enroll.talk import NotTold
+from enroll.talk import BrokerNotUpdated
 from enroll.words import say
 
 USAGE = "python -m enroll NAME | revoke NAME | list | renew"
 HELP = """
-  NAME          enrol the device NAME, or renew it: its bundle goes to stdout, so
-                end the command with > NAME.pem; at first use, everything that
-                the broker and our services need is made, too
-  revoke NAME   cut the device off, its open connection, too
+  NAME          enrol or renew the device NAME and write its bundle to stdout:
+                end the command with > NAME.pem. The first run also creates
+                everything that the broker and the services need
+  revoke NAME   cut the device off and end its open connection
   list          show who has a certificate, since when and until when
-  renew         give the authority, the broker and our services new certificates
-                now; else each run does so when they are near their end
+  renew         renew the certificates of the authority, the broker and the
+                services now; otherwise each run renews those near their end
 
-Exit codes: 0 done; 1 the running broker could not be told; 2 something to mend.
+Exit codes: 0 done; 1 the running broker could not be updated; 2 something to fix.
 
 Settings, as environment variables:
 """
 
 
 def main() -> int:
-    words = _words()
+    words = _parse_words()
     try:
         settings = read(EnrollSettings)
         match words:
@@ -46,18 +46,18 @@ def main() -> int:
         for problem in error.problems:
             say(problem)
         return 2
-    except NotTold as error:
+    except BrokerNotUpdated as error:
         say(f"{error}")
-        say(f"all is written down for its next start: mend that, and run `{words[0]}` again,")
+        say(f"everything is written down for its next start: fix this and run `{words[0]}` again,")
         say("or restart the broker")
         return 1
     except KeyboardInterrupt:
-        say("broken off; it can be run again")
+        say("interrupted; it can be run again")
         return 130
     return 0
 
 
-def _words() -> list[str]:
+def _parse_words() -> list[str]:
     parser = argparse.ArgumentParser(
         usage=USAGE,
         description=f"{enroll.__doc__}\n{HELP}{describe_settings(EnrollSettings)}",
@@ -70,7 +70,7 @@ def _words() -> list[str]:
     known = {("list",), ("renew",)}
     named = len(words) == 1 or (len(words) == 2 and words[0] == "revoke")
     if tuple(words) not in known and (not named or words == ["revoke"]):
-        parser.error("say one of these")
+        parser.error("use one of these commands")
     return words
 
 

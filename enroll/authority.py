@@ -106,8 +106,8 @@ class Authority:
         """All that its owner needs, in one file. Tools show the first certificate: its own."""
         return own.pem + self.pem
 
-    def passing(self, name: str) -> Identity:
-        """For an hour, and never on a disk."""
+    def issue_temporary(self, name: str) -> Identity:
+        """An identity for one hour, which is never written to a disk."""
         return certificates.issue(self.identity, name, datetime.timedelta(hours=1))
 
 

@@ -1,29 +1,35 @@
-"""What a person can ask for: enrol, revoke, list, renew."""
+"""The commands of the command line: enrol, revoke, list, renew."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from common.settings import SettingsError, name
 from enroll import access, files, services
 from enroll.authority import Authority
+from enroll.certificates import Identity
 from enroll.ledger import RESERVED, Ledger
-from enroll.live import Live
+from enroll.live import LiveBroker
 from enroll.settings import EnrollSettings
-from enroll.talk import NotTold
+from enroll.talk import BrokerNotUpdated
 from enroll.words import day, say
+
+REVOKED_WITHIN = 15.0  # seconds for all that `revoke` does with the running broker
 
 
 def enrol(settings: EnrollSettings, device: str) -> None:
     """Give a device a certificate, or the next one; its bundle goes to stdout.
 
     Raises:
-        SettingsError, NotTold: the bundle is out by then with the latter.
+        SettingsError, BrokerNotUpdated: with the latter, the bundle has been written out.
     """
     _check(device)
     with files.locked(Path(settings.authority_dir)):
-        authority = _opened(settings)
+        authority = _open_authority(settings)
         services.keep(authority, settings)
         known = [entry for entry in authority.ledger.entries if entry.name == device]
         made = authority.enrol(device, settings.device_days)
@@ -41,9 +47,9 @@ def enrol(settings: EnrollSettings, device: str) -> None:
             say(f"DEVICE to {device}; then delete it elsewhere, for it holds the device's key")
         if sys.stdout.isatty():
             say(f"to have it in a file, end the command with: > {device}.pem")
-        live = Live(settings, authority)
+        live = LiveBroker(settings, authority)
         if live.runs():
-            live.tell(access.admission(device))
+            live.command(access.admission(device))
         else:
             say(f"the broker is not running: it will know {device} when it starts")
 
@@ -53,48 +59,68 @@ def revoke(settings: EnrollSettings, device: str) -> None:
 
     Raises:
         SettingsError: there is no such device.
-        NotTold: it is cut off when the broker starts again, or this is run again.
+        BrokerNotUpdated: it is cut off when the broker starts again, or this is run again.
     """
     _check(device)
     with files.locked(Path(settings.authority_dir)):
-        authority = _opened(settings)
+        authority = _open_authority(settings)
         if device not in {entry.name for entry in authority.ledger.entries}:
-            raise SettingsError([f"there is no device {device!r}; `list` shows whom there is"])
+            raise SettingsError([f"there is no device {device!r}; `list` shows all devices"])
         services.keep(authority, settings)
         authority.ledger.revoke(device)
-        canary = services.shut_out(authority, settings)
+        canary = services.write_revocation(authority, settings)
         say(f"{device} is revoked; to enrol it again would make a new identity")
-        live = Live(settings, authority)
-        if not live.runs():
-            say("the broker is not running: it will go by that when it starts")
-            return
-        try:
-            # Before its connection is ended: it would be back at once.
-            live.refuses(canary)
-        finally:
-            live.tell(access.dismissal(device))
-        say("the broker has ended its connection and refuses its certificates")
-        try:
-            live.forget(device)
-        except NotTold as error:
-            # It is cut off all the same: what it has left cannot undo that, nor hold up the next.
-            say(f"what it had retained is not all gone: {error}; a restart of the broker ends it")
+        with _time_limit(REVOKED_WITHIN):
+            _cut_off(LiveBroker(settings, authority), device, canary)
+
+
+def _cut_off(live: LiveBroker, device: str, canary: Identity) -> None:
+    if not live.runs():
+        say("the broker is not running: this takes effect when it starts")
+        return
+    try:
+        # Before its connection is ended, for the device would reconnect at once.
+        live.wait_for_refusal(canary)
+    finally:
+        live.command(access.dismissal(device))
+    say("the broker has ended its connection and refuses its certificates")
+    try:
+        live.forget(device)
+    except BrokerNotUpdated as error:
+        # The device is cut off all the same; what it has left must not hold up other enrolments.
+        say(f"some of its retained messages are left: {error}; restart the broker to delete them")
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raises BrokerNotUpdated when the body takes longer. For the main thread only."""
+
+    def expire(*_: object) -> None:
+        raise BrokerNotUpdated(f"the broker did not do all of it within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def renew(settings: EnrollSettings) -> None:
     """Certify the authority, the broker and our services anew, now.
 
     Raises:
-        SettingsError, NotTold: all is written by then with the latter.
+        SettingsError, BrokerNotUpdated: with the latter, all files have been written.
     """
     with files.locked(Path(settings.authority_dir)):
-        authority = _opened(settings)
+        authority = _open_authority(settings)
         if not authority.renewed:
             authority.renew()
         services.keep(authority, settings, anew=True)
-        live = Live(settings, authority)
+        live = LiveBroker(settings, authority)
         if live.runs():
-            live.tell(access.admission())
+            live.command(access.admission())
     say("bundles given out before go on working: the authority's key is the same")
 
 
@@ -120,7 +146,7 @@ def _check(device: str) -> None:
         raise SettingsError([f"{device!r} {error}"]) from None
 
 
-def _opened(settings: EnrollSettings) -> Authority:
+def _open_authority(settings: EnrollSettings) -> Authority:
     return Authority(Path(settings.authority_dir), settings.authority_days)
 
 

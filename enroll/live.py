@@ -1,4 +1,4 @@
-"""A broker that runs: told of a device, or made to forget one, without a restart."""
+"""A running broker: told about a device, or made to forget one, without a restart."""
 
 from __future__ import annotations
 
@@ -15,95 +15,101 @@ from enroll.access import Json
 from enroll.authority import Authority
 from enroll.certificates import Identity
 from enroll.settings import EnrollSettings
-from enroll.talk import Heard, NotTold, explained, talk
+from enroll.talk import BrokerNotUpdated, OnMessage, converse, explain_failure
 
-STARTING = 2.0  # seconds in which a broker that refuses may be about to listen
-ENFORCED_WITHIN = 60.0  # seconds from a new revocation list until the broker goes by it
-# What a command finds done already, since a run may be repeated.
+# Seconds. What `revoke` waits for adds up to 15 at most, whatever the broker and the devices send:
+# the lock of all enrolments is held meanwhile.
+STARTING = 1.0  # a broker that refuses connections may be about to listen
+ENFORCED_WITHIN = 8.0  # from writing a revocation list until the broker applies it
+ANSWERED_WITHIN = 3.0  # from a command until its result
+FORGOTTEN_WITHIN = 2.5  # to delete what a device has retained
+# Results of a command that a repeated run finds done already.
 DONE = {"Role already exists", "Client already exists", "Role not found", "Client not found"}
 
 
-class Live:
-    """The running broker, as seen from our own side."""
+class LiveBroker:
+    """The running broker, as reached from the inside."""
 
     def __init__(self, settings: EnrollSettings, authority: Authority) -> None:
         self._broker = Broker("cloud", settings.broker_host, settings.broker_port)
         self._authority = authority
 
     def runs(self) -> bool:
-        """Is there anybody to be told?
+        """Whether there is a broker to update.
 
         Raises:
-            NotTold: that cannot be found out.
+            BrokerNotUpdated: that cannot be found out.
         """
         deadline = time.monotonic() + STARTING
         while True:
             try:
-                self._connected().close()
-            except socket.gaierror:  # as a container's name is, while there is no container
+                self._connect(CONNECT_TIMEOUT).close()
+            except socket.gaierror:  # a container's name does not resolve while it does not run
                 return False
             except ConnectionRefusedError:
                 if time.monotonic() > deadline:
                     return False
                 time.sleep(0.1)
             except OSError as error:
-                raise explained(self._broker, error) from None
+                raise explain_failure(self._broker, error) from None
             else:
                 return True
 
-    def refuses(self, canary: Identity) -> None:
-        """Wait until the broker goes by the list that `canary` is on.
+    def wait_for_refusal(self, canary: Identity) -> None:
+        """Wait until the broker applies the revocation list that contains `canary`.
 
         Raises:
-            NotTold: it does not, in a minute.
+            BrokerNotUpdated: it does not within ENFORCED_WITHIN.
         """
         context = self._context(canary)
-        # In TLS 1.3 a server judges the client's certificate after the handshake only.
+        # In TLS 1.3 a server checks the client's certificate after the handshake only.
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         deadline = time.monotonic() + ENFORCED_WITHIN
-        failure = NotTold("no time was left")
-        while time.monotonic() < deadline:
+        failure = BrokerNotUpdated("no time was left")
+        while (left := deadline - time.monotonic()) > 0:
             try:
-                with context.wrap_socket(self._connected(), server_hostname=self._broker.host):
-                    failure = NotTold(
-                        f"the {self._broker} goes on accepting what is revoked: does it read its"
-                        " files anew on SIGHUP?"
+                with context.wrap_socket(self._connect(left), server_hostname=self._broker.host):
+                    failure = BrokerNotUpdated(
+                        f"the {self._broker} still accepts revoked certificates: does it read its"
+                        " files again on SIGHUP?"
                     )
             except ssl.SSLError as error:
                 if "CERTIFICATE_REVOKED" in str(error.reason):
                     return
-                failure = explained(self._broker, error)
+                failure = explain_failure(self._broker, error)
             except OSError as error:
-                failure = explained(self._broker, error)
+                failure = explain_failure(self._broker, error)
             time.sleep(0.2)
         raise failure
 
-    def tell(self, commands: list[Json]) -> None:
-        """Have the dynamic security plugin do `commands`.
+    def command(self, commands: list[Json]) -> None:
+        """Have the dynamic security plugin execute `commands`.
 
         Raises:
-            NotTold: it did not do them all.
+            BrokerNotUpdated: it did not execute all of them.
         """
         answers = self._ask(json.dumps({"commands": commands}).encode())
         for answer in answers:
             error = answer.get("error")
             if error is not None and error not in DONE:
-                raise NotTold(f"the {self._broker} cannot do {answer.get('command')}: {error}")
+                text = f"the {self._broker} cannot do {answer.get('command')}: {error}"
+                raise BrokerNotUpdated(text)
         if len(answers) < len(commands):
-            raise NotTold(f"the {self._broker} did {len(answers)} of {len(commands)} commands")
+            text = f"the {self._broker} did {len(answers)} of {len(commands)} commands"
+            raise BrokerNotUpdated(text)
 
     def forget(self, device: str) -> None:
-        """Take away the status of a device that can say nothing more: it would stay online.
+        """Delete the retained status of a revoked device, which would be shown as online.
 
         Raises:
-            NotTold: it is still there; it is gone when the broker starts again.
+            BrokerNotUpdated: some of it is still there, until the broker is restarted.
         """
         everything = access.status_of(device)
-        last = everything.replace("#", "enroll/last")  # comes after all that is retained
+        last = everything.replace("#", "enroll/last")  # arrives after everything retained
         left: set[str] = set()
         ends = False
 
-        def heard(mqtt: Client, message: MQTTMessage) -> bool:
+        def on_message(mqtt: Client, message: MQTTMessage) -> bool:
             nonlocal ends
             if message.retain:
                 left.add(message.topic)
@@ -114,24 +120,27 @@ class Live:
                 left.discard(message.topic)
             return ends and not left
 
-        self._talk(everything, (last, b""), heard)
+        self._converse(everything, (last, b""), on_message, FORGOTTEN_WITHIN)
 
     def _ask(self, payload: bytes) -> list[Json]:
         answers: list[Json] = []
 
-        def heard(_mqtt: Client, message: MQTTMessage) -> bool:
+        def on_message(_mqtt: Client, message: MQTTMessage) -> bool:
             answers.extend(json.loads(message.payload)["responses"])
             return True
 
-        self._talk(access.ANSWERS, (access.CONTROL, payload), heard)
+        self._converse(access.ANSWERS, (access.CONTROL, payload), on_message, ANSWERED_WITHIN)
         return answers
 
-    def _talk(self, topics: str, say: tuple[str, bytes], heard: Heard) -> None:
-        talk(self._broker, self._context(self._authority.passing("enroll")), topics, say, heard)
+    def _converse(
+        self, topics: str, first: tuple[str, bytes], on_message: OnMessage, seconds: float
+    ) -> None:
+        tls = self._context(self._authority.issue_temporary("enroll"))
+        converse(self._broker, tls, topics, first, on_message, time.monotonic() + seconds)
 
-    def _connected(self) -> socket.socket:
+    def _connect(self, timeout: float) -> socket.socket:
         address = (self._broker.host, self._broker.port)
-        return socket.create_connection(address, CONNECT_TIMEOUT)
+        return socket.create_connection(address, min(timeout, CONNECT_TIMEOUT))
 
     def _context(self, own: Identity) -> ssl.SSLContext:
         return client_context(self._authority.pem, own.pem)

@@ -36,12 +36,12 @@ def admit(authority: Authority, settings: EnrollSettings) -> None:
     _put(access_file, access.configuration(authority.ledger.devices), files.SECRET)
 
 
-def shut_out(authority: Authority, settings: EnrollSettings) -> Identity:
-    """Write who may not; returns a canary: a certificate just made that is on the list, too.
+def write_revocation(authority: Authority, settings: EnrollSettings) -> Identity:
+    """Write the revocation list; returns a canary: a new certificate that is on the list as well.
 
-    Only the broker that refuses the canary has read this list.
+    A broker that refuses the canary has read this list.
     """
-    canary = authority.passing("canary")
+    canary = authority.issue_temporary("canary")
     admit(authority, settings)
     _put_list(Path(settings.broker_dir) / "crl.pem", authority, canary)
     return canary

@@ -1,4 +1,4 @@
-"""A short talk with a broker that runs."""
+"""A short conversation with a running broker."""
 
 from __future__ import annotations
 
@@ -11,64 +11,74 @@ from paho.mqtt.client import Client, MQTTMessage
 
 from common.mqtt import Broker, connect_client, create_client, explain_error, explain_refusal
 
-ANSWERED_WITHIN = 10.0  # seconds
-# Bytes: whoever is to be cut off may have retained as much as he could, and none of it is read.
+# Bytes. A device that is about to be revoked may have retained larger messages: the broker leaves
+# them out, and none of them is read.
 MAX_PACKET = 64 * 1024
-Heard = Callable[[Client, MQTTMessage], bool]
+OnMessage = Callable[[Client, MQTTMessage], bool]
 
 
-class NotTold(Exception):
-    """The broker runs, but could not be reached or does not do as it should."""
+class BrokerNotUpdated(Exception):
+    """The broker runs, but cannot be reached or does not do what it is told."""
 
 
-def explained(broker: Broker, error: OSError | ValueError) -> NotTold:
-    return NotTold(f"the {broker}: {explain_error(error, with_tls=True)}")
+def explain_failure(broker: Broker, error: OSError | ValueError) -> BrokerNotUpdated:
+    return BrokerNotUpdated(f"the {broker}: {explain_error(error, with_tls=True)}")
 
 
-def talk(
-    broker: Broker, own: ssl.SSLContext, topics: str, say: tuple[str, bytes], heard: Heard
+def converse(
+    broker: Broker,
+    tls: ssl.SSLContext,
+    topics: str,
+    first: tuple[str, bytes],
+    on_message: OnMessage,
+    deadline: float,
 ) -> None:
-    """Subscribe to `topics`, publish what there is to say, and listen until `heard` says enough.
+    """Subscribe to `topics`, publish `first`, and receive until `on_message` returns True.
+
+    Args:
+        first: topic and payload.
+        deadline: by the monotonic clock. Connecting may take a few seconds more.
 
     Raises:
-        NotTold: we may not, or that does not come.
+        BrokerNotUpdated: the broker refuses, or the deadline has passed.
     """
-    enough: list[bool] = []
-    refused: list[NotTold] = []
+    done: list[bool] = []
+    refused: list[BrokerNotUpdated] = []
 
-    def connected(_c: Any, _u: Any, _f: Any, code: Any, _p: Any) -> None:
+    def on_connect(_c: Any, _u: Any, _f: Any, code: Any, _p: Any) -> None:
         if code.is_failure:
-            refused.append(NotTold(f"{broker}: {explain_refusal(code)}"))
+            refused.append(BrokerNotUpdated(f"{broker}: {explain_refusal(code)}"))
         else:
             mqtt.subscribe(topics, qos=1)
 
-    def subscribed(_c: Any, _u: Any, _m: Any, codes: list[Any], _p: Any) -> None:
+    def on_subscribe(_c: Any, _u: Any, _m: Any, codes: list[Any], _p: Any) -> None:
         if codes[0].is_failure:
-            refused.append(NotTold(f"the {broker} does not let us command: {codes[0]}"))
+            text = f"the {broker} does not accept commands from enrolment: {codes[0]}"
+            refused.append(BrokerNotUpdated(text))
         else:
-            mqtt.publish(*say, qos=1)
+            mqtt.publish(*first, qos=1)
 
-    def came(_c: Any, _u: Any, message: MQTTMessage) -> None:
-        if heard(mqtt, message):
-            enough.append(True)
+    def receive(_c: Any, _u: Any, message: MQTTMessage) -> None:
+        if on_message(mqtt, message):
+            done.append(True)
 
     mqtt = create_client(broker, "enroll")
-    mqtt.on_connect, mqtt.on_subscribe, mqtt.on_message = connected, subscribed, came
-    mqtt.tls_set_context(own)
+    mqtt.on_connect, mqtt.on_subscribe, mqtt.on_message = on_connect, on_subscribe, receive
+    mqtt.tls_set_context(tls)
+    mqtt.connect_timeout = max(0.1, min(mqtt.connect_timeout, deadline - time.monotonic()))
     try:
         connect_client(mqtt, broker, MAX_PACKET)
     except (OSError, ValueError) as error:
-        raise explained(broker, error) from None
-    if not _loops(mqtt, lambda: bool(enough or refused)):
-        raise NotTold(f"the {broker} ends the connection or does not answer")
+        raise explain_failure(broker, error) from None
+    if not _loop(mqtt, lambda: bool(done or refused), deadline):
+        raise BrokerNotUpdated(f"the {broker} ends the connection or does not answer")
     mqtt.disconnect()
     if refused:
         raise refused[0]
 
 
-def _loops(mqtt: Client, done: Callable[[], bool]) -> bool:
-    """Is it done in time, the connection still there?"""
-    deadline = time.monotonic() + ANSWERED_WITHIN
+def _loop(mqtt: Client, done: Callable[[], bool], deadline: float) -> bool:
+    """Whether it is done before the deadline, with the connection still up."""
     while not done():
         if mqtt.loop(0.1) or time.monotonic() > deadline:
             return False

@@ -39,15 +39,15 @@ class Attacker:
     """Use in `with`. Leaving ends the connection without a DISCONNECT, so that a will is sent."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None, connect: bytes = b"") -> None:
-        plain = socket.create_connection(("localhost", port), SECONDS)
+        self.socket = socket.create_connection(("localhost", port), SECONDS)
         try:
-            self.socket = tls.wrap_socket(plain, server_hostname="localhost") if tls else plain
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
             self.socket.sendall(connect or encode_connect())
             answer = self.socket.recv(1000)
-            assert answer[:1] == b"\x20", answer  # CONNACK
-            assert answer[3] == 0, answer
+            assert answer[:1] == b"\x20" and answer[3] == 0, answer  # noqa: PT018 - CONNACK, success
         except BaseException:
-            plain.close()
+            self.socket.close()
             raise
 
     def __enter__(self) -> Attacker:

@@ -33,7 +33,7 @@ def passing(enrolment: Enrolment, name: str) -> Path:
     """An identity of a name of our own, as enrolment makes one for itself."""
     authority = Authority(enrolment.authority, 3650)
     file = enrolment.folder / f"{name}.pem"
-    file.write_text(authority.bundle(authority.passing(name)))
+    file.write_text(authority.bundle(authority.issue_temporary(name)))
     return file
 
 
@@ -402,7 +402,7 @@ def test_what_is_revoked_while_the_broker_is_down_stays_out_when_it_starts(
 ) -> None:
     other = enrolment.enrol("jetson-2")
     _, said = enrolment.run("revoke", "jetson-1")
-    assert "the broker is not running: it will go by that when it starts" in said
+    assert "the broker is not running: this takes effect when it starts" in said
     with running(enrolment) as cloud:
         assert "CERTIFICATE_REVOKED" in refusal(cloud.port, device)
         assert refusal(cloud.port, other) == ""
@@ -440,7 +440,7 @@ def test_a_broker_that_cannot_be_told_is_an_error_after_the_bundle_is_out(
         out, said = enrolment.run("jetson-2", code=1, BROKER_HOST="localhost", BROKER_PORT=port)
     assert "BEGIN CERTIFICATE" in out
     assert "it does not answer in time" in said
-    assert "all is written down for its next start" in said
+    assert "everything is written down for its next start" in said
     access = (enrolment.broker / "access.json").read_text()
     assert "faces/from/jetson-2" in access
 

@@ -3,7 +3,7 @@
 A connection is opened once and never reused. The state that paho keeps between connections (message
 ids, an unanswered ping) ends with it, and a late acknowledgement cannot hit a message of the next
 connection. paho connects, subscribes, keeps alive and disconnects. Messages bypass it, since it
-spends more CPU on one than everything else here together: docs/decisions/mqtt-client.md.
+spends more CPU on one than everything else here together: docs/decisions/0004-mqtt-client.md.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _UNKNOWN = (errno.ENOSYS, errno.ENOTTY, errno.EINVAL)
 def tune(sock: socket.socket) -> None:
     """Set the TCP options for many small packets and a short kernel queue."""
     # Without TCP_NODELAY small faces wait for each other's acknowledgements: measured, see
-    # docs/decisions/mqtt-client.md. paho has no option for it.
+    # docs/decisions/0004-mqtt-client.md. paho has no option for it.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL)
 

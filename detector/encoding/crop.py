@@ -13,7 +13,7 @@ from detector.detection.boxes import Box, Image
 from detector.parsers import Region
 
 # With these OpenCV tries all filters instead of one: a fifth fewer bytes than by default, in 1.6
-# times the time, while the next frame is searched: docs/decisions/png.md.
+# times the time, while the next frame is searched: docs/decisions/0021-png.md.
 PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 

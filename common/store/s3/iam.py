@@ -1,7 +1,7 @@
 """IBM Cloud IAM: an API key is exchanged for a token that lives for an hour.
 
 The SDK's own token manager lets threads go on without a token while another one fetches it (they
-then send "Bearer None"), and reckons with the wall clock; see docs/decisions/iam-tokens.md.
+then send "Bearer None"), and reckons with the wall clock; see docs/decisions/0003-iam-tokens.md.
 """
 
 from __future__ import annotations

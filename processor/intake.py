@@ -123,7 +123,10 @@ class Intake:
             await self._until_put(errand)
         except StoreError as error:
             if verdict.reason is None:
-                rejected = self._errands.refused(errand, str(error))
+                if not self._errands.may_keep(errand.arrival):
+                    self._flooded(self._sender_of(errand.arrival))
+                    return None
+                rejected = self._errands.reject(errand, error)
                 await self._workers.run(rejected.attempt)
                 return await self._finish(rejected)
             self._seldom.warn("not_kept", f"not even a copy can be kept: {error}")
@@ -141,7 +144,8 @@ class Intake:
         """Try again what has failed, until it is there.
 
         Raises:
-            StoreError: refused, when the store does not want this very object.
+            StoreError: refused, when the store does not want this very object; exists, when it
+                has another picture under this key.
         """
         backoff = Backoff(first=0.2)
         key = errand.object.key
@@ -150,6 +154,9 @@ class Intake:
             tries += 1
             error = errand.failure
             metrics.RETRIES.labels(error.reason).inc()
+            if error.reason == "exists":
+                self._failing.discard(key)
+                raise error
             if error.reason == "refused" or self._is_own_fault(error, tries, stored_before):
                 self._failing.discard(key)
                 raise StoreError("refused", str(error))

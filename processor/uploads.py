@@ -17,7 +17,7 @@ from processor.validation import Arrival, Verdict, validate
 # What is bad is kept, for somebody may want to know why; but not as fast as a flood comes. A device
 # whose faces are all bad has the rest of them counted, and they come again later.
 REJECTIONS, REJECTION_EVERY = 100, 0.1  # at once of a sender, and seconds until one more
-Put = Callable[[NewObject], None]
+Put = Callable[[NewObject, bool], None]  # ObjectStore.put: an object, and whether it may replace
 
 
 @dataclasses.dataclass(slots=True)
@@ -39,10 +39,10 @@ class Upload:
         return None if correlation is None else (correlation, self.verdict.sha256)
 
     def attempt(self) -> None:
-        """Put the object once."""
+        """Put the object once. A face is never replaced; what is rejected may be."""
         began = time.monotonic()
         try:
-            self.put(self.object)
+            self.put(self.object, self.verdict.reason is not None)
         except StoreError as error:
             self.failure = error
         else:
@@ -65,7 +65,7 @@ class Uploader:
         """Judge a face, and put it, which is mostly all that there is to do."""
         verdict = validate(arrival, self._root)
         errand = Upload(arrival, verdict, self._object(arrival, verdict), self._put)
-        if verdict.reason is not None and not self._may_keep(arrival):
+        if verdict.reason is not None and not self.may_keep(arrival):
             errand.flood = True
             return errand
         if not self._copies.claim(errand.name):
@@ -78,16 +78,16 @@ class Uploader:
             raise
         return errand
 
-    def _may_keep(self, arrival: Arrival) -> bool:
+    def may_keep(self, arrival: Arrival) -> bool:
         """Whether one more bad message of this sender may be kept."""
         with self._lock:
             return self._rejections.try_take(arrival.topic, time.monotonic())
 
-    def refused(self, errand: Upload, text: str) -> Upload:
-        """The errand of a face that the store does not want among the faces: begun, not tried."""
-        old = errand.verdict
-        verdict = Verdict(old.facts, old.captured, old.sha256, "refused", text)
-        return Upload(errand.arrival, verdict, self._object(errand.arrival, verdict), self._put)
+    def reject(self, upload: Upload, error: StoreError) -> Upload:
+        """The upload of the copy under `rejected/` of a face that the store does not take."""
+        old = upload.verdict
+        verdict = Verdict(old.facts, old.captured, old.sha256, error.reason, str(error))
+        return Upload(upload.arrival, verdict, self._object(upload.arrival, verdict), self._put)
 
     def _object(self, arrival: Arrival, verdict: Verdict) -> NewObject:
         facts, body = verdict.facts, arrival.payload

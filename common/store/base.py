@@ -19,7 +19,7 @@ class StoreError(Exception):
 
     reason: slow_down, timeout, unreachable, server, altered, clock, token: may mend itself;
         denied, no_bucket, not_s3: a person may have to; refused: this one request is not liked;
-        missing: there is no such object.
+        missing: there is no such object; exists: another object of this key is not replaced.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -142,8 +142,12 @@ class ObjectStore(Protocol):
     def probe(self) -> None:
         """Show that the bucket may be written to: write the one fixed object `keys.PROBE`."""
 
-    def put(self, new: NewObject) -> None:
-        """Write an object whole, or not at all; one of the same key is replaced."""
+    def put(self, new: NewObject, replace: bool = True) -> None:
+        """Write an object whole, or not at all.
+
+        Without `replace` an object of the same key stays: `exists` if it has other bytes; one with
+        the same bytes is as good as written, so that a request may be tried again.
+        """
 
     def get(self, key: str) -> ObjectBody:
         """Begin to read an object. `missing` if there is none."""

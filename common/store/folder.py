@@ -6,6 +6,7 @@ path below the bucket's folder; content type and metadata lie beside it, in a tr
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -60,23 +61,33 @@ class FolderStore:
         digest = hashlib.sha256(body).hexdigest()
         self.put(NewObject(PROBE, body, "text/plain", {}, digest))
 
-    def put(self, new: NewObject) -> None:
+    def put(self, new: NewObject, replace: bool = True) -> None:
         with self._observer.count("put"):
-            self._put(new)
+            self._put(new, replace)
 
-    def _put(self, new: NewObject) -> None:
+    def _put(self, new: NewObject, replace: bool) -> None:
         if hashlib.sha256(new.body).hexdigest() != new.sha256:
             raise StoreError("altered", f"{new.key} has another SHA-256 than was said")
+        path = self._path(new.key)
         try:
             self.check()
+            if not replace and path.exists():
+                self._compare(path, new)
+                return
             self._write(self._facts_path(new.key), json.dumps(new.metadata).encode())
-            self._write(self._path(new.key), new.body)
+            self._write(path, new.body, replace)
+        except FileExistsError:  # another process has written it just now
+            self._compare(path, new)
         except OSError as error:
             reason = "denied" if isinstance(error, PermissionError) else "server"
             raise StoreError(reason, f"{new.key} cannot be written: {error.strerror}") from None
 
-    def _write(self, path: Path, content: bytes) -> None:
-        """Whole or not at all, also when the power goes."""
+    def _compare(self, path: Path, new: NewObject) -> None:
+        if path.read_bytes() != new.body:
+            raise StoreError("exists", f"{new.key} is stored already, with other bytes")
+
+    def _write(self, path: Path, content: bytes, replace: bool = True) -> None:
+        """Whole or not at all, also when the power goes. Raises FileExistsError, OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{secrets.token_hex(8)}.part")
         try:
@@ -84,7 +95,8 @@ class FolderStore:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(path)
+            if replace or not _link(part, path):
+                part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
@@ -172,6 +184,17 @@ class FolderStore:
         gone = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
         reason = "missing" if gone else "denied" if isinstance(error, PermissionError) else "server"
         return StoreError(reason, f"{key} cannot be read: {error}")
+
+
+def _link(part: Path, path: Path) -> bool:
+    """Give a file a second name, if the file system can. Raises FileExistsError, OSError."""
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            return False
+        raise
+    return True
 
 
 def create(options: StoreOptions, observer: Observer) -> FolderStore:

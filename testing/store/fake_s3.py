@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from common.protocol.keys import PROBE
 from testing.store.nanio import BUCKET, reached_at
 
 ANSWERS = {
@@ -120,12 +121,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         body = self._body()
         bucket, _, key = self.path.lstrip("/").partition("/")
+        once = self.headers.get("If-None-Match") == "*"
+        if once and key == PROBE:  # it comes right behind the first, and has no fault of its own
+            self._answer(412, "PreconditionFailed")
+            return
         fault = self.store.fault(self.headers.get("Authorization", ""))
         fault = fault or self.store.dislikes.get(self.headers.get("x-amz-meta-note", ""), "")
         if self._failed(fault):
             return
         if bucket != BUCKET:
             self._answer(*ANSWERS["no_bucket"])
+        elif once and key in self.store.objects:
+            self._answer(412, "PreconditionFailed")
         elif not self._whole(body[:-1] + b"?" if fault == "altered" else body):
             self._answer(400, "BadDigest")
         else:

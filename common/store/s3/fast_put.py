@@ -54,10 +54,10 @@ class FastPut:
         key, secret = options.access_key_id, options.secret_access_key
         self._signer = Signer(key, secret, endpoint.region)
 
-    def __call__(self, new: NewObject) -> None:
-        """Write the object. Raises StoreError."""
+    def __call__(self, new: NewObject, replace: bool = True) -> None:
+        """Write the object. Raises StoreError; without `replace`, `exists` if there is one."""
         path = self._path + urllib.parse.quote(new.key, safe="/~")
-        headers = self._headers(path, new)
+        headers = self._headers(path, new, replace)
         response = self._request(path, headers, new.body)
         if response.status != 200:
             refusal = parse_error_body(response.status, self._read_body(response))
@@ -115,13 +115,12 @@ class FastPut:
             return self._says.no_tls(error)
         return self._says.broken(error)
 
-    def _headers(self, path: str, new: NewObject) -> dict[str, str]:
+    def _headers(self, path: str, new: NewObject, replace: bool) -> dict[str, str]:
         """All headers, signed. Raises StoreError, `refused` for metadata that are no headers."""
-        headers = {
-            "content-type": new.content_type,
-            "host": self._host,
-            "x-amz-checksum-sha256": new.checksum,
-        }
+        headers = {"content-type": new.content_type, "host": self._host}
+        if not replace:
+            headers["if-none-match"] = "*"
+        headers["x-amz-checksum-sha256"] = new.checksum
         metadata = {f"x-amz-meta-{name}": new.metadata[name] for name in sorted(new.metadata)}
         if _NO_HEADER.search("".join([*metadata, *metadata.values()])):
             raise StoreError("refused", "the object's metadata cannot be put into HTTP headers")

@@ -8,7 +8,7 @@ import logging
 import re
 import urllib.parse
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from common.protocol.keys import PROBE
 from common.store.base import (
@@ -63,6 +63,7 @@ class S3Store:
         self._client = self._endpoint.client
         self._fast = FastPut(options, self._endpoint)
         self._by_sdk = self._endpoint.proxied
+        self._conditional = False  # whether the store heeds If-None-Match; `probe` finds out
         self._lifecycle = Lifecycle(self._endpoint, options.bucket, observer)
 
     @contextlib.contextmanager
@@ -77,7 +78,11 @@ class S3Store:
         self._page({"MaxKeys": 1})
 
     def probe(self) -> None:
-        """The SDK writes this object and all others where our own request is refused."""
+        """Also find out what the store takes.
+
+        The SDK writes objects where our own request is refused. Where the store does not heed
+        If-None-Match, one more request finds out whether an object is there.
+        """
         try:
             self.put(self._probe_object)
         except StoreError as error:
@@ -86,18 +91,79 @@ class S3Store:
             self.put_by_sdk(self._probe_object)
             self._by_sdk = True
             log.warning("PUTs go by the SDK, which is slower: %s", error)
+        self._conditional = not self._by_sdk and self._heeds_conditions()
+
+    def _heeds_conditions(self) -> bool:
+        """Whether the store keeps the probe, which is there, from being written once more."""
+        try:
+            self._fast(self._probe_object, replace=False)
+        except StoreError as error:
+            if error.reason not in ("exists", *FOR_A_PERSON):
+                raise
+            return error.reason == "exists"
+        return False
 
     @property
     def _probe_object(self) -> NewObject:
         digest = hashlib.sha256(_PROBE_BODY).hexdigest()
         return NewObject(PROBE, _PROBE_BODY, "text/plain", {}, digest)
 
-    def put(self, new: NewObject) -> None:
+    def put(self, new: NewObject, replace: bool = True) -> None:
+        if replace:
+            self._write(new)
+        elif self._conditional:
+            self._write_once(new)
+        else:
+            found = self._find(new)
+            if found == "other":
+                raise _other_bytes(new)
+            if found != "same":
+                self._write(new)
+
+    def _write_once(self, new: NewObject) -> None:
+        """Write the object where the store keeps one that is there.
+
+        The object that is there may be this very one, written by a request whose answer was lost.
+        Whoever may not read cannot tell, and takes it for that.
+        """
+        try:
+            self._write(new, replace=False)
+        except StoreError as error:
+            if error.reason != "exists":
+                raise
+            found = self._find(new)
+            if found == "missing":
+                raise StoreError("server", f"{new.key} has been there, and is gone") from None
+            if found == "other":
+                raise _other_bytes(new) from None
+
+    def _write(self, new: NewObject, replace: bool = True) -> None:
         if self._by_sdk:
             self.put_by_sdk(new)
         else:
             with self._observer.count("put"):
-                self._fast(new)
+                self._fast(new, replace)
+
+    def _find(self, new: NewObject) -> Literal["missing", "same", "other", "unreadable"]:
+        """What is stored under the key of an object.
+
+        Size and ETag are compared, and only then the bytes: an ETag is the MD5 in most stores.
+        """
+        try:
+            with self._request("head", "HEAD", "read", not_found="missing"):
+                answer = self._client.head_object(Bucket=self.name, Key=new.key)
+                size, tag = int(answer["ContentLength"]), str(answer.get("ETag", "")).strip('"')
+            if size != len(new.body):
+                return "other"
+            if tag == hashlib.md5(new.body, usedforsecurity=False).hexdigest():
+                return "same"
+            return "same" if self.get(new.key).read() == new.body else "other"
+        except StoreError as error:
+            if error.reason == "missing":
+                return "missing"
+            if error.reason == "denied":
+                return "unreadable"
+            raise
 
     def put_by_sdk(self, new: NewObject) -> None:
         with self._request("put", "PUT", "write to"):
@@ -186,6 +252,10 @@ class S3Store:
     def close(self) -> None:
         self._fast.close()
         self._client.close()
+
+
+def _other_bytes(new: NewObject) -> StoreError:
+    return StoreError("exists", f"{new.key} is stored already, with other bytes")
 
 
 def create(options: StoreOptions, observer: Observer) -> S3Store:

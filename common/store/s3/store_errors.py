@@ -12,6 +12,8 @@ from common.store.base import StoreError, StoreOptions
 _BY_CODE = {
     "NoSuchBucket": "no_bucket",
     "NoSuchKey": "missing",
+    "NotImplemented": "not_s3",
+    "PreconditionFailed": "exists",
     "SlowDown": "slow_down",
     "RequestTimeTooSkewed": "clock",
     "RequestTimeout": "timeout",
@@ -35,6 +37,8 @@ _BY_STATUS = {
     408: "timeout",
     413: "refused",
     431: "refused",  # the headers, and so the metadata, are too large
+    412: "exists",
+    501: "not_s3",
     409: "server",  # another operation on the bucket is under way
     429: "slow_down",
     503: "slow_down",

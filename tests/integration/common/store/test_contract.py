@@ -117,6 +117,25 @@ def test_an_object_that_is_put_again_is_one_object(store: ObjectStore) -> None:
     assert store.head(KEY) == {"track": "b"}
 
 
+@pytest.mark.parametrize("probed", [True, False])
+def test_without_replacing_the_first_object_stays_and_the_same_again_is_as_good_as_written(
+    store: ObjectStore, probed: bool
+) -> None:
+    if probed:
+        store.probe()
+    for body in (b"first", b"first"):
+        store.put(new(body=body, track="a"), replace=False)
+    for other in (b"other", b"of another size"):
+        with pytest.raises(StoreError) as caught:
+            store.put(new(body=other, track="b"), replace=False)
+        assert caught.value.reason == "exists"
+    assert store.get(KEY).read() == b"first"
+    assert store.head(KEY) == {"track": "a"}
+    store.delete([KEY])
+    store.put(new(body=b"other"), replace=False)
+    assert store.get(KEY).read() == b"other"
+
+
 def test_a_listing_has_each_object_once_with_its_size_and_time(store: ObjectStore) -> None:
     names = ["b/2.png", "a/1.png", "a-b/1.png", "a/10.png", "c.png"]
     for name in names:

@@ -37,7 +37,7 @@ class MemoryStore:
 
     def probe(self) -> None: ...
 
-    def put(self, new: NewObject) -> None:
+    def put(self, new: NewObject, replace: bool = True) -> None:
         with self._observer.count("put"):
             self.objects[new.key] = new
 

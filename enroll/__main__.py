@@ -13,7 +13,7 @@ from enroll.settings import EnrollSettings
 from enroll.talk import BrokerNotUpdated
 from enroll.words import say
 
-USAGE = "python -m enroll NAME | revoke NAME | list | renew"
+USAGE = "python -m enroll NAME | revoke NAME | list | renew | retire"
 HELP = """
   NAME          enrol or renew the device NAME and write its bundle to stdout:
                 end the command with > NAME.pem. The first run also creates
@@ -22,6 +22,8 @@ HELP = """
   list          show who has a certificate, since when and until when
   renew         renew the certificates of the authority, the broker and the
                 services now; otherwise each run renews those near their end
+  retire        revoke the certificates from before devices and services had
+                authorities of their own, of all that have been renewed
 
 Exit codes: 0 done; 1 the running broker could not be updated; 2 something to fix.
 
@@ -38,6 +40,8 @@ def main() -> int:
                 commands.show(settings)
             case ["renew"]:
                 commands.renew(settings)
+            case ["retire"]:
+                commands.retire(settings)
             case ["revoke", device]:
                 commands.revoke(settings, device)
             case [device]:
@@ -67,7 +71,7 @@ def _parse_words() -> list[str]:
     parser.add_argument("-V", "--version", action="version", version=f"facepipe {__version__}")
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     words: list[str] = parser.parse_args().words
-    known = {("list",), ("renew",)}
+    known = {("list",), ("renew",), ("retire",)}
     named = len(words) == 1 or (len(words) == 2 and words[0] == "revoke")
     if tuple(words) not in known and (not named or words == ["revoke"]):
         parser.error("use one of these commands")

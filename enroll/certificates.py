@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-SUBJECT = "facepipe authority"  # for ever: bundles given out look for an issuer of this name
 CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH,)
 SERVER = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 # A Jetson has no battery for its clock: one that is a little behind must not find a certificate
@@ -43,9 +42,9 @@ def new_key() -> Key:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def authority(key: Key, days: int) -> Identity:
-    """Self-signed. Of the same key, an earlier one and a later one vouch for the same others."""
-    subject = _named(SUBJECT)
+def authority(key: Key, days: int, subject_name: str) -> Identity:
+    """A self-signed authority. All certificates of one key vouch for the same others."""
+    subject = _named(subject_name)
     since = now() - BACKDATED
     usage = _usage(key_cert_sign=True, crl_sign=True)
     certificate = (
@@ -65,7 +64,7 @@ def issue(
     hosts: Iterable[str] = (),
     at: datetime.datetime | None = None,
 ) -> Identity:
-    """A new key, certified for `life` from `at` (now) on, but not for longer than its issuer."""
+    """A new key, certified for `life` from `at` (now) on, but not beyond its issuer's end."""
     key, at = new_key(), at or now()
     until = min(at + life, issuer.certificate.not_valid_after_utc)
     builder = (
@@ -83,9 +82,9 @@ def issue(
 def revocations(
     issuer: Identity, revoked: Iterable[tuple[int, datetime.datetime]]
 ) -> x509.CertificateRevocationList:
-    """The list of `revoked` serial numbers with their moments.
+    """The list of `revoked` serial numbers with their times.
 
-    It is good for as long as the authority: with one that has ended, OpenSSL refuses everybody.
+    It is valid for as long as the authority: with an expired list, OpenSSL refuses everybody.
     """
     at = now()
     builder = (
@@ -104,7 +103,7 @@ def revocations(
 
 
 def near_its_end(certificate: x509.Certificate) -> bool:
-    """Is less than a third of its life left?"""
+    """Whether less than a third of its life is left."""
     end = certificate.not_valid_after_utc
     return end - now() < (end - certificate.not_valid_before_utc) / 3
 
@@ -126,6 +125,17 @@ def key_pem(key: Key) -> str:
     kind = serialization.PrivateFormat.PKCS8
     encryption = serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, kind, encryption).decode()
+
+
+def load_crls(content: str) -> list[x509.CertificateRevocationList]:
+    """All revocation lists of a PEM file.
+
+    Raises:
+        ValueError: one of them is damaged.
+    """
+    end = "-----END X509 CRL-----\n"
+    parts = [part + end for part in content.split(end) if part.strip()]
+    return [x509.load_pem_x509_crl(part.encode()) for part in parts]
 
 
 def crl_pem(crl: x509.CertificateRevocationList) -> str:

@@ -38,8 +38,8 @@ def enrol(settings: EnrollSettings, device: str) -> None:
         say(f"{device} is enrolled until {day(made.certificate.not_valid_after_utc)}")
         good = max((entry.until for entry in known if entry.good), default=None)
         if good:
-            say(f"its old certificate stays good until {day(good)}; write the new one into the")
-            say("device's file, and it is taken up by itself")
+            say(f"its old certificate stays valid until {day(good)}; write the new one into the")
+            say("device's file: the forwarder loads it by itself")
         else:
             if any(entry.revoked for entry in known):
                 say("it was revoked: this is a new identity; the old ones remain revoked")
@@ -115,27 +115,49 @@ def renew(settings: EnrollSettings) -> None:
     """
     with files.locked(Path(settings.authority_dir)):
         authority = _open_authority(settings)
-        if not authority.renewed:
-            authority.renew()
-        services.keep(authority, settings, anew=True)
+        authority.renew()
+        services.keep(authority, settings, force=True)
         live = LiveBroker(settings, authority)
         if live.runs():
             live.command(access.admission())
-    say("bundles given out before go on working: the authority's key is the same")
+    say("existing bundles keep working: the authorities' keys are the same")
+
+
+def retire(settings: EnrollSettings) -> None:
+    """Revoke the root's certificates of clients that have newer ones of another authority.
+
+    Raises:
+        SettingsError.
+    """
+    with files.locked(Path(settings.authority_dir)):
+        authority = _open_authority(settings)
+        services.keep(authority, settings)
+        authority.ledger.revoke_replaced()
+        services.keep(authority, settings)
+        left = sorted({entry.name for entry in authority.ledger.from_root})
+    say(
+        f"not renewed yet: {', '.join(left)}"
+        if left
+        else "the root is no longer trusted for clients"
+    )
 
 
 def show(settings: EnrollSettings) -> None:
-    """The certificates that still matter, as a table on stdout; days are UTC's."""
+    """Print the certificates that have not expired as a table on stdout; days are UTC."""
     ledger = Ledger(Path(settings.authority_dir) / "ledger.json")
     if not ledger.exists:
         say("nobody is enrolled yet")
-    rows = [("NAME", "SINCE", "UNTIL", "REVOKED")]
+    rows = [("NAME", "SINCE", "UNTIL", "REVOKED", "AUTHORITY")]
     for entry in ledger.shown():
         revoked = day(entry.revoked) if entry.revoked else "-"
-        rows.append((entry.name, day(entry.since), day(entry.until), revoked))
+        dates = (day(entry.since), day(entry.until), revoked)
+        rows.append((entry.name, *dates, entry.authority))
     width = max(len(row[0]) for row in rows)
     for row in rows:
-        sys.stdout.write(f"{row[0]:<{width}}  {row[1]:<10}  {row[2]:<10}  {row[3]}\n")
+        sys.stdout.write(f"{row[0]:<{width}}  {row[1]:<10}  {row[2]:<10}  {row[3]:<10}  {row[4]}\n")
+    left = sorted({entry.name for entry in ledger.from_root} - RESERVED)
+    if left:
+        say(f"still with a certificate of the root: {', '.join(left)}; renew them, then `retire`")
 
 
 def _check(device: str) -> None:

@@ -21,8 +21,9 @@ from enroll.talk import BrokerNotUpdated, OnMessage, converse, explain_failure
 # the lock of all enrolments is held meanwhile.
 STARTING = 1.0  # a broker that refuses connections may be about to listen
 ENFORCED_WITHIN = 8.0  # from writing a revocation list until the broker applies it
-ANSWERED_WITHIN = 3.0  # from a command until its result
+ANSWERED_WITHIN = 3.5  # from a command until its result
 FORGOTTEN_WITHIN = 2.5  # to delete what a device has retained
+RETRY = 0.5  # from one try to the next
 # Results of a command that a repeated run finds done already.
 DONE = {"Role already exists", "Client already exists", "Role not found", "Client not found"}
 
@@ -136,11 +137,21 @@ class LiveBroker:
         self, topics: str, first: tuple[str, bytes], on_message: OnMessage, seconds: float
     ) -> None:
         tls = self._context(self._authority.issue_temporary("enroll"))
-        converse(self._broker, tls, topics, first, on_message, time.monotonic() + seconds)
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                converse(self._broker, tls, topics, first, on_message, deadline)
+            except BrokerNotUpdated:
+                # It may not have read yet which authorities it is to trust.
+                if time.monotonic() + RETRY > deadline:
+                    raise
+                time.sleep(RETRY)
+            else:
+                return
 
     def _connect(self, timeout: float) -> socket.socket:
         address = (self._broker.host, self._broker.port)
         return socket.create_connection(address, min(timeout, CONNECT_TIMEOUT))
 
     def _context(self, own: Identity) -> ssl.SSLContext:
-        return client_context(self._authority.pem, own.pem)
+        return client_context(self._authority.root.pem, own.pem)

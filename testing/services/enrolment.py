@@ -31,7 +31,9 @@ from testing.services.process import ROOT, Process
 PLUGIN = "mosquitto_dynamic_security.so"
 # The image links it to a path that is the same on each architecture.
 LINKED, INSTALLED = f"/usr/lib/{PLUGIN}", sorted(Path("/usr/lib").glob(f"*/{PLUGIN}"))
-READ_ANEW = ("server.pem", "ca.crt", "crl.pem")
+TRUST = {"devices.crt": "ca.crt", "devices.crl": "crl.pem"}
+TRUST |= {"services.crt": "ca.crt", "services.crl": "crl.pem"}
+RELOADED = ("server.pem", "ca.crt", "crl.pem", *TRUST)
 
 
 class Enrolment:
@@ -108,19 +110,27 @@ class CloudBroker(Process):
     def start(self) -> None:
         self._run.mkdir(exist_ok=True)
         shutil.copy(self._identity / "access.json", self._run)
+        self._copy_trust()
         (self._run / "cloud.conf").write_text(self._configuration())
         super().start()
         until(lambda: listening(self.inner_port), what="mosquitto listens")
         threading.Thread(target=self._watch, args=(self._seen(),), daemon=True).start()
 
+    def _copy_trust(self) -> None:
+        for name, before in TRUST.items():
+            found = self._identity / name
+            shutil.copy(found if found.exists() else self._identity / before, self._run / name)
+
     def _seen(self) -> list[int]:
-        return [(self._identity / name).stat().st_ino for name in READ_ANEW]
+        files = [self._identity / name for name in RELOADED]
+        return [file.stat().st_ino for file in files if file.exists()]
 
     def _watch(self, before: list[int]) -> None:
         """As the image's start script does."""
         while self.running and not self._gone.wait(0.2):
             now = self._seen()
             if now != before:
+                self._copy_trust()
                 self.signal(signal.SIGHUP)
             before = now
 

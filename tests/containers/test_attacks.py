@@ -94,7 +94,9 @@ def test_no_certificate(stack: Stack, bundle: Path) -> None:
 
 
 def test_a_certificate_of_another_authority(stack: Stack, bundle: Path, tmp_path: Path) -> None:
-    elsewhere = certificates.authority(ec.generate_private_key(ec.SECP256R1()), days=30)
+    elsewhere = certificates.authority(
+        ec.generate_private_key(ec.SECP256R1()), 30, "facepipe devices"
+    )
     forged = certificates.issue(elsewhere, DEVICE, datetime.timedelta(days=1))
     with told(stack, "certificate verify failed"):
         refused(stack, showing(bundle, forged.pem, tmp_path))
@@ -106,7 +108,7 @@ from enroll import certificates
 from enroll.authority import Authority
 long_ago = certificates.now() - datetime.timedelta(days=2)
 life = datetime.timedelta(days=1)
-own = Authority(pathlib.Path("/authority"), 3650).identity
+own = Authority(pathlib.Path("/authority"), 3650).devices.identity
 print(certificates.issue(own, "jetson-2", life, at=long_ago).pem)
 """
 

@@ -20,7 +20,17 @@ from testing.services.process import ROOT
 FOLDER = ROOT / "deploy" / "kubernetes"
 VERSIONS = ("1.30", "1.34", "1.37")  # of its API
 SECRETS = {
-    "identities/broker": ("ca.crt", "server.pem", "crl.pem", "access.json"),
+    "identities/broker": (
+        "ca.crt",
+        "server.pem",
+        "crl.pem",
+        "access.json",
+        "broker.pem",
+        "devices.crt",
+        "devices.crl",
+        "services.crt",
+        "services.crl",
+    ),
     "identities/processor": ("processor.pem",),
     "identities/gallery": ("gallery.pem",),
     "cos/processor": ("api-key",),

@@ -5,8 +5,8 @@
  * Link it with libmosquitto, for Debian's broker does not export mosquitto_property_next().
  *
  * Options: status_root (topics below ROOT/NAME/ belong to the client whose user name is NAME),
- * retained_topics (of each client, there), retained_bytes (of one payload), and properties (of a
- * message that is not retained; one that is may have none).
+ * retained_topics (of each client, there), retained_bytes (of one payload), properties and
+ * retained_properties (of one message).
  */
 
 #include <stdlib.h>
@@ -29,6 +29,7 @@ static const char *status_root = "faces/status";
 static unsigned long retained_topics = 32;
 static unsigned long retained_bytes = 16384;
 static unsigned long max_properties = 64;
+static unsigned long retained_properties; /* a status has none */
 
 static struct owner *find_owner(const char *name)
 {
@@ -101,7 +102,7 @@ static int on_message(int event, void *data, void *user)
 {
 	(void)event, (void)user;
 	const struct mosquitto_evt_message *message = data;
-	unsigned long left = message->retain ? 0 : max_properties; /* a status has none */
+	unsigned long left = message->retain ? retained_properties : max_properties;
 	const mosquitto_property *one = message->properties;
 	for (; one; one = mosquitto_property_next(one))
 		if (left-- == 0)
@@ -128,6 +129,7 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **user, struct mosquit
 		{"retained_topics", &retained_topics},
 		{"retained_bytes", &retained_bytes},
 		{"properties", &max_properties},
+		{"retained_properties", &retained_properties},
 	};
 	for (int i = 0; i < count; i++) {
 		if (strcmp(options[i].key, "status_root") == 0)

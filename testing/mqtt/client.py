@@ -26,10 +26,11 @@ class Mqtt:
         username: str = "",
         password: str = "",
         tls: ssl.SSLContext | None = None,
+        client_id: str = "",
     ) -> None:
         self.messages: list[MQTTMessage] = []
         self._subscribed = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
         if username:
             self._client.username_pw_set(username, password)
         if tls is not None:

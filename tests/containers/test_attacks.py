@@ -283,6 +283,22 @@ def test_a_thousand_connections_at_once_keep_nobody_out(stack: Stack, bundle: Pa
         stack.check()
 
 
+def test_the_limit_of_connections_holds_after_thousands_that_came_and_went(
+    stack: Stack, bundle: Path
+) -> None:
+    """Mosquitto before 2.0.12 loses count."""
+    for _ in range(3000):
+        socket.create_connection(("localhost", stack.port), 10).close()
+    with (
+        told(stack, "max_connections exceeded"),
+        contextlib.ExitStack() as crowd,
+    ):
+        for _ in range(2100):
+            crowd.enter_context(socket.create_connection(("localhost", stack.port), 10))
+    with Peer(stack.port, bundle) as peer:
+        assert peer.is_in
+
+
 def test_a_revoked_device_is_cut_off_and_cannot_come_back(stack: Stack) -> None:
     stolen = stack.enrol("jetson-3")
     made = stack.metric("forwarder", CONNECTIONS, broker="cloud")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from testing.host.wait import free_port, listening, until
+from testing.host.wait import until
 from testing.mqtt.client import Mqtt
-from testing.mqtt.mosquitto import BINARY
+from testing.mqtt.edge import EdgeBroker
 from testing.pictures import png
 from testing.services.enrolment import CloudBroker
-from testing.services.process import ROOT, Process, Service
+from testing.services.process import ROOT, Service
 from testing.store.nanio import Store
 
 
@@ -28,23 +28,6 @@ def run_block(mark: str, folder: Path) -> None:
     script = found[1].replace("/etc/facepipe", str(folder))
     script = script.replace(".venv/bin/python", sys.executable)
     subprocess.run(["bash", "-euc", script], cwd=ROOT, check=True, capture_output=True, timeout=30)
-
-
-class EdgeBroker(Process):
-    """Mosquitto with the project's own configuration, on a free port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        conf = (ROOT / "broker" / "edge.conf").read_text()
-        conf = conf.replace("/etc/facepipe", str(folder))
-        conf = conf.replace("listener 1883 127.0.0.1", f"listener {self.port} 127.0.0.1")
-        path = folder / "edge.conf"
-        path.write_text(f"{conf}\nuser root\n")
-        super().__init__([BINARY, "-c", str(path)])
-
-    def start(self) -> None:
-        super().start()
-        until(lambda: listening(self.port), what="mosquitto listens")
 
 
 @dataclasses.dataclass

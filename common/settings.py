@@ -131,7 +131,8 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
     try:
         return spec.parse(text)
     except ValueError as error:
-        shown = "" if spec.secret else f" (it is {star_url(text)!r})"
+        # A URL may hold a secret at any place, and a refused one is in no known form.
+        shown = "" if spec.secret else " (it is ***)" if "://" in text else f" (it is {text!r})"
         raise ValueError(f"{error}{shown}: {spec.meaning}") from None
 
 

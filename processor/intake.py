@@ -84,8 +84,8 @@ class Intake:
         self._in_hand.discard(task)
         if task.cancelled():
             metrics.DROPPED.labels("shutdown").inc()
-        elif task.exception() is not None:
-            log.error("a face could not be handled", exc_info=task.exception())
+        elif (error := task.exception()) is not None:
+            self._seldom.error("fault", "a face could not be handled", error)
             metrics.DROPPED.labels("fault").inc()
 
     async def _handle(self, arrival: Arrival, sender: str) -> None:

@@ -22,6 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from common import __version__
 from common.http.quota import ConnectionQuota
 from common.runtime.health import Health
+from common.runtime.logs import RateLimitedLogger
 from common.settings import SettingsError
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class HttpServer(ThreadingHTTPServer):
     ) -> None:
         self.pages = pages
         self._context = context
+        self._limited_log = RateLimitedLogger(log)
         self._quota = ConnectionQuota(MAX_CONNECTIONS, FOR_LOOPBACK)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Request)
@@ -145,9 +147,9 @@ class HttpServer(ThreadingHTTPServer):
 
     def handle_error(self, _: Any, client_address: Any) -> None:
         error = sys.exception()
-        if not isinstance(error, OSError):
-            log.error("a fault in this program, in a page", exc_info=error)
-        else:  # who asked has gone, or speaks no TLS, or not ours
+        if error is not None and not isinstance(error, OSError):
+            self._limited_log.error("fault", "a bug in this program, in a page", error)
+        else:  # the client has gone, or speaks no TLS, or not ours
             log.debug("%s: %s", client_address, error)
 
 

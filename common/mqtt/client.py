@@ -20,7 +20,7 @@ from common.mqtt.message import Message
 from common.mqtt.packet_stream import Buffer, Done, ignore_outcome
 from common.runtime.backoff import Backoff
 from common.runtime.health import Health
-from common.runtime.logs import StateLogger
+from common.runtime.logs import RateLimitedLogger, StateLogger
 from common.runtime.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Client:
         self._connector = Workers(f"connect-{broker.name}")
         self._connection: Connection | None = None
         self._backoff = backoff or Backoff()
+        self._limited_log = RateLimitedLogger(log)
         self._up_since = 0.0
         self._short_in_a_row = 0  # connections that did not last
         self._stability_check: asyncio.TimerHandle | None = None
@@ -200,9 +201,10 @@ class Client:
     def _deliver(self, message: Message, ack: Ack) -> None:
         try:
             self.on_message(message, ack)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - it is logged with its traceback
             # A bug that one message triggers must not cost the others; it is logged and counted.
-            log.exception("a message of %d bytes could not be handled", len(message.content))
+            text = f"a message of {len(message.content)} bytes could not be handled"
+            self._limited_log.error("fault", text, error)
             metrics.ERRORS.labels("message").inc()
 
     @property

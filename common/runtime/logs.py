@@ -6,11 +6,33 @@ import logging
 import sys
 import time
 
+LINE_MAX = 4000  # characters of a line; the effective settings are the longest
+TEXT_MAX = 500  # characters of a line that a remote party can cause
+
+
+class _Formatter(logging.Formatter):
+    """Keeps each message on a line of its own: it may quote what a stranger has sent."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = escape(record.message, LINE_MAX)
+        return super().formatMessage(record)
+
+
+def escape(text: str, limit: int) -> str:
+    """The text without control characters, cut to `limit` characters."""
+    if len(text) > limit:
+        text = f"{text[:limit]}..."
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
 
 def configure(service: str, level: str) -> None:
     """Log one line per event to standard error: UTC time, level, service, text."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter(
+    formatter = _Formatter(
         f"%(asctime)s.%(msecs)03dZ %(levelname)-7s {service}: %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     formatter.converter = time.gmtime
@@ -53,7 +75,10 @@ class StateLogger:
 
 
 class RateLimitedLogger:
-    """Logs an event that may come a thousand times once, then once a minute with a count."""
+    """Logs an event that may come a thousand times once, then once a minute with a count.
+
+    It is for all that a remote party can cause at will; what it quotes is escaped and cut.
+    """
 
     EVERY = 60.0  # seconds
 
@@ -63,6 +88,13 @@ class RateLimitedLogger:
 
     def warn(self, kind: str, text: str) -> None:
         """Log `text`, unless one of its `kind` (a fixed word) was logged within a minute."""
+        self._write(logging.WARNING, kind, text)
+
+    def error(self, kind: str, text: str, error: BaseException) -> None:
+        """Log a bug with its traceback, else as `warn` does."""
+        self._write(logging.ERROR, kind, text, error)
+
+    def _write(self, level: int, kind: str, text: str, error: BaseException | None = None) -> None:
         at, held = self._logged.get(kind, (float("-inf"), 0))
         now = time.monotonic()
         if now - at < self.EVERY:
@@ -70,4 +102,4 @@ class RateLimitedLogger:
             return
         self._logged[kind] = (now, 0)
         more = f"; {held} more of this kind in the last {now - at:.0f} s" if held else ""
-        self._log.warning("%s (%s)%s", text, kind, more)
+        self._log.log(level, "%s (%s)%s", escape(text, TEXT_MAX), kind, more, exc_info=error)

@@ -9,10 +9,11 @@ import logging
 from typing import Any
 
 from common.protocol.keys import OWN
+from common.runtime.logs import RateLimitedLogger
 from common.store.base import ObjectStore, StoreError, new_json
 from gallery.index.query import Filter
 
-log = logging.getLogger(__name__)
+_limited_log = RateLimitedLogger(logging.getLogger(__name__))
 
 PREFIX = f"{OWN}pending/"
 MAX_BYTES = 4_000_000
@@ -78,7 +79,7 @@ def read_pending(bucket: ObjectStore) -> list[tuple[Job, Selection]]:
     for page in bucket.pages(PREFIX):
         for listed in page:
             if listed.size > MAX_BYTES:
-                log.warning("%s is too large for a deletion, and is passed over", listed.key)
+                _limited_log.warn("too_large", f"{listed.key} is too large for a deletion")
                 continue
             try:
                 with contextlib.closing(bucket.get(listed.key)) as body:
@@ -87,7 +88,7 @@ def read_pending(bucket: ObjectStore) -> list[tuple[Job, Selection]]:
                 if error.reason != "missing":
                     raise
             except (ValueError, TypeError, LookupError, RecursionError) as error:
-                log.warning("%s is no deletion, and is passed over: %s", listed.key, error)
+                _limited_log.warn("unreadable", f"{listed.key} is no deletion: {error}")
     return found
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.protocol.clock import to_rfc3339
 from common.protocol.keys import OWN
+from common.runtime.logs import RateLimitedLogger
 from common.store.base import Listed, ObjectStore, StoreError, new_json
 from gallery.index.model import Entry, Record, parse_milliseconds
 from gallery.index.query import FACE
@@ -23,7 +24,7 @@ from gallery.index.query import FACE
 if TYPE_CHECKING:
     from gallery.index.index import Index
 
-log = logging.getLogger(__name__)
+_limited_log = RateLimitedLogger(logging.getLogger(__name__))
 
 PREFIX = f"{OWN}deletions/"
 MAX_BYTES = 16_000_000  # of a record
@@ -58,7 +59,7 @@ def take_up(bucket: ObjectStore, index: Index) -> None:
     for page in bucket.pages(PREFIX):
         for listed in page:
             if listed.size > MAX_BYTES:
-                log.warning("%s is too large for a record, and is passed over", listed.key)
+                _limited_log.warn("too_large", f"{listed.key} is too large for a record")
             elif listed.key not in known:
                 _take_up(bucket, index, listed)
 
@@ -72,7 +73,7 @@ def _take_up(bucket: ObjectStore, index: Index, listed: Listed) -> None:
             raise
         return
     except (ValueError, RecursionError) as error:
-        log.warning("%s is no record of a deletion, and is passed over: %s", listed.key, error)
+        _limited_log.warn("unreadable", f"{listed.key} is no record of a deletion: {error}")
         return
     index.bury(listed.key, record)
 

@@ -10,11 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from common.runtime.logs import RateLimitedLogger
 from common.store.base import StoreError
 from gallery.auth.denied import is_page_load
 from gallery.web.rendering import PRIVATE, gallery, page
 
-log = logging.getLogger(__name__)
+_limited_log = RateLimitedLogger(logging.getLogger(__name__))
 
 TITLES = {
     400: "That is not clear",
@@ -62,7 +63,7 @@ async def _away(request: Request, error: Any) -> Response:
 
 
 async def _broken(request: Request, error: Any) -> Response:
-    log.error("a fault at %s", request.url.path, exc_info=error)
+    _limited_log.error("fault", f"a bug, met at {request.url.path}", error)
     return answer(request, 500)
 
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import Send
 
 from common import png
+from common.runtime.logs import RateLimitedLogger
 from common.store.base import ObjectBody, StoreError
 from gallery.index.model import Entry
 from gallery.state import State
@@ -31,7 +32,7 @@ WORDS = {
 }
 AWAY = ("the bucket does", "not answer")
 
-log = logging.getLogger(__name__)
+_limited_log = RateLimitedLogger(logging.getLogger(__name__))
 
 
 class Stream(StreamingResponse):
@@ -42,7 +43,7 @@ class Stream(StreamingResponse):
         try:
             await super().stream_response(send)
         except StoreError as error:
-            log.warning("a download ended early: %s (%s)", error, error.reason)
+            _limited_log.warn(error.reason, f"a download ended early: {error}")
 
 
 async def thumb(request: Request) -> Response:

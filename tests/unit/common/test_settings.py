@@ -58,7 +58,7 @@ def test_everything_that_is_wrong_is_reported_at_once() -> None:
 
 def test_a_refused_value_shows_no_password_of_a_url() -> None:
     (found,) = problems({"HOST": "h", "PORT": f"mqtt://user:{CANARY}@host:1883?token={CANARY}"})
-    assert "mqtt://***@host:1883?***" in found
+    assert "(it is ***)" in found
     assert CANARY not in found
 
 

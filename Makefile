@@ -80,6 +80,10 @@ check: .venv/.containers  ## lint, format and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/biome check --error-on-warnings
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/hadolint --config .hadolint.yaml */Dockerfile
 	shellcheck broker/start broker/healthy tests/clocked tests/needs requirements/lock .ci/run
 
@@ -97,9 +101,10 @@ check: .venv/.containers  ## lint, format and type-check
 	@tests/needs clocks
 	@cc -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
 
-format: setup  ## format, and mend what ruff can mend
+format: .venv/.containers  ## format, and fix what ruff and biome can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	$(BIN)/biome check --write
 
 bench: .venv/.bench  ## measure the headline figures in 15 minutes; FULL=1 takes all of each
 	@tests/needs

@@ -17,50 +17,49 @@ REQUESTS = Counter(
 FAILURES = Counter(
     "facepipe_gallery_store_failures_total", "Requests to the store that failed.", ["reason"]
 )
-INDEXED = Gauge("facepipe_gallery_faces_indexed", "Objects that the index knows.")
+INDEXED = Gauge("facepipe_gallery_faces_indexed", "Objects in the index.")
 ANNOUNCED = Counter(
-    "facepipe_gallery_faces_announced_total", "Faces that processors said they have stored."
+    "facepipe_gallery_faces_announced_total", "Faces announced as stored by processors."
 )
 UNREADABLE = Counter(
     "facepipe_gallery_announcements_unreadable_total",
-    "Messages on faces/stored that are none, and were passed over.",
+    "Invalid messages on faces/stored, which were ignored.",
 )
-THUMBS = Counter("facepipe_gallery_thumbnails_made_total", "Thumbnails made.")
+THUMBS = Counter("facepipe_gallery_thumbnails_made_total", "Thumbnails created.")
 NO_THUMBS = Counter(
     "facepipe_gallery_thumbnails_failed_total",
-    "Pictures of which no thumbnail can be made, by reason.",
+    "Pictures for which no thumbnail could be created, by reason.",
     ["reason"],
 )
 THUMB_BYTES = Gauge("facepipe_gallery_thumbnails_bytes", "Bytes of thumbnails on disk.")
-VIEWERS = Gauge("facepipe_gallery_viewers", "Pages that are open and hear of what is new.")
+VIEWERS = Gauge("facepipe_gallery_viewers", "Open pages that receive live updates.")
 DELETED = Counter(
     "facepipe_gallery_objects_deleted_total",
-    "Objects deleted, by whom: user, retention, or again (deleted before, and sent once more).",
+    "Objects deleted, by: user, retention, or again (arrived again after a deletion).",
     ["by"],
 )
 LOGINS = Counter("facepipe_gallery_logins_total", "Users that signed in.")
 LOGINS_REFUSED = Counter(
     "facepipe_gallery_logins_refused_total",
-    "Tries to sign in that failed, by reason (password, limited).",
+    "Failed attempts to sign in, by reason (password, limited).",
     ["reason"],
 )
 REFUSED = Counter(
     "facepipe_gallery_requests_refused_total",
-    "Requests not let through, by reason (signed_out, origin, read_only, slow, too_large).",
+    "Requests refused, by reason (signed_out, origin, read_only, slow, too_large).",
     ["reason"],
 )
 SESSIONS = Gauge("facepipe_gallery_sessions", "Browsers that are signed in.")
 CONNECTIONS = Gauge("facepipe_gallery_connections", "Open connections to the pages.")
 CONNECTIONS_REFUSED = Counter(
     "facepipe_gallery_connections_refused_total",
-    "Connections that were closed before a request, by reason (all: too many in all; address: too"
+    "Connections closed before a request, by reason (all: too many in total; address: too"
     " many from one address; handshake: TLS failed or took too long).",
     ["reason"],
 )
 STATUSES_REFUSED = Counter(
     "facepipe_gallery_statuses_refused_total",
-    "Status messages that were passed over, by reason (name, too_large, no_json, no_object,"
-    " too_many).",
+    "Status messages ignored, by reason (name, too_large, no_json, no_object, too_many).",
     ["reason"],
 )
 
@@ -101,42 +100,42 @@ class FleetMetrics(Collector):
 _OF_DEVICE: tuple[tuple[str, str, Callable[[DeviceFigures], float | None]], ...] = (
     (
         "facepipe_fleet_device_up",
-        "1 while the device is heard, else 0, by its retained status messages.",
+        "1 while the device reports its status, else 0.",
         lambda device: float(device.up),
     ),
     (
         "facepipe_fleet_device_well",
-        "1 while all of its services are heard and have no complaint, else 0.",
+        "1 while all its services report and are well, else 0.",
         lambda device: float(device.well),
     ),
     (
         "facepipe_fleet_faces_waiting",
-        "Faces that the device holds, as it said last.",
+        "Faces waiting on the device, as last reported.",
         lambda device: device.waiting,
     ),
     (
         "facepipe_fleet_faces_captured_total",
-        "Faces that its detectors captured, over their restarts.",
+        "Faces captured by the device's detectors, across restarts.",
         lambda device: device.captured,
     ),
     (
         "facepipe_fleet_faces_rejected_total",
-        "Faces of them whose receipts say that they are not wanted.",
+        "Faces of the device that were rejected, according to their receipts.",
         lambda device: device.rejected,
     ),
     (
         "facepipe_fleet_faces_dropped_total",
-        "Faces that its services gave up; a copy that the forwarder gave up is sent again.",
+        "Faces dropped by the device's services; a copy dropped by the forwarder is sent again.",
         lambda device: device.dropped,
     ),
     (
         "facepipe_fleet_round_trip_seconds",
-        "Time from publication to receipt, of the slowest of its detectors.",
+        "Time from publication to receipt, for the slowest of its detectors.",
         lambda device: device.round_trip,
     ),
     (
         "facepipe_fleet_certificate_expiration_timestamp_seconds",
-        "Unix time at which the first of its certificates ends.",
+        "Unix time at which the first of its certificates expires.",
         lambda device: device.certificate_ends,
     ),
 )

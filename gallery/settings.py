@@ -17,25 +17,25 @@ from gallery.auth.users import Users, parse
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GallerySettings(StoreSettings, PageSettings):
     http_port: int = http_port(9104, "the pages")
-    device: str = setting("DEVICE", name, "name of this server, in its status", default="cloud")
-    instance: str = setting("INSTANCE", name, "name of this gallery, in its status", default=HOST)
+    device: str = setting("DEVICE", name, "name of this server in its status", default="cloud")
+    instance: str = setting("INSTANCE", name, "name of this gallery in its status", default=HOST)
     metrics_port: int = setting(
         "METRICS_PORT",
         integer(0, 65535),
-        "port for /healthz and /metrics, which have no password; 0 takes a free one",
+        "port for /healthz and /metrics, which need no password; 0 picks a free one",
         default=9114,
     )
     users: Users | None = setting(  # noqa: RUF009 - it makes a field
         "GALLERY_USERS",
         parse,
-        "who may come in, a line each: name:role:hash; python -m gallery --add-user makes one",
+        "file of users, one name:role:hash per line; create one with python -m gallery --add-user",
         default=None,
         secret=True,
     )
     data: str = setting(
         "GALLERY_DATA",
         text,
-        "folder for the index and thumbnails, which may be thrown away at any time",
+        "folder for the index and thumbnails, which can be deleted at any time",
         default=os.path.join(
             os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"),
             "facepipe-gallery",
@@ -44,7 +44,7 @@ class GallerySettings(StoreSettings, PageSettings):
     index_max_faces: int = setting(
         "INDEX_MAX_FACES",
         integer(1000, 100_000_000),
-        "faces that the index knows, the newest; 1,000,000 take about 600 MB on disk",
+        "newest faces that the index holds; 1,000,000 take about 600 MB on disk",
         default=1_000_000,
     )
     thumbs_max_mb: int = setting(
@@ -57,12 +57,12 @@ class GallerySettings(StoreSettings, PageSettings):
         default=6.0,
     )
     downloads: int = setting(
-        "DOWNLOADS", integer(1, 64), "requests to the store under way at a time", default=8
+        "DOWNLOADS", integer(1, 64), "concurrent requests to the store", default=8
     )
     retention_days: int = setting(
         "RETENTION_DAYS",
         integer(0, 36500),
-        "days after which the bucket deletes objects, by a lifecycle rule; 0: no rule of ours",
+        "days after which a lifecycle rule of the bucket deletes objects; 0: no rule",
         default=0,
     )
     retention_hours: float = setting(

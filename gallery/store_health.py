@@ -69,7 +69,7 @@ class StoreHealth:
     def worked(self) -> None:
         """A request has been answered."""
         if self.reason is not None:
-            self._trouble.end("answers again")
+            self._trouble.end("responding again")
             self._health.check("bucket", None)
             self.reason, self.text = None, ""
             self._bad.clear()

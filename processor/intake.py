@@ -85,7 +85,7 @@ class Intake:
         if task.cancelled():
             metrics.DROPPED.labels("shutdown").inc()
         elif (error := task.exception()) is not None:
-            self._seldom.error("fault", "a face could not be handled", error)
+            self._seldom.error("fault", "unexpected error in handling a face", error)
             metrics.DROPPED.labels("fault").inc()
 
     async def _handle(self, arrival: Arrival, sender: str) -> None:
@@ -110,7 +110,10 @@ class Intake:
         """Bad messages faster than they are kept: counted, and told without their text."""
         metrics.DROPPED.labels("rejected_often").inc()
         name = f"device {sender}" if sender else "a sender without an identity"
-        text = f"{name} sends bad messages faster than they are kept; if it goes on: enroll revoke"
+        text = (
+            f"{name} sends invalid messages faster than they are kept; if this goes on, run"
+            " `enroll revoke`"
+        )
         self._seldom.warn("rejected_often", text)
 
     async def _finish(self, errand: Upload) -> Receipt | None:
@@ -129,7 +132,7 @@ class Intake:
                 rejected = self._errands.reject(errand, error)
                 await self._workers.run(rejected.attempt)
                 return await self._finish(rejected)
-            self._seldom.warn("not_kept", f"not even a copy can be kept: {error}")
+            self._seldom.warn("not_kept", f"not even a rejected copy can be stored: {error}")
             metrics.DROPPED.labels(error.reason).inc()
             return None
         if verdict.reason is None:
@@ -169,7 +172,7 @@ class Intake:
         self._failing.discard(key)
         # A store that takes every other face is in trouble still, which is said once.
         if self._trouble.reason is not None and not self._failing:
-            self._trouble.end("takes objects again")
+            self._trouble.end("accepts objects again")
             self._health.check("bucket", None)
 
     @staticmethod
@@ -192,7 +195,9 @@ class Intake:
             await asyncio.wait(list(self._in_hand), timeout=until - time.monotonic())
         left = list(self._in_hand)
         if left:
-            text = "%d faces are let go unstored: who waits for receipts still has them"
+            text = (
+                "stopping with %d faces not stored; with DELIVERY=receipt they will be sent again"
+            )
             log.warning(text, len(left))
         for task in left:
             task.cancel()

@@ -43,8 +43,8 @@ async function* parts(body) {
     return true;
   };
   for (;;) {
-    let end;
-    while ((end = held.indexOf(10)) < 0) if (!(await more())) return;
+    while (!held.includes(10)) if (!(await more())) return;
+    const end = held.indexOf(10);
     const facts = JSON.parse(decoder.decode(held.subarray(0, end)));
     const next = end + 1 + facts.bytes;
     while (held.length < next) if (!(await more())) return;
@@ -155,7 +155,10 @@ function spread() {
 
 function overlap(one, other) {
   return (
-    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
+    one.left < other.right &&
+    other.left < one.right &&
+    one.top < other.bottom &&
+    other.top < one.bottom
   );
 }
 
@@ -226,7 +229,9 @@ async function copy() {
     getSelection().selectAllChildren($("setting"));
     $("copy").textContent = "Ctrl+C";
   }
-  setTimeout(() => ($("copy").textContent = "Copy"), 2000);
+  setTimeout(() => {
+    $("copy").textContent = "Copy";
+  }, 2000);
 }
 
 // --- figures
@@ -239,7 +244,8 @@ function showFigures(figures) {
   const period = rate ? 1000 / rate : 0;
   showBar(times, Math.max(sum, period));
   $("bar-means").textContent =
-    `${digits(sum, 1)} ms a frame` + (period ? `, ${digits(period, 1)} ms from frame to frame` : "");
+    `${digits(sum, 1)} ms a frame` +
+    (period ? `, ${digits(period, 1)} ms from frame to frame` : "");
   $("figures").replaceChildren(
     ...[...times, ...others].map(([name, value], part) => {
       const row = make("tr");
@@ -310,7 +316,11 @@ let wake = () => {};
 async function run() {
   let pause = 1000;
   for (;;) {
-    while (paused || document.hidden) await new Promise((resolve) => (wake = resolve));
+    while (paused || document.hidden) {
+      await new Promise((resolve) => {
+        wake = resolve;
+      });
+    }
     const began = performance.now();
     try {
       await look();

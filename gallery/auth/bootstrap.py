@@ -45,8 +45,8 @@ def _create_user(path: Path) -> None:
     if not _write_password(path, f"{_ABOUT}{account.line}\n"):
         return
     log.warning(
-        "no GALLERY_USERS: made the user admin with the password %s (said this once; its hash is"
-        " in %s; if it is lost, delete that file and start again)",
+        "GALLERY_USERS is not set: created the user admin with the password %s (shown only once;"
+        " its hash is in %s; if you lose it, delete that file and restart)",
         password,
         path,
     )

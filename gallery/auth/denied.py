@@ -6,10 +6,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 REASONS = {
-    "signed_out": (401, "Nobody is signed in: sign in first."),
-    "origin": (403, "Only the gallery's own pages may ask for this."),
-    "read_only": (403, "You may look, and not delete: that takes a user with the role admin."),
-    "slow": (408, "The request did not come to its end in time."),
+    "signed_out": (401, "You are not signed in. Please sign in first."),
+    "origin": (403, "Only the gallery's own pages may request this."),
+    "read_only": (403, "Viewers cannot delete. This requires the role admin."),
+    "slow": (408, "The request took too long."),
     "too_large": (413, "The request is too large."),
 }
 

@@ -42,7 +42,7 @@ class SessionStore:
             self._database = self._none(error)
 
     def _none(self, error: Exception) -> sqlite3.Connection:
-        log.warning("sessions end when the gallery does: they cannot be kept (%s)", error)
+        log.warning("sessions will end with this process, because they cannot be saved: %s", error)
         database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         database.executescript(_SCHEMA)
         return database
@@ -76,7 +76,7 @@ class SessionStore:
             with self._lock:
                 self._database.execute(statement, values)
         except sqlite3.Error as error:
-            self._seldom.warn("sessions", f"what changed of the sessions cannot be kept: {error}")
+            self._seldom.warn("sessions", f"changes to the sessions cannot be saved: {error}")
 
 
 def _open_database(path: Path) -> sqlite3.Connection:

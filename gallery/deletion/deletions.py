@@ -137,7 +137,7 @@ class Deletions:
                 await self._do(job, selection)
                 await self._until_done(jobs.remove, self._bucket, job)
             except StoreError as error:
-                log.error("deleting for %s has ended early: %s (%s)", job.by, error, error.reason)
+                log.error("the deletion by %s ended early: %s (%s)", job.by, error, error.reason)
                 job.failed[error.reason] = max(1, job.total - job.done)
             job.state = "failed" if job.failed else "done"
             log.info("%s deleted %d objects: %s", job.by, job.done, job.what)
@@ -147,11 +147,11 @@ class Deletions:
         try:
             left = await self._until_done(jobs.read_pending, self._bucket)
         except StoreError as error:
-            log.error("whether a deletion was left unfinished is not known: %s", error)
+            log.error("cannot check for unfinished deletions: %s", error)
             return
         for job, selection in left:
             if job.id not in self.jobs:
-                log.info("going on with a deletion of %s's: %s", job.by, job.what)
+                log.info("resuming the deletion by %s: %s", job.by, job.what)
                 self._take(job, selection)
 
     async def _do(self, job: Job, selection: Selection) -> None:
@@ -246,12 +246,12 @@ class Deletions:
             keys = [entry.key for entry in entries]
             failed = await self._until_done(self._bucket.delete, keys)
         except StoreError as error:
-            text = "%d objects that were deleted have come again, and cannot be deleted: %s"
+            text = "%d objects arrived again after they were deleted, and cannot be deleted: %s"
             log.warning(text, len(entries), error)
             return entries
         count = len(entries) - len(failed)
         metrics.DELETED.labels("again").inc(count)
-        log.info("deleted %d objects that had been sent once more; %d stay", count, len(failed))
+        log.info("deleted %d objects that had arrived again; %d remain", count, len(failed))
         return [entry for entry in entries if entry.key in failed]
 
 

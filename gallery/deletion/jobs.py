@@ -79,7 +79,9 @@ def read_pending(bucket: ObjectStore) -> list[tuple[Job, Selection]]:
     for page in bucket.pages(PREFIX):
         for listed in page:
             if listed.size > MAX_BYTES:
-                _limited_log.warn("too_large", f"{listed.key} is too large for a deletion")
+                _limited_log.warn(
+                    "too_large", f"{listed.key} is too large for a deletion; ignoring it"
+                )
                 continue
             try:
                 with contextlib.closing(bucket.get(listed.key)) as body:
@@ -88,7 +90,9 @@ def read_pending(bucket: ObjectStore) -> list[tuple[Job, Selection]]:
                 if error.reason != "missing":
                     raise
             except (ValueError, TypeError, LookupError, RecursionError) as error:
-                _limited_log.warn("unreadable", f"{listed.key} is no deletion: {error}")
+                _limited_log.warn(
+                    "unreadable", f"{listed.key} is not a deletion; ignoring it: {error}"
+                )
     return found
 
 

@@ -59,7 +59,9 @@ def take_up(bucket: ObjectStore, index: Index) -> None:
     for page in bucket.pages(PREFIX):
         for listed in page:
             if listed.size > MAX_BYTES:
-                _limited_log.warn("too_large", f"{listed.key} is too large for a record")
+                _limited_log.warn(
+                    "too_large", f"{listed.key} is too large for a record; ignoring it"
+                )
             elif listed.key not in known:
                 _take_up(bucket, index, listed)
 
@@ -73,7 +75,7 @@ def _take_up(bucket: ObjectStore, index: Index, listed: Listed) -> None:
             raise
         return
     except (ValueError, RecursionError) as error:
-        _limited_log.warn("unreadable", f"{listed.key} is no record of a deletion: {error}")
+        _limited_log.warn("unreadable", f"{listed.key} is not a deletion record: {error}")
         return
     index.bury(listed.key, record)
 

@@ -84,7 +84,7 @@ class Retention:
         try:
             await self._workers.run(records.restart_expiry, self._bucket, half)
         except StoreError as error:
-            log.warning("a record of a deletion could not be written anew: %s", error)
+            log.warning("a record of a deletion could not be rewritten: %s", error)
             self._health.check("records", error.reason)
         else:
             self._health.check("records", None)
@@ -148,7 +148,7 @@ class Retention:
             total += await self._delete(entries, "retention")
             after = entries[-1]
         if total:
-            log.info("deleted %d objects whose time was over", total)
+            log.info("deleted %d objects past their retention", total)
 
     async def _delete(self, entries: list[Entry], by: str) -> int:
         failed = await self._workers.run(self._bucket.delete, [entry.key for entry in entries])

@@ -10,7 +10,7 @@ from gallery.fleet.summary import Summary
 
 NONE = "\u2013"
 LABELS = {
-    "silent": "Not heard",
+    "silent": "Not reporting",
     "down": "Service down",
     "offline": "Offline",
     "degraded": "Degraded",
@@ -57,7 +57,7 @@ def service(instance: Instance, state: str, wall: float) -> dict[str, Any]:
     if message is not None:
         rates = instance.rates
         stored = instance.name.service == "processor"
-        kept = "in hand" if stored else "waiting"
+        kept = "in progress" if stored else "waiting"
         figures = [
             ("frames", format_rate_of(rates.frames if heard else None, message.frames)),
             ("frames skipped", format_rate_of(rates.skipped if heard else None, message.skipped)),
@@ -68,11 +68,11 @@ def service(instance: Instance, state: str, wall: float) -> dict[str, Any]:
             ("confirmed", count(message.confirmed)),
             ("sent", count(message.sent) if message.sent else NONE),
             (kept, _with_bytes(message.waiting, message.waiting_bytes)),
-            ("oldest waits", seconds(message.oldest)),
+            ("oldest waiting", seconds(message.oldest)),
             ("rejected", format_by_reason(message.rejected)),
             ("dropped", format_by_reason(message.dropped)),
             ("round trip", seconds(message.round_trip)),
-            ("certificate ends in", format_time_left(instance.certificate_days(wall))),
+            ("certificate expires in", format_time_left(instance.certificate_days(wall))),
         ]
     return {
         "title": f"{instance.name.service} {instance.name.instance}",
@@ -101,7 +101,7 @@ def format_rate_of(per_second: float | None, total: float | None) -> str:
     """Such as `29.8/s, 12,345 in all`."""
     if total is None:
         return NONE
-    return count(total) if per_second is None else f"{rate(per_second)}/s, {count(total)} in all"
+    return count(total) if per_second is None else f"{rate(per_second)}/s, {count(total)} in total"
 
 
 def format_by_reason(counts: Mapping[str, float]) -> str:

@@ -67,7 +67,7 @@ class Samples:
             self._db = self._replaced(error)
 
     def _replaced(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
-        log.warning("%s: %s; the charts begin anew (damaged)", self._path, error)
+        log.warning("%s: %s; the charts start over (damaged)", self._path, error)
         for end in ("", "-wal", "-shm"):
             Path(f"{self._path}{end}").unlink(missing_ok=True)
         return _open_database(self._path)

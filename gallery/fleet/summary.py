@@ -108,7 +108,9 @@ def _reasons(instances: list[Instance], states: Mapping[InstanceName, str]) -> t
     for one in instances:
         title = f"{one.name.service} {one.name.instance}"
         if states[one.name] in ("silent", "offline"):
-            found.append(f"{title}: {'offline' if states[one.name] == 'offline' else 'not heard'}")
+            found.append(
+                f"{title}: {'offline' if states[one.name] == 'offline' else 'not reporting'}"
+            )
         elif one.message is not None:
             found += [f"{title}: {format_reason(*pair)}" for pair in one.message.reasons.items()]
     rest = len(found) - REASONS_SHOWN

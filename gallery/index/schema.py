@@ -84,12 +84,12 @@ def prepare(path: Path) -> None:
     os.environ.setdefault("SQLITE_TMPDIR", str(path.parent))
     try:
         if path.exists() and _schema_version(path) != SHAPE:
-            log.info("%s is of another version: the index is built anew", path)
+            log.info("%s has another version; rebuilding the index", path)
             discard(path)
     except sqlite3.DatabaseError as error:
         if not is_damaged(error):
             raise
-        log.warning("%s is damaged (%s): the index is built anew", path, error)
+        log.warning("%s is damaged (%s); rebuilding the index", path, error)
         discard(path)
     if not path.exists():
         with contextlib.closing(connect(path)) as db:

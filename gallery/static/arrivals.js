@@ -1,6 +1,6 @@
 // What is new: the server tells, while the page is in view; a page that nobody sees asks nothing.
 
-import { $, announce, many, notice } from "./page.js";
+import { $, announce, notice } from "./page.js";
 import * as grid from "./grid.js";
 
 const TOP = 200; // pixels from the top within which the reader looks at the newest
@@ -30,7 +30,8 @@ function open() {
     again = true;
   };
   source.onerror = () => source?.readyState === EventSource.CLOSED && setTimeout(reopen, FULL);
-  for (const [name, take] of Object.entries(TAKE)) source.addEventListener(name, (event) => take(JSON.parse(event.data)));
+  for (const [name, take] of Object.entries(TAKE))
+    source.addEventListener(name, (event) => take(JSON.parse(event.data)));
 }
 
 function reopen() {
@@ -40,7 +41,9 @@ function reopen() {
 
 const TAKE = {
   faces({ faces, count }) {
-    const ours = faces.filter((face) => matches(face) && !grid.has(face.ref) && !waiting.has(face.ref));
+    const ours = faces.filter(
+      (face) => matches(face) && !grid.has(face.ref) && !waiting.has(face.ref),
+    );
     if (!ours.length) return;
     if (isLive) for (const face of ours) waiting.add(face.ref);
     else passed += ours.length;
@@ -56,7 +59,7 @@ const TAKE = {
   },
   missed: catchUp,
   sync({ listing, complete, found }) {
-    const text = `the index is being built: ${found.toLocaleString()} faces so far`;
+    const text = `building the index: ${found.toLocaleString()} faces so far`;
     notice("sync", listing && !complete ? text : "");
     if (building && !listing) catchUp();
     building = listing && !complete;
@@ -71,7 +74,9 @@ const TAKE = {
 };
 
 function matches(face) {
-  return face.kind === kind && (!device || face.device === device) && (!camera || face.camera === camera);
+  return (
+    face.kind === kind && (!device || face.device === device) && (!camera || face.camera === camera)
+  );
 }
 
 function add(faces, count) {
@@ -153,7 +158,8 @@ function pill() {
   const count = waiting.size + passed;
   const show = count > 0 && !(isLive && atTop() && !passed);
   $("arrived").parentElement.hidden = !show;
-  if (show) $("arrived").textContent = `${count.toLocaleString()} new ${count === 1 ? "face" : "faces"}`;
+  if (show)
+    $("arrived").textContent = `${count.toLocaleString()} new ${count === 1 ? "face" : "faces"}`;
 }
 
 let said = 0;

@@ -8,16 +8,23 @@ const FIGURES = {
   faces: ["Faces per second", (value) => plain(value)],
   waiting: ["Faces waiting", (value) => plain(value)],
   dropped: ["Faces dropped in five minutes", (value) => plain(value)],
-  round_trip: ["Round trip", (value) => (value < 1 ? `${plain(value * 1000)} ms` : `${plain(value)} s`)],
+  round_trip: [
+    "Round trip",
+    (value) => (value < 1 ? `${plain(value * 1000)} ms` : `${plain(value)} s`),
+  ],
 };
 
 const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const clock = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone,
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+  timeZone: zone,
 });
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-const plain = (value) => (value >= 1000 ? Math.round(value).toLocaleString("en") : number.format(value));
+const plain = (value) =>
+  value >= 1000 ? Math.round(value).toLocaleString("en") : number.format(value);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function make(tag, text = "", name = "") {
@@ -30,7 +37,8 @@ function make(tag, text = "", name = "") {
 function options(width, words, over) {
   const line = colour("--good");
   return {
-    width, height: HEIGHT,
+    width,
+    height: HEIGHT,
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { setScale: false, x: false, y: false } },
@@ -38,17 +46,35 @@ function options(width, words, over) {
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
     axes: [
       {
-        stroke: colour("--soft"), size: 22, space: 70, font: "11px system-ui, sans-serif",
-        grid: { show: false }, ticks: { show: false },
+        stroke: colour("--soft"),
+        size: 22,
+        space: 70,
+        font: "11px system-ui, sans-serif",
+        grid: { show: false },
+        ticks: { show: false },
         values: (_, splits) => splits.map((at) => clock.format(at * 1000)),
       },
       {
-        stroke: colour("--soft"), size: 44, space: 26, gap: 4, font: "11px system-ui, sans-serif",
-        grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false },
+        stroke: colour("--soft"),
+        size: 44,
+        space: 26,
+        gap: 4,
+        font: "11px system-ui, sans-serif",
+        grid: { stroke: colour("--line"), width: 1 },
+        ticks: { show: false },
         values: (_, splits) => splits.map(words),
       },
     ],
-    series: [{}, { stroke: line, width: 1.5, fill: `${line}22`, spanGaps: false, points: { show: alone, size: 3, fill: line } }],
+    series: [
+      {},
+      {
+        stroke: line,
+        width: 1.5,
+        fill: `${line}22`,
+        spanGaps: false,
+        points: { show: alone, size: 3, fill: line },
+      },
+    ],
     hooks: { setCursor: [(plot) => over(plot.cursor.idx)] },
   };
 }
@@ -58,7 +84,8 @@ function alone(plot, series, from, to) {
   const values = plot.data[series];
   const gap = (index) => values[index] === null || values[index] === undefined;
   const found = [];
-  for (let index = from; index <= to; index++) if (!gap(index) && gap(index - 1) && gap(index + 1)) found.push(index);
+  for (let index = from; index <= to; index++)
+    if (!gap(index) && gap(index - 1) && gap(index + 1)) found.push(index);
   return found.length ? found : false;
 }
 
@@ -66,7 +93,7 @@ function chart(grid, figure, at, values) {
   const [title, words] = FIGURES[figure];
   const known = values.filter((value) => value !== null);
   const last = values.findLast((value) => value !== null);
-  const summary = `last ${words(last)}, least ${words(Math.min(...known))}, most ${words(Math.max(...known))}`;
+  const summary = `last ${words(last)}, lowest ${words(Math.min(...known))}, highest ${words(Math.max(...known))}`;
   const holder = make("figure", "", "chart");
   const caption = make("figcaption");
   const said = make("span", summary, "soft");
@@ -79,9 +106,15 @@ function chart(grid, figure, at, values) {
   const over = (index) => {
     const value = index === null || index === undefined ? undefined : values[index];
     if (index === null || index === undefined) said.textContent = summary;
-    else said.textContent = `${clock.format(at[index] * 1000)}: ${value === null ? "not known" : words(value)}`;
+    else
+      said.textContent = `${clock.format(at[index] * 1000)}: ${value === null ? "unknown" : words(value)}`;
   };
-  return { stage, width: 0, plot: null, make: (width) => new uPlot(options(width, words, over), [at, values], stage) };
+  return {
+    stage,
+    width: 0,
+    plot: null,
+    make: (width) => new uPlot(options(width, words, over), [at, values], stage),
+  };
 }
 
 /** Make the charts of `told`, the JSON of /fleet/samples. `show(panel)` puts them beside their
@@ -92,7 +125,8 @@ export function day(told) {
   for (const { service, instance, begin, figures } of told.services) {
     const grid = make("div", "", "charts");
     for (const [figure, values] of Object.entries(figures)) {
-      if (!(figure in FIGURES) || (figure === "dropped" && !values.some((value) => value > 0))) continue;
+      if (!(figure in FIGURES) || (figure === "dropped" && !values.some((value) => value > 0)))
+        continue;
       const at = values.map((_, index) => begin + index * told.every);
       charts.push(chart(grid, figure, at, values));
     }

@@ -27,7 +27,7 @@ export async function remove(selection) {
 async function counted(selection) {
   const found = await (await ask("/count", { selection })).json();
   if (found.count) return found;
-  tell("None of these faces are here any more.");
+  tell("These faces no longer exist.");
   return null;
 }
 
@@ -42,7 +42,9 @@ function confirmed({ count, where }, trouble) {
   $("confirm-number").hidden = count <= TYPED;
   $("confirm-number").querySelector("b").textContent = count;
   input.value = "";
-  const check = () => (yes.disabled = count > TYPED && input.value.replace(/\D/g, "") !== String(count));
+  const check = () => {
+    yes.disabled = count > TYPED && input.value.replace(/\D/g, "") !== String(count);
+  };
   input.oninput = check;
   check();
   dialog.returnValue = "no";
@@ -81,5 +83,7 @@ let vanishing = 0;
 
 function vanish(after) {
   clearTimeout(vanishing);
-  vanishing = setTimeout(() => ($("job").hidden = true), after);
+  vanishing = setTimeout(() => {
+    $("job").hidden = true;
+  }, after);
 }

@@ -14,5 +14,6 @@ enliven(article, go, () => location.assign(close.href));
 addEventListener("keydown", (event) => {
   const step = stepOf(event);
   if (step) go(step);
-  else if (event.key === "Escape" && !document.querySelector("dialog[open]")) location.assign(close.href);
+  else if (event.key === "Escape" && !document.querySelector("dialog[open]"))
+    location.assign(close.href);
 });

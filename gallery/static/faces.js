@@ -14,7 +14,15 @@ arrivals.onFaces(timeline.add);
 // picks.js has taken the click if faces are being selected.
 $("picked").addEventListener("click", (event) => {
   const link = event.target.closest(".tile a");
-  if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || picks.isSelecting()) return;
+  if (
+    !link ||
+    event.defaultPrevented ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.shiftKey ||
+    picks.isSelecting()
+  )
+    return;
   event.preventDefault();
   viewer.open(link.closest(".tile").dataset.ref);
 });
@@ -28,15 +36,20 @@ addEventListener("keydown", (event) => {
   if (!by) return;
   event.preventDefault();
   let ref = tile.dataset.ref;
-  for (let at = 0; ref && at < Math.abs(by); at += 1) ref = grid.beside(ref, Math.sign(by)) ?? (at ? ref : null);
+  for (let at = 0; ref && at < Math.abs(by); at += 1)
+    ref = grid.beside(ref, Math.sign(by)) ?? (at ? ref : null);
   if (ref) grid.reveal(ref);
 });
 
 // With many devices their names are fetched when somebody is about to type one.
-$("devices")?.previousElementSibling.addEventListener("focus", async () => {
-  const found = await (await ask("/devices")).json();
-  $("devices").replaceChildren(...found.map(([value]) => make("option", { value })));
-}, { once: true });
+$("devices")?.previousElementSibling.addEventListener(
+  "focus",
+  async () => {
+    const found = await (await ask("/devices")).json();
+    $("devices").replaceChildren(...found.map(([value]) => make("option", { value })));
+  },
+  { once: true },
+);
 
 // An empty field says nothing in an address.
 $("filters").addEventListener("submit", (event) => {
@@ -50,7 +63,10 @@ addEventListener("pageshow", () => {
 });
 
 $("filtering").addEventListener("click", ({ currentTarget }) => {
-  currentTarget.setAttribute("aria-expanded", currentTarget.getAttribute("aria-expanded") !== "true");
+  currentTarget.setAttribute(
+    "aria-expanded",
+    currentTarget.getAttribute("aria-expanded") !== "true",
+  );
 });
 
 sorted();
@@ -62,7 +78,7 @@ async function sorted() {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const { known, count } = await (await ask(hint.dataset.known)).json();
-    hint.textContent = `sharpness is being read: ${known.toLocaleString()} of ${count.toLocaleString()}`;
+    hint.textContent = `reading sharpness: ${known.toLocaleString()} of ${count.toLocaleString()}`;
     if (known >= count) return location.reload();
   }
 }

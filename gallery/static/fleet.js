@@ -15,7 +15,7 @@ const panels = new Map(); // by device: {panel, timer, at}
 // A part of this page, or null: who cannot be asked now is asked again before long.
 async function part(query) {
   const answer = await ask(`/fleet?${new URLSearchParams(query)}`).catch(() => null);
-  return answer && answer.text();
+  return answer?.text();
 }
 
 // --- rows
@@ -83,8 +83,10 @@ function place(row) {
     (other) => other !== row && other.matches(".device") && before(row, other),
   );
   if (row.isConnected && (panel ?? row).nextElementSibling === (next ?? null)) return;
-  const focused = row.contains(document.activeElement) || panel?.contains(document.activeElement)
-    ? document.activeElement : null;
+  const focused =
+    row.contains(document.activeElement) || panel?.contains(document.activeElement)
+      ? document.activeElement
+      : null;
   $("rows").insertBefore(row, next ?? null);
   if (panel) row.after(panel);
   focused?.focus({ preventScroll: true });
@@ -96,7 +98,12 @@ function drop(name) {
   rows.delete(name);
 }
 
-const WORDS = [["silent", "not heard"], ["down", "with a service down"], ["degraded", "degraded"], ["online", "online"]];
+const WORDS = [
+  ["silent", "not reporting"],
+  ["down", "with a service down"],
+  ["degraded", "degraded"],
+  ["online", "online"],
+];
 
 function count() {
   const counts = {};
@@ -105,18 +112,22 @@ function count() {
   for (const [name, row] of rows) {
     const state = row.dataset.state;
     counts[state] = (counts[state] ?? 0) + 1;
-    const hidden = !name.toLowerCase().includes(query) || ($("troubled").checked && state === "online");
+    const hidden =
+      !name.toLowerCase().includes(query) || ($("troubled").checked && state === "online");
     if (row.hidden !== hidden) row.hidden = hidden;
     const panel = panels.get(name)?.panel;
     if (panel) panel.hidden = hidden;
     shown += hidden ? 0 : 1;
   }
   const total = rows.size === 1 ? "1 device" : `${rows.size.toLocaleString("en")} devices`;
-  const parts = WORDS.filter(([state]) => counts[state]).map(([state, word]) => `${counts[state].toLocaleString("en")} ${word}`);
+  const parts = WORDS.filter(([state]) => counts[state]).map(
+    ([state, word]) => `${counts[state].toLocaleString("en")} ${word}`,
+  );
   text($("sum"), parts.length ? `${total}: ${parts.join(", ")}` : total);
   $("fleet").hidden = !shown;
   $("none").hidden = shown > 0;
-  if (rows.size) text($("none"), query ? "No device has a name with this in it." : "No device is in trouble.");
+  if (rows.size)
+    text($("none"), query ? "No device name contains this." : "No device has a problem.");
 }
 
 // --- panels
@@ -169,7 +180,9 @@ async function look(name, now = false) {
 async function draw(name) {
   const opened = panels.get(name);
   const take = async () => {
-    const answer = await ask(`/fleet/samples?${new URLSearchParams({ device: name })}`).catch(() => null);
+    const answer = await ask(`/fleet/samples?${new URLSearchParams({ device: name })}`).catch(
+      () => null,
+    );
     const told = await answer?.json();
     if (!told || panels.get(name) !== opened) return;
     opened.drawn?.end();
@@ -222,11 +235,18 @@ async function refresh() {
 
 function read(name, row) {
   const time = row.querySelector("time");
-  const figures = [...row.querySelectorAll("[data-cell]")].map((one) => [one.dataset.cell, one.textContent]);
+  const figures = [...row.querySelectorAll("[data-cell]")].map((one) => [
+    one.dataset.cell,
+    one.textContent,
+  ]);
   return {
-    name, state: row.dataset.state, rank: row.dataset.rank,
-    label: cell(row, ".label").textContent, reasons: cell(row, ".reasons").textContent,
-    since: time ? Date.parse(time.dateTime) : null, cells: Object.fromEntries(figures),
+    name,
+    state: row.dataset.state,
+    rank: row.dataset.rank,
+    label: cell(row, ".label").textContent,
+    reasons: cell(row, ".reasons").textContent,
+    since: time ? Date.parse(time.dateTime) : null,
+    cells: Object.fromEntries(figures),
     alarm: cell(row, '[data-cell="certificate"]').dataset.alarm,
   };
 }
@@ -263,4 +283,5 @@ $("only").hidden = false;
 count();
 document.addEventListener("visibilitychange", listen);
 listen();
-for (const panel of $("rows").querySelectorAll(".panel")) open(panel.previousElementSibling.dataset.device);
+for (const panel of $("rows").querySelectorAll(".panel"))
+  open(panel.previousElementSibling.dataset.device);

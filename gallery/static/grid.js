@@ -73,9 +73,17 @@ export function beside(ref, by) {
 
 function adopt(section) {
   let day = dayNamed(section.dataset.day);
-  const items = [...section.querySelectorAll(".tile")].filter((item) => !known.has(item.dataset.ref));
+  const items = [...section.querySelectorAll(".tile")].filter(
+    (item) => !known.has(item.dataset.ref),
+  );
   if (!day) {
-    day = { name: section.dataset.day, section, refs: [], chunks: [], count: Number(section.dataset.count) };
+    day = {
+      name: section.dataset.day,
+      section,
+      refs: [],
+      chunks: [],
+      count: Number(section.dataset.count),
+    };
     for (const list of section.querySelectorAll(".tiles")) list.remove();
     place(day);
   }
@@ -110,12 +118,22 @@ function show(item) {
 // A picture that did not come, such as when the reader's network changed, is asked for again.
 const AGAIN = 2000; // milliseconds
 const TRIES = 5;
-root.addEventListener("error", ({ target }) => {
-  const tries = Number(target.dataset.tries ?? 0);
-  if (target.tagName !== "IMG" || tries >= TRIES) return;
-  target.dataset.tries = tries + 1;
-  setTimeout(() => (target.src = target.src), AGAIN * 2 ** tries);
-}, true);
+root.addEventListener(
+  "error",
+  ({ target }) => {
+    const tries = Number(target.dataset.tries ?? 0);
+    if (target.tagName !== "IMG" || tries >= TRIES) return;
+    target.dataset.tries = tries + 1;
+    const source = target.src;
+    setTimeout(
+      () => {
+        target.src = source; // the same address: the browser tries once more
+      },
+      AGAIN * 2 ** tries,
+    );
+  },
+  true,
+);
 
 // --- chunks
 
@@ -166,7 +184,9 @@ async function fill(chunk) {
     if (chunk.refs.some((ref) => !tiles.has(ref))) return fill(chunk);
   }
   const items = chunk.refs.map((ref) => tiles.get(ref));
-  const same = items.length === chunk.list.children.length && items.every((item, at) => item === chunk.list.children[at]);
+  const same =
+    items.length === chunk.list.children.length &&
+    items.every((item, at) => item === chunk.list.children[at]);
   if (!same) rearrange(chunk.list, items);
   chunk.list.style.height = "";
 }
@@ -205,7 +225,9 @@ function height(chunk) {
 }
 
 addEventListener("resize", () => {
-  for (const day of days) for (const chunk of day.chunks) if (chunk.list.style.height) chunk.list.style.height = `${height(chunk)}px`;
+  for (const day of days)
+    for (const chunk of day.chunks)
+      if (chunk.list.style.height) chunk.list.style.height = `${height(chunk)}px`;
 });
 
 export async function fetched(refs) {
@@ -235,7 +257,9 @@ const end = new IntersectionObserver(
 // The next chunk; true when there was one.
 export function load() {
   if (!older()?.dataset.next) return Promise.resolve(false);
-  loading ??= next().finally(() => (loading = null));
+  loading ??= next().finally(() => {
+    loading = null;
+  });
   return loading;
 }
 
@@ -245,7 +269,9 @@ async function next() {
   const url = root.dataset.more;
   atOnce = performance.now() - loadedAt < FAST ? Math.min(MOST, atOnce + 1) : 1;
   try {
-    const answer = await ask(`${url}${url.includes("?") ? "&" : "?"}after=${after}&chunks=${atOnce}`);
+    const answer = await ask(
+      `${url}${url.includes("?") ? "&" : "?"}after=${after}&chunks=${atOnce}`,
+    );
     loadedAt = performance.now();
     const content = parsed(await answer.text());
     end.unobserve(last);
@@ -265,7 +291,9 @@ async function next() {
 function notice(text) {
   let line = older().querySelector(".hint");
   if (!text) return line?.remove();
-  line ??= older().appendChild(Object.assign(document.createElement("span"), { className: "hint" }));
+  line ??= older().appendChild(
+    Object.assign(document.createElement("span"), { className: "hint" }),
+  );
   line.textContent = ` ${text} Trying again.`;
 }
 
@@ -288,7 +316,12 @@ export async function catchUp() {
 
 // --- changes
 
-const dates = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" });
+const dates = new Intl.DateTimeFormat("en-CA", {
+  timeZone: zone,
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+});
 export const dateOf = (ms) => dates.format(ms);
 
 export function newestAt() {
@@ -345,7 +378,8 @@ export function remove(refs) {
       days.splice(days.indexOf(day), 1);
     }
   }
-  if (changed.size && days.every((day) => !day.refs.length)) load().then((more) => more || location.reload());
+  if (changed.size && days.every((day) => !day.refs.length))
+    load().then((more) => more || location.reload());
   return gone.size;
 }
 

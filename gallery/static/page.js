@@ -12,7 +12,11 @@ function keepZone() {
   if (!own || own === zone) return;
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `tz=${own}; path=/; max-age=31536000; SameSite=Lax${secure}`;
-  if (!document.cookie.includes(`tz=${own}`) || !document.querySelector("#days, .face, [data-zoned]")) return;
+  if (
+    !document.cookie.includes(`tz=${own}`) ||
+    !document.querySelector("#days, .face, [data-zoned]")
+  )
+    return;
   if (sessionStorage.getItem("zone") === own) return; // which the server does not know
   sessionStorage.setItem("zone", own);
   location.reload();
@@ -23,7 +27,16 @@ const FORMS = {
   day: { weekday: "short", day: "numeric", month: "long", year: "numeric" },
   time: { timeStyle: "medium" },
   short: { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" },
-  full: { weekday: "short", day: "numeric", month: "long", year: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit", timeZoneName: "short" },
+  full: {
+    weekday: "short",
+    day: "numeric",
+    month: "long",
+    year: "numeric",
+    hour: "numeric",
+    minute: "2-digit",
+    second: "2-digit",
+    timeZoneName: "short",
+  },
 };
 const formats = new Map();
 
@@ -78,9 +91,10 @@ export async function ask(url, told, options = {}) {
     answer = await fetch(url, { headers, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The gallery does not answer.");
+    throw new Error("The gallery is not responding.");
   }
-  if (answer.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  if (answer.status === 401)
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   if (!answer.ok) throw new Error(await sentence(answer));
   return answer;
 }
@@ -89,7 +103,7 @@ async function sentence(answer) {
   try {
     return (await answer.json()).error;
   } catch {
-    return `The gallery answers ${answer.status}.`;
+    return `The gallery responded with status ${answer.status}.`;
   }
 }
 

@@ -31,10 +31,15 @@ function clear() {
 
 function show() {
   const count = whole ? whole.count : picked.size;
-  $("how-many").textContent = whole ? `${many(count)}: ${whole.words}` : count ? `${count.toLocaleString()} selected` : "Select faces; with Shift, all up to one";
+  $("how-many").textContent = whole
+    ? `${many(count)}: ${whole.words}`
+    : count
+      ? `${count.toLocaleString()} selected`
+      : "Select faces; hold Shift to select a range";
   for (const button of form.querySelectorAll('#bar [type="submit"]')) button.disabled = !count;
   for (const tile of grid.shownTiles()) mark(tile);
-  for (const button of document.querySelectorAll(".pick-day")) button.textContent = isDayPicked(button) ? "Unselect day" : "Select day";
+  for (const button of document.querySelectorAll(".pick-day"))
+    button.textContent = isDayPicked(button) ? "Unselect day" : "Select day";
 }
 
 function mark(tile) {
@@ -68,7 +73,9 @@ function pick(ref, on, isRange) {
   }
   if (picked.size > MOST) {
     for (const one of [...picked].slice(MOST)) picked.delete(one);
-    tell(`At most ${MOST.toLocaleString()} faces can be selected one by one: take a day, or all.`);
+    tell(
+      `At most ${MOST.toLocaleString()} faces can be selected one by one. Select a day or all faces instead.`,
+    );
   }
   last = ref;
   show();
@@ -92,7 +99,10 @@ async function pickDay(button) {
     for (const ref of day.refs) picked.add(ref);
   } else {
     const { since, until } = section.dataset;
-    await pickWhole({ since: Number(since), until: Number(until) }, section.querySelector("h2").textContent);
+    await pickWhole(
+      { since: Number(since), until: Number(until) },
+      section.querySelector("h2").textContent,
+    );
   }
   show();
   announce($("how-many").textContent);
@@ -132,10 +142,16 @@ form.addEventListener("click", (event) => {
 });
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]"))
+    return;
   const tile = event.target.closest?.(".tile");
   if (event.key === "Escape" && selecting) begin(false);
-  else if (tile && !whole && (event.key.toLowerCase() === "x" || (selecting && event.key === " " && event.target.matches("a")))) {
+  else if (
+    tile &&
+    !whole &&
+    (event.key.toLowerCase() === "x" ||
+      (selecting && event.key === " " && event.target.matches("a")))
+  ) {
     event.preventDefault();
     if (!selecting) begin();
     pick(tile.dataset.ref, !picked.has(tile.dataset.ref), event.shiftKey);
@@ -164,7 +180,7 @@ function download() {
   document.body.append(post);
   post.submit();
   post.remove();
-  tell("The zip is being made as it is downloaded.");
+  tell("The zip file is created while you download it.");
 }
 
 async function deleteThem() {

@@ -39,22 +39,32 @@ async function copy(event) {
   const link = new URL(button.dataset.link, location.href).href;
   try {
     await navigator.clipboard.writeText(link);
-    announce("The link is copied");
+    announce("Link copied");
     button.textContent = "Copied";
   } catch {
     prompt("Copy this link:", link); // where the page may not write to the clipboard
   }
-  setTimeout(() => (button.textContent = "Copy link"), 2000);
+  setTimeout(() => {
+    button.textContent = "Copy link";
+  }, 2000);
 }
 
 function swipes(area, go) {
   let from = null;
-  area.addEventListener("touchstart", (event) => {
-    from = event.touches.length === 1 ? [event.touches[0].clientX, event.touches[0].clientY] : null;
-  }, { passive: true });
+  area.addEventListener(
+    "touchstart",
+    (event) => {
+      from =
+        event.touches.length === 1 ? [event.touches[0].clientX, event.touches[0].clientY] : null;
+    },
+    { passive: true },
+  );
   area.addEventListener("touchend", (event) => {
     if (!from) return;
-    const [x, y] = [event.changedTouches[0].clientX - from[0], event.changedTouches[0].clientY - from[1]];
+    const [x, y] = [
+      event.changedTouches[0].clientX - from[0],
+      event.changedTouches[0].clientY - from[1],
+    ];
     from = null;
     if (Math.abs(x) > SWIPE && Math.abs(x) > 2 * Math.abs(y)) go(x < 0 ? 1 : -1);
   });
@@ -62,7 +72,8 @@ function swipes(area, go) {
 
 // Which way a key leads; 0 for all other keys, and where a key means something else.
 export function stepOf(event) {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select")) return 0;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select"))
+    return 0;
   if (document.querySelector("#confirm[open]")) return 0;
   return { ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? 0;
 }

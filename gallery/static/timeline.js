@@ -36,18 +36,24 @@ export function add(faces) {
       days.push(day);
       days.sort((a, b) => (a.name < b.name ? -1 : 1));
     }
-    const hour = Number(new Intl.DateTimeFormat("en", { hour: "numeric", hourCycle: "h23", timeZone: document.documentElement.dataset.zone }).format(captured));
+    const hour = Number(
+      new Intl.DateTimeFormat("en", {
+        hour: "numeric",
+        hourCycle: "h23",
+        timeZone: document.documentElement.dataset.zone,
+      }).format(captured),
+    );
     day.count += 1;
     day.hours.set(hour, (day.hours.get(hour) ?? 0) + 1);
   }
   soon();
 }
 
-let asked = 0;
-
+let pending = 0;
 function soon() {
-  asked ||= setTimeout(() => {
-    asked = 0;
+  if (pending) return;
+  pending = setTimeout(() => {
+    pending = 0;
     if (!root.contains(document.activeElement)) show();
   }, 1000);
 }
@@ -88,7 +94,12 @@ function places() {
     const at = Date.parse(`${day.name}T00:00:00Z`) / 86_400_000;
     const gap = before === null ? 0 : at - before - 1;
     if (gap > 21) found.push({ gap: true }, { gap: true });
-    else for (let index = 1; index <= gap; index += 1) found.push({ name: new Date((before + index) * 86_400_000).toISOString().slice(0, 10), count: 0 });
+    else
+      for (let index = 1; index <= gap; index += 1)
+        found.push({
+          name: new Date((before + index) * 86_400_000).toISOString().slice(0, 10),
+          count: 0,
+        });
     found.push(day);
     before = at;
   }
@@ -98,9 +109,16 @@ function places() {
 function show() {
   const spots = places();
   const most = Math.max(1, ...days.map((day) => day.count));
-  const room = (root.querySelector(".by-day")?.clientWidth ?? root.clientWidth - (innerWidth > 860 ? 400 : 24)) - 8;
+  const room =
+    (root.querySelector(".by-day")?.clientWidth ??
+      root.clientWidth - (innerWidth > 860 ? 400 : 24)) - 8;
   const wide = Math.max(NARROWEST, Math.min(WIDEST, Math.floor(room / spots.length)));
-  const picture = svg("svg", { width: spots.length * wide, height: HIGH + 18, role: "group", "aria-label": "Days" });
+  const picture = svg("svg", {
+    width: spots.length * wide,
+    height: HIGH + 18,
+    role: "group",
+    "aria-label": "Days",
+  });
   const months = [];
   let month = "";
   spots.forEach((spot, index) => {
@@ -111,8 +129,21 @@ function show() {
     }
     if (spot.count) {
       const label = `${dated(spot.name)}: ${many(spot.count, word)}`;
-      picture.append(bar({ x, width: wide, share: spot.count / most, href: address({ day: spot.name }), label, isOn: spot.name === current, high: HIGH }));
-    } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: wide - 6, height: 1 }));
+      picture.append(
+        bar({
+          x,
+          width: wide,
+          share: spot.count / most,
+          href: address({ day: spot.name }),
+          label,
+          isOn: spot.name === current,
+          high: HIGH,
+        }),
+      );
+    } else
+      picture.append(
+        svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: wide - 6, height: 1 }),
+      );
     if (spot.name.slice(0, 7) !== month) {
       month = spot.name.slice(0, 7);
       months.push({ x, date: new Date(`${spot.name}T12:00:00Z`) });
@@ -120,7 +151,11 @@ function show() {
   });
   months.forEach(({ x, date }, index) => {
     if ((months[index + 1]?.x ?? spots.length * wide) - x < LABEL) return; // the next one's place
-    const text = date.toLocaleDateString(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
+    const text = date.toLocaleDateString(undefined, {
+      month: "short",
+      year: "numeric",
+      timeZone: "UTC",
+    });
     picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, text));
   });
   const scroll = root.querySelector(".by-day")?.scrollLeft;
@@ -144,18 +179,36 @@ function hours(box) {
   const day = days.find((one) => one.name === current);
   if (!day) return box.replaceChildren();
   const most = Math.max(1, ...day.hours.values());
-  const picture = svg("svg", { viewBox: `0 0 336 ${HIGH + 18}`, role: "group", "aria-label": `Hours of ${dated(current)}` });
+  const picture = svg("svg", {
+    viewBox: `0 0 336 ${HIGH + 18}`,
+    role: "group",
+    "aria-label": `Hours of ${dated(current)}`,
+  });
   for (let hour = 0; hour < 24; hour += 1) {
     const count = day.hours.get(hour) ?? 0;
     const x = hour * 14;
     if (count) {
       const label = `${dated(current)}, ${hour}:00 to ${hour}:59: ${many(count, word)}`;
       const isOn = root.dataset.day === current && root.dataset.hour === String(hour);
-      picture.append(bar({ x, width: 14, share: count / most, href: address({ day: current, hour }), label, isOn, high: HIGH }));
-    } else picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: 8, height: 1 }));
+      picture.append(
+        bar({
+          x,
+          width: 14,
+          share: count / most,
+          href: address({ day: current, hour }),
+          label,
+          isOn,
+          high: HIGH,
+        }),
+      );
+    } else
+      picture.append(svg("rect", { class: "none", x: x + 3, y: HIGH - 1, width: 8, height: 1 }));
     if (hour % 6 === 0) picture.append(svg("text", { x: x + 1, y: HIGH + 14 }, `${hour}:00`));
   }
-  const title = Object.assign(document.createElement("p"), { className: "hint", textContent: `${dated(current)}, ${many(day.count, word)}` });
+  const title = Object.assign(document.createElement("p"), {
+    className: "hint",
+    textContent: `${dated(current)}, ${many(day.count, word)}`,
+  });
   box.replaceChildren(title, picture);
   rove(picture);
 }
@@ -179,14 +232,18 @@ function rove(picture) {
 
 // The day that the reader looks at is marked.
 let looking = 0;
-addEventListener("scroll", () => {
-  if (!drawn || looking) return;
-  looking = requestAnimationFrame(() => {
-    looking = 0;
-    const inView = document.elementFromPoint(innerWidth / 2, 120)?.closest(".day")?.dataset.day;
-    if (inView && inView !== current && !root.contains(document.activeElement)) {
-      current = inView;
-      show();
-    }
-  });
-}, { passive: true });
+addEventListener(
+  "scroll",
+  () => {
+    if (!drawn || looking) return;
+    looking = requestAnimationFrame(() => {
+      looking = 0;
+      const inView = document.elementFromPoint(innerWidth / 2, 120)?.closest(".day")?.dataset.day;
+      if (inView && inView !== current && !root.contains(document.activeElement)) {
+        current = inView;
+        show();
+      }
+    });
+  },
+  { passive: true },
+);

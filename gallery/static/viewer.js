@@ -31,14 +31,22 @@ async function show(ref) {
   }
   dialog.setAttribute("aria-busy", "true");
   try {
-    const answer = await ask(`${path(ref)}${query ? "&" : "?"}part`, undefined, { signal: underWay.signal });
+    const answer = await ask(`${path(ref)}${query ? "&" : "?"}part`, undefined, {
+      signal: underWay.signal,
+    });
     const article = parsed(await answer.text()).querySelector("article");
     const image = article.querySelector(".whole");
-    await Promise.race([image.decode().catch(() => 0), new Promise((done) => setTimeout(done, 200))]);
+    await Promise.race([
+      image.decode().catch(() => 0),
+      new Promise((done) => setTimeout(done, 200)),
+    ]);
     if (shown === ref) put(article, ref);
   } catch (error) {
     if (error.name === "AbortError" || shown !== ref) return;
-    $("shown").replaceChildren(make("p", { className: "failed", textContent: error.message }), closer());
+    $("shown").replaceChildren(
+      make("p", { className: "failed", textContent: error.message }),
+      closer(),
+    );
   } finally {
     if (shown === ref) dialog.removeAttribute("aria-busy");
   }
@@ -61,7 +69,10 @@ function closer() {
 const CONTROLS = [".newer", ".later", ".close", ".copy", ".delete", "summary"];
 
 function put(article, ref) {
-  const had = CONTROLS.find((name) => document.activeElement?.closest("#shown")?.querySelector(name) === document.activeElement);
+  const had = CONTROLS.find(
+    (name) =>
+      document.activeElement?.closest("#shown")?.querySelector(name) === document.activeElement,
+  );
   const details = $("shown").querySelector("details")?.open;
   aim(article.querySelector(".newer"), beside(article, -1), -1);
   aim(article.querySelector(".later"), beside(article, 1), 1);
@@ -77,8 +88,15 @@ function put(article, ref) {
   const image = article.querySelector(".whole");
   dialog.setAttribute("aria-label", image.alt);
   announce(image.alt);
-  for (const by of [1, -1]) if (beside(article, by)) new Image().src = `/image/${beside(article, by)}`;
-  if (!grid.beside(ref, 1)) grid.load().then((more) => more && shown === ref && aim(article.querySelector(".later"), beside(article, 1), 1));
+  for (const by of [1, -1])
+    if (beside(article, by)) new Image().src = `/image/${beside(article, by)}`;
+  if (!grid.beside(ref, 1))
+    grid
+      .load()
+      .then(
+        (more) =>
+          more && shown === ref && aim(article.querySelector(".later"), beside(article, 1), 1),
+      );
 }
 
 // As the grid has them; beyond its ends as the server has them.

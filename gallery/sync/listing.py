@@ -166,7 +166,9 @@ class BucketListing:
         progress.listing, progress.complete = False, True
         self._tell()
         seconds = time.monotonic() - began
-        log.info("listed %d objects in %.1f s; %d had gone", progress.found, seconds, len(vanished))
+        log.info(
+            "listed %d objects in %.1f s; %d were gone", progress.found, seconds, len(vanished)
+        )
 
     def _take_page(
         self, pages: Iterator[list[Listed]]

@@ -138,7 +138,7 @@ class Thumbnails:
             new.write_bytes(thumb)
             new.replace(path)
         except OSError as error:  # shown all the same; made again the next time
-            self._seldom.warn("not_kept", f"a thumbnail cannot be kept: {error} (GALLERY_DATA)")
+            self._seldom.warn("not_kept", f"a thumbnail cannot be saved: {error} (GALLERY_DATA)")
             with contextlib.suppress(OSError):
                 new.unlink()
             return

@@ -23,7 +23,7 @@ TYPED = 100  # faces from which on the number has to be typed
 LOG = 500  # deletions in the list
 MAX_ZIPS = 4  # under way at a time
 REASONS = {
-    "denied": "the gallery's credentials may not delete",
+    "denied": "the gallery's credentials do not allow it",
     "unreachable": "the bucket could not be reached",
     "timeout": "the bucket did not answer in time",
 }
@@ -49,9 +49,7 @@ async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
     if chosen.filter is not None and number:
         rejected = number - await state.local.run(state.index.count, chosen.until(added).filter)
         if rejected > 0:
-            found["where"] += (
-                f"; {format_count(rejected, 'rejected object')} of the same among them"
-            )
+            found["where"] += f"; {format_count(rejected, 'rejected object')} among them"
     return found
 
 
@@ -68,12 +66,12 @@ async def delete(request: Request) -> Response:
     is_form = not request.headers.get("content-type", "").startswith("application/json")
     if expected is None or added is None:
         if not is_form:
-            raise Bad("A deletion says how many it expects: ask /count first.")
+            raise Bad("A deletion must state how many faces it expects: call /count first.")
         found = await _counted(request, asked.selection)
         again = selection.as_json(asked.selection)
         return page(request, "confirm.html", selection=again, typed=TYPED, **found)
     if is_form and expected > TYPED and asked.number("typed") != expected:
-        raise Bad(f"To delete {expected:,} faces, type that number.")
+        raise Bad(f"To delete {expected:,} faces, enter that number.")
     job = await _begun(request, asked.selection, expected, added)
     if is_form:
         return RedirectResponse(f"/jobs/{job.id}", 303)
@@ -89,9 +87,8 @@ async def _begun(request: Request, chosen: Selection, expected: int, added: int)
     try:
         return await state.deletions.start(chosen, user, what, expected, added)
     except Changed as error:
-        text = (
-            f"This comes to {format_count(error.count, 'face')} now, not {expected:,}: look again."
-        )
+        now = format_count(error.count, "face")
+        text = f"The selection now has {now}, not {expected:,}. Please check it again."
         raise HTTPException(409, text) from None
 
 
@@ -99,7 +96,7 @@ async def job(request: Request) -> Response:
     """How far a deletion is: JSON for scripts, a page for people."""
     found: Job | None = gallery(request).deletions.jobs.get(request.path_params["id"])
     if found is None:
-        raise HTTPException(404, "There is no such deletion under way; see Deletions.")
+        raise HTTPException(404, "This deletion is no longer running. See Deletions.")
     facts = {**found.facts(), "sentence": job_to_dict(found)}
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse(facts, headers=PRIVATE)
@@ -109,11 +106,11 @@ async def job(request: Request) -> Response:
 def job_to_dict(job: Job) -> str:
     """How far a deletion is, in a sentence."""
     if job.state == "running":
-        return f"{job.done:,} of {format_count(job.total, 'face')} are deleted."
+        return f"{job.done:,} of {format_count(job.total, 'face')} have been deleted."
     if not job.failed:
         return f"{format_count(job.done, 'face')} deleted."
     reasons = ", ".join(
-        f"{format_count(number, 'face')} stayed: {REASONS.get(reason, reason)}"
+        f"{format_count(number, 'face')} could not be deleted: {REASONS.get(reason, reason)}"
         for reason, number in job.failed.items()
     )
     return f"{job.done:,} of {format_count(job.total, 'face')} deleted; {reasons}."
@@ -138,11 +135,11 @@ async def archive(request: Request) -> Response:
     state = gallery(request)
     number, added = await state.deletions.count(chosen)
     if not number:
-        raise HTTPException(404, "None of these faces are here any more.")
+        raise HTTPException(404, "These faces no longer exist.")
     user = request.scope["state"]["user"].name
     mine = sum(one == user for one in _zips.values())
     if len(_zips) >= MAX_ZIPS or mine >= MAX_ZIPS_EACH:
-        raise HTTPException(503, "Others are being downloaded: try again in a while.")
+        raise HTTPException(503, "Too many downloads at once. Please try again later.")
     place = zone(request)
     now = datetime.datetime.now(place)
     name = f"faces_{now:%Y-%m-%d_%H-%M-%S}.zip"

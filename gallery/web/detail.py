@@ -34,7 +34,7 @@ async def entry_of(request: Request) -> Entry:
     ref = query_params.ref(request.path_params["ref"])
     entry: Entry | None = await state.local.run(state.index.entry, ref)
     if entry is None:
-        raise HTTPException(404, "This face is not in the bucket, or not any more.")
+        raise HTTPException(404, "This face does not exist, or has been deleted.")
     return entry
 
 
@@ -60,7 +60,7 @@ async def face(request: Request) -> Response:
         facts=_facts(entry, stored),
         more=sorted(stored.items()),
         trouble=trouble,
-        no_picture="The object itself cannot be shown: it is no PNG, or cannot be read now.",
+        no_picture="This object cannot be shown: it is not a PNG, or cannot be read right now.",
     )
 
 
@@ -80,12 +80,13 @@ async def _stored_facts(state: State, entry: Entry) -> tuple[dict[str, str], str
         async with asyncio.timeout(FACTS_WITHIN):
             facts: dict[str, str] = await state.store.run(state.bucket.head, entry.key)
     except TimeoutError:
-        return {}, "The bucket does not answer; these facts are from the gallery's own index."
+        return {}, "The bucket is not responding. These facts are from the gallery's index."
     except StoreError as error:
         state.standing.failed(error)
         if error.reason == "missing":
-            return {}, "This face is not in the bucket any more."
-        return {}, f"The bucket cannot be read ({error.reason}); these facts are from the index."
+            return {}, "This face is no longer in the bucket."
+        why = f"The bucket cannot be read ({error.reason})."
+        return {}, f"{why} These facts are from the gallery's index."
     state.standing.worked()
     if not entry.known:
         await state.local.run(state.index.learn, entry, facts)
@@ -104,7 +105,7 @@ def _facts(entry: Entry, stored: dict[str, str]) -> list[tuple[str, Any, str]]:
         ("Captured", entry.captured, "time"),
         ("Stored", entry.stored, "time"),
         ("Size", size(entry.size) + pixels, "text"),
-        ("Rejected because", entry.reason, "text"),
+        ("Rejected", entry.reason, "text"),
         ("Score", f"{score} ({engine})" if score and engine else score, "text"),
         ("Sharpness", stored.get("sharpness", _short(entry.sharpness)), "text"),
         ("Quality", stored.get("quality", _short(entry.quality)), "text"),

@@ -18,27 +18,27 @@ from gallery.web.rendering import PRIVATE, gallery, page
 _limited_log = RateLimitedLogger(logging.getLogger(__name__))
 
 TITLES = {
-    400: "That is not clear",
-    403: "Not for you",
-    404: "Not here",
-    405: "Not so",
-    409: "It has changed meanwhile",
-    413: "Too much",
-    429: "Too often",
-    500: "Something is broken",
-    503: "Not now",
+    400: "Bad request",
+    403: "Access denied",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "The selection has changed",
+    413: "Request too large",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Temporarily unavailable",
 }
 SENTENCES = {
-    404: "There is no such page.",
-    405: "This page is not asked for in this way.",
-    500: "This is a fault of the gallery, and stands in its log.",
+    404: "This page does not exist.",
+    405: "This address does not accept that kind of request.",
+    500: "An error occurred in the gallery. Its log has the details.",
 }
 
 
 def answer(
     request: Request, status: int, sentence: str = "", headers: Mapping[str, str] | None = None
 ) -> Response:
-    sentence = sentence or SENTENCES.get(status, "This cannot be done.")
+    sentence = sentence or SENTENCES.get(status, "This request cannot be processed.")
     if is_page_load(request.headers):
         title = TITLES.get(status, TITLES[400])
         made: Response = page(
@@ -59,11 +59,11 @@ async def _refused(request: Request, error: Any) -> Response:
 async def _away(request: Request, error: Any) -> Response:
     """The store or the index has not done its part, and will again."""
     gallery(request).standing.failed(error)
-    return answer(request, 503, f"This cannot be done now ({error.reason}): {error}.")
+    return answer(request, 503, f"This is not possible right now ({error.reason}): {error}.")
 
 
 async def _broken(request: Request, error: Any) -> Response:
-    _limited_log.error("fault", f"a bug, met at {request.url.path}", error)
+    _limited_log.error("fault", f"unexpected error at {request.url.path}", error)
     return answer(request, 500)
 
 

@@ -124,7 +124,7 @@ def _is_cached(request: Request, tag: str) -> bool:
 
 def _refusal_picture(error: StoreError) -> HTTPException:
     if error.reason == "missing":
-        return HTTPException(404, "This face is not in the bucket any more.")
+        return HTTPException(404, "This face is no longer in the bucket.")
     return HTTPException(503, f"The bucket cannot be read now ({error.reason}).")
 
 

@@ -23,8 +23,8 @@ from gallery.web import rendering
 log = logging.getLogger(__name__)
 
 KNOWN_FOR = 90 * 86_400  # seconds for which a browser that was signed in stays known
-TOLD = {"out": "You are signed out.", "ended": "Your session has ended: sign in again."}
-WRONG = "That is not the name and password of a user."
+TOLD = {"out": "You have signed out.", "ended": "Your session has ended. Please sign in again."}
+WRONG = "Wrong name or password."
 
 
 class LoginPage:
@@ -68,7 +68,7 @@ class LoginPage:
         if account is None:
             metrics.LOGINS_REFUSED.labels("password").inc()
             # People type passwords where names belong: only the name of a user is logged.
-            known = name if self._users.get(name) else "a name that no user has"
+            known = name if self._users.get(name) else "an unknown name"
             log.warning("login refused: %s, from %s", known, address)
             return self._again(401, name, onward, WRONG)
         self._limits.give_back(address, device)
@@ -86,10 +86,10 @@ class LoginPage:
 
     def _limited(self, name: str, onward: str, address: str, wait: float) -> Response:
         metrics.LOGINS_REFUSED.labels("limited").inc()
-        self._seldom.warn("limited", f"login refused: too many tries, now from {address}")
+        self._seldom.warn("limited", f"login refused: too many attempts, now from {address}")
         seconds = math.ceil(wait)
         when = "1 second" if seconds == 1 else f"{seconds} seconds"
-        response = self._again(429, name, onward, f"Too many tries. Try again in {when}.")
+        response = self._again(429, name, onward, f"Too many attempts. Try again in {when}.")
         response.headers["Retry-After"] = str(seconds)
         return response
 

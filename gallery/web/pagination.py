@@ -14,7 +14,7 @@ from gallery.web.rendering import local
 
 FACES = 60  # in a chunk: whole rows with 2, 3, 4, 5, 6, 10 or 12 columns
 MOST = 5  # chunks at a time, for readers who scroll fast
-_NOWHERE = "This place in the list is not one that this page has given out."
+_NOWHERE = "This position in the list is not valid."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,16 +68,16 @@ def view(asked: Mapping[str, str]) -> View:
     """
     kind, order = asked.get("kind") or "face", asked.get("order") or "newest"
     if kind not in KINDS:
-        raise Bad("There are faces and rejected objects, and no other kind.")
+        raise Bad("The kind must be face or rejected.")
     if order not in ORDERS:
-        raise Bad("Faces are sorted by newest or by sharpest.")
+        raise Bad("The order must be newest or sharpest.")
     names = [asked.get(name, "").strip() for name in ("device", "camera")]
     if not all(is_name(name) for name in names):
-        raise Bad("No device and no camera has so long a name.")
+        raise Bad("This name is too long for a device or camera.")
     day = _day(asked.get("day", ""))
     hour = asked.get("hour", "")
     if hour and not (day and re.fullmatch(r"[0-9]{1,2}", hour) and int(hour) < 24):
-        raise Bad("An hour is a number from 0 to 23, of a day.")
+        raise Bad("The hour must be a number from 0 to 23, together with a day.")
     return View(names[0], names[1], kind, order, day, int(hour) if hour else None)
 
 
@@ -94,16 +94,16 @@ def _day(text: str) -> datetime.date | None:
             raise ValueError(text)
         day = datetime.date.fromisoformat(text)
     except ValueError:
-        raise Bad("A day is written as in 2026-11-24.") from None
+        raise Bad("The day must be written like 2026-11-24.") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise Bad("No face is of such a day.")
+        raise Bad("This day is out of range.")
     return day
 
 
 def cursor(text: str | None) -> str | None:
     """Raises Bad for what cannot be one; the index judges the rest."""
     if text and (len(text) > CURSOR or not text.isprintable()):
-        raise Bad("This place in the list is not one that this page has given out.")
+        raise Bad("This position in the list is not valid.")
     return text or None
 
 
@@ -112,14 +112,14 @@ def count(text: str | None, most: int) -> int:
     if not text:
         return 1
     if not re.fullmatch(r"[1-9][0-9]?", text) or int(text) > most:
-        raise Bad(f"This is a number from 1 to {most}.")
+        raise Bad(f"This must be a number from 1 to {most}.")
     return int(text)
 
 
 def ref(text: str) -> str:
     """Raises Bad when it is not a face's name."""
     if not REF.fullmatch(text):
-        raise Bad("A face is named by 20 hex digits.")
+        raise Bad("A face's reference has 20 hex digits.")
     return text
 
 

@@ -136,7 +136,7 @@ def _standing(request: Request) -> dict[str, Any]:
     if state.standing.reason is not None:
         notices.append({"about": "store", "text": trouble(state.standing)})
     if progress.listing and not progress.complete:
-        found = f"the index is being built: {progress.found:,} faces so far"
+        found = f"building the index: {progress.found:,} faces so far"
         notices.append({"about": "sync", "text": found})
     return {"notices": notices, "kept": kept}
 

@@ -38,7 +38,7 @@ class SelectionRequest:
         try:
             return int(value)
         except (TypeError, ValueError, OverflowError):
-            raise Bad("This is not a number.") from None
+            raise Bad("This must be a number.") from None
 
 
 async def parse_selection(request: Request) -> SelectionRequest:
@@ -47,9 +47,9 @@ async def parse_selection(request: Request) -> SelectionRequest:
         try:
             told = await request.json()
         except (ValueError, RecursionError):
-            raise Bad("This is not JSON.") from None
+            raise Bad("The request is not valid JSON.") from None
         if not isinstance(told, dict):
-            raise Bad("A selection is an object with refs, or with a filter.")
+            raise Bad("A selection must be an object with refs or a filter.")
         return SelectionRequest(selection(told.get("selection", told)), told)
     form = await request.form(max_fields=REFS + 10)
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
@@ -57,21 +57,21 @@ async def parse_selection(request: Request) -> SelectionRequest:
         try:
             return SelectionRequest(selection(json.loads(text)), fields)
         except (ValueError, RecursionError):
-            raise Bad("This is not JSON.") from None
+            raise Bad("The request is not valid JSON.") from None
     return SelectionRequest(selection({"refs": form.getlist("ref")}), fields)
 
 
 def selection(told: Any) -> Selection:
     """Raises Bad."""
     if not isinstance(told, dict):
-        raise Bad("A selection is an object with refs, or with a filter.")
+        raise Bad("A selection must be an object with refs or a filter.")
     refs, wanted = told.get("refs"), told.get("filter")
     if isinstance(wanted, dict) and refs is None:
         return Selection(filter=_filter(wanted))
     if not isinstance(refs, list) or wanted is not None:
-        raise Bad("A selection has refs, or a filter.")
+        raise Bad("A selection has either refs or a filter.")
     if not refs:
-        raise Bad("Nothing is selected.")
+        raise Bad("No faces are selected.")
     if len(refs) > REFS:
         raise Bad(f"At most {REFS:,} faces can be selected one by one.")
     return Selection(tuple(query_params.ref(ref if isinstance(ref, str) else "") for ref in refs))
@@ -82,13 +82,13 @@ def _filter(told: dict[str, Any]) -> Filter:
     if not all(
         name is None or (isinstance(name, str) and query_params.is_name(name)) for name in names
     ):
-        raise Bad("No device and no camera has such a name.")
+        raise Bad("This is not a name of a device or camera.")
     times = [told.get(name) for name in _TIMES]
     if any(time is not None and (type(time) is not int or abs(time) > LATEST) for time in times):
-        raise Bad("Times are whole milliseconds since 1970.")
+        raise Bad("Times must be whole milliseconds since 1970.")
     kind = told.get("kind", FACE)
     if kind not in query_params.KINDS:
-        raise Bad("There are faces and rejected objects, and no other kind.")
+        raise Bad("The kind must be face or rejected.")
     device, camera = names
     since, until, added = times
     return Filter(kind, device, camera, since, until, added)

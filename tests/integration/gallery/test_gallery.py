@@ -347,7 +347,7 @@ def test_a_deletion_that_was_interrupted_goes_on_with_the_next_start(
     for file in (tmp_path / "gallery").glob("index.db*"):
         file.unlink()  # what is confirmed is done even if nothing else is known any more
     with Gallery(store, tmp_path / "gallery", MQTT_PORT=cloud.port) as again:
-        again.says("going on with a deletion of anna's")
+        again.says("resuming the deletion by anna")
         # By the deletion, or, where a listing meets what was to be deleted, by that.
         boxes = list(store.bucket.glob("box*"))
         until(lambda: not any(map(_files, boxes)), 60, "the rest is deleted")

@@ -174,7 +174,7 @@ def test_a_store_that_hangs_does_not_hold_up_the_stop(tmp_path: Path) -> None:
         ids = [sender.send(png(seed=seed)) for seed in range(30)]
         until(lambda: service.metric(IN_HAND) == 30)
         assert service.stop(8) == 0
-        assert "30 faces are let go unstored" in service.log
+        assert "stopping with 30 faces not stored" in service.log
         assert not any(sender.receipts(id) for id in ids)
 
 

@@ -54,7 +54,7 @@ def devices(page: str) -> list[tuple[str, str]]:
 
 def test_each_device_is_there_with_those_in_trouble_first(gallery: Gallery, services: Mqtt) -> None:
     admin = gallery.admin("vic")
-    assert "No device has told of itself yet" in shown(admin)
+    assert "No device has reported yet" in shown(admin)
     tell(services, "jetson-1/detector/door", waiting=7)
     tell(services, "jetson-2/detector/door", status="degraded", reasons={"camera": "silent"})
     tell(services, "jetson-3/forwarder/main", state="offline")

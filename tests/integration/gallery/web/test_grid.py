@@ -209,7 +209,7 @@ def test_who_is_not_signed_in_sees_nothing_and_a_wrong_password_is_refused(
     context = browser.new_context(**READER)
     page = context.new_page()
     sign_in(page, house.at, "anna", "wrong horse battery")
-    expect(page.get_by_text("not the name and password")).to_be_visible()
+    expect(page.get_by_text("Wrong name or password")).to_be_visible()
     assert tiles(page).count() == 0
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
@@ -218,7 +218,7 @@ def test_who_is_not_signed_in_sees_nothing_and_a_wrong_password_is_refused(
     # to sign in.
     expect(page.locator(f"html[data-zone='{ZONE}']")).to_be_attached()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_text("signed out")).to_be_visible()
+    expect(page.get_by_text("You have signed out")).to_be_visible()
     context.close()
 
 
@@ -813,7 +813,7 @@ def test_what_is_no_picture_says_so_and_can_only_be_downloaded(
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-disposition"].startswith("attachment; ")
     visit(page, f"{strange.at}/face/{found['html00000001']}")
-    expect(page.get_by_text("it is no PNG, or cannot be read")).to_be_visible()
+    expect(page.get_by_text("it is not a PNG, or cannot be read")).to_be_visible()
     large = page.request.get(f"/image/{found['large0000001']}")
     assert len(large.body()) == 20_000_008
     good = f"/image/{found['goodface0001']}"

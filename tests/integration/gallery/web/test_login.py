@@ -79,7 +79,7 @@ def test_one_signs_in_by_keyboard_alone_and_out_again(page: Page) -> None:
     expected(page).to_have_title("ada")
     assert page.url.endswith("/page")
     page.get_by_role("button", name="Sign out").click()
-    expected(page.get_by_role("status")).to_have_text("You are signed out.")
+    expected(page.get_by_role("status")).to_have_text("You have signed out.")
     page.go_back()
     expected(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
@@ -87,14 +87,12 @@ def test_one_signs_in_by_keyboard_alone_and_out_again(page: Page) -> None:
 def test_a_wrong_password_is_told_and_the_name_kept(page: Page) -> None:
     sign_in(page, "wrong horse")
     error = page.get_by_role("alert")
-    expected(error).to_have_text("That is not the name and password of a user.")
+    expected(error).to_have_text("Wrong name or password.")
     expected(page.get_by_label("Name")).to_have_value("ada")
     password = page.get_by_label("Password")
     expected(password).to_be_focused()
     expected(password).to_have_value("")
-    expected(password).to_have_accessible_description(
-        "That is not the name and password of a user."
-    )
+    expected(password).to_have_accessible_description("Wrong name or password.")
     sign_in(page, PASSWORD)
     expected(page).to_have_title("ada")
 

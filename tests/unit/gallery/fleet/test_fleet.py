@@ -412,7 +412,7 @@ def test_a_file_that_cannot_be_used_is_begun_anew_with_a_word(
             db.execute("PRAGMA user_version = 99")
             db.close()
     samples = Samples(path)
-    assert "the charts begin anew (damaged)" in caplog.text
+    assert "the charts start over (damaged)" in caplog.text
     samples.add(int(NOW), [(PROCESSOR, tally(faces=1))])
     assert samples.lasts() == {PROCESSOR: int(NOW)}
     samples.close()

@@ -318,7 +318,7 @@ def test_a_damaged_file_is_thrown_away_and_made_anew(
     with caplog.at_level("INFO"):
         index = Index(path, 1000)
     assert index.count(FACE) == 0
-    assert "built anew" in caplog.text
+    assert "rebuilding the index" in caplog.text
     filled(index, 2)
     assert index.count(FACE) == 2
 

@@ -23,6 +23,7 @@ from common.store.base import FOR_A_PERSON, ObjectStore, StoreError
 from common.store.registry import create
 from processor import metrics
 from processor.duplicates import Duplicates
+from processor.offenders import Offenders
 from processor.receipts import Receipts, create_receipt
 from processor.settings import ProcessorSettings
 from processor.shares import Shares
@@ -48,6 +49,7 @@ class Intake:
         self._copies = Duplicates()
         self._errands = Uploader(bucket.put, self._copies, self._root, settings.key_template)
         self._health = health
+        self._offenders = Offenders(health)
         self._trouble = StateLogger(log, f"bucket {settings.bucket}")
         self._workers = Workers("put", settings.uploads)
         self._seldom = RateLimitedLogger(log)
@@ -68,6 +70,7 @@ class Intake:
         if not self._shares.admit(sender, size):
             # Its sender still has it, and sends it again; who publishes and forgets, forgets.
             metrics.DROPPED.labels("hands_full").inc()
+            self._offenders.count(sender, "hands_full")
             ack()
             return
         task = asyncio.create_task(self._handle(arrival, sender))
@@ -109,11 +112,10 @@ class Intake:
     def _flooded(self, sender: str) -> None:
         """Bad messages faster than they are kept: counted, and told without their text."""
         metrics.DROPPED.labels("rejected_often").inc()
+        self._offenders.count(sender, "rejected_often")
         name = f"device {sender}" if sender else "a sender without an identity"
-        text = (
-            f"{name} sends invalid messages faster than they are kept; if this goes on, run"
-            " `enroll revoke`"
-        )
+        text = f"{name} sends invalid messages faster than they are kept"
+        text += f"; to cut it off, run `enroll revoke {sender}`" if sender else ""
         self._seldom.warn("rejected_often", text)
 
     async def _finish(self, errand: Upload) -> Receipt | None:
@@ -141,6 +143,7 @@ class Intake:
             self._answers.announce(errand)
         else:
             metrics.REJECTED.labels(verdict.reason).inc()
+            self._offenders.count(self._sender_of(errand.arrival), "rejected")
         return self._answers.answer(errand, create_receipt(errand))
 
     async def _until_put(self, errand: Upload) -> None:

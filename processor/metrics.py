@@ -23,6 +23,12 @@ DROPPED = Counter(
     "Faces dropped without a receipt, by reason (hands_full, rejected_often, refused, shutdown).",
     ["reason"],
 )
+REFUSED_OF = Counter(
+    "facepipe_processor_device_messages_refused_total",
+    "Messages rejected or dropped, by device (the first 100; then `other`) and reason (rejected,"
+    " rejected_often, hands_full).",
+    ["device", "reason"],
+)
 RETRIES = Counter(
     "facepipe_processor_put_failures_total", "PUT requests that failed, by reason.", ["reason"]
 )

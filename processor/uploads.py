@@ -17,6 +17,7 @@ from processor.validation import Arrival, Verdict, validate
 # What is bad is kept, for somebody may want to know why; but not as fast as a flood comes. A device
 # whose faces are all bad has the rest of them counted, and they come again later.
 REJECTIONS, REJECTION_EVERY = 100, 0.1  # at once of a sender, and seconds until one more
+REJECTED_KB, REJECTED_KB_EVERY = 20_000, 0.02  # kB at once of a sender, and seconds until one more
 Put = Callable[[NewObject, bool], None]  # ObjectStore.put: an object, and whether it may replace
 
 
@@ -60,6 +61,7 @@ class Uploader:
         self._template = template
         self._lock = threading.Lock()
         self._rejections = TokenBucket(REJECTIONS, REJECTION_EVERY)
+        self._rejected_kb = TokenBucket(REJECTED_KB, REJECTED_KB_EVERY)
 
     def begin(self, arrival: Arrival) -> Upload:
         """Judge a face, and put it, which is mostly all that there is to do."""
@@ -80,8 +82,11 @@ class Uploader:
 
     def may_keep(self, arrival: Arrival) -> bool:
         """Whether one more bad message of this sender may be kept."""
+        sender, now = arrival.topic, time.monotonic()
         with self._lock:
-            return self._rejections.try_take(arrival.topic, time.monotonic())
+            if not self._rejected_kb.try_take(sender, now, len(arrival.payload) / 1000):
+                return False
+            return self._rejections.try_take(sender, now)
 
     def reject(self, upload: Upload, error: StoreError) -> Upload:
         """The upload of the copy under `rejected/` of a face that the store does not take."""

@@ -19,23 +19,23 @@ class TokenBucket:
     def __len__(self) -> int:
         return len(self._full)
 
-    def wait(self, key: str, now: float) -> float:
-        """Seconds until there is a token; 0 or less if there is one."""
+    def wait(self, key: str, now: float, tokens: float = 1) -> float:
+        """Seconds until there are so many tokens; 0 or less if there are."""
         full = max(self._full.get(key, now), now)
-        return full + self._every - self._depth - now
+        return full + tokens * self._every - self._depth - now
 
-    def take(self, key: str, now: float) -> None:
-        """Take a token, whether there is one or not."""
-        full = max(self._full.pop(key, now), now) + self._every
+    def take(self, key: str, now: float, tokens: float = 1) -> None:
+        """Take tokens, whether there are so many or not."""
+        full = max(self._full.pop(key, now), now) + tokens * self._every
         if len(self._full) >= MOST:
             self._forget(now)
         self._full[key] = full
 
-    def try_take(self, key: str, now: float) -> bool:
-        """Take a token if there is one; whether there was."""
-        if self.wait(key, now) > 0:
+    def try_take(self, key: str, now: float, tokens: float = 1) -> bool:
+        """Take tokens if there are so many; whether there were."""
+        if self.wait(key, now, tokens) > 0:
             return False
-        self.take(key, now)
+        self.take(key, now, tokens)
         return True
 
     def give_back(self, key: str) -> None:

@@ -18,6 +18,7 @@ from gallery.auth.users import Account, User, Users
 
 IDLE = 12 * 3600.0  # seconds without a request after which a session ends
 LONGEST = 7 * 86_400.0  # seconds after which it ends in any case
+MOST_EACH = 50  # sessions of one user, who may not push out those of others
 MOST = 1000  # sessions, about 1 MB; one more ends the one that was idle longest
 KEEP_SEEN = 300.0  # seconds between two writes of when a session was last used
 TOKEN = 43  # characters: 256 bits, base64
@@ -69,6 +70,9 @@ class Sessions:
         now = self._clock()
         for session in [session for session in self._all.values() if session.left(now) <= 0]:
             await self.end(session)
+        mine = [one for one in self._all.values() if one.user.name == account.user.name]
+        if len(mine) >= MOST_EACH:
+            await self.end(min(mine, key=lambda session: session.seen))
         while len(self._all) >= MOST:
             await self.end(min(self._all.values(), key=lambda session: session.seen))
         token = secrets.token_urlsafe(32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +235,9 @@ class Index:
         if self._db.count > self._max:
             self.is_full = True
             over = self._db.count - round(TRIMMED_TO * self._max)
-            self._db.count -= db.execute(schema.TRIM, [over]).rowcount
+            counts = dict(db.execute(schema.OF_DEVICES).fetchall())
+            for device, rows in share_out(counts, over).items():
+                self._db.count -= db.execute(schema.TRIM, [device, rows]).rowcount
 
     def _one(self, query: str, values: Iterable[Any] = ()) -> Any:
         return self._db.rows(query, values)[0][0]
@@ -243,6 +245,23 @@ class Index:
     def _entries(self, rest: str, values: Iterable[Any]) -> list[Entry]:
         rows = self._db.rows(f"SELECT {_COLUMNS} FROM faces {rest}", values)
         return [_to_entry(row) for row in rows]
+
+
+def share_out(counts: Mapping[str, int], over: int) -> dict[str, int]:
+    """How many of `over` rows each device gives up: those with the most, down to one level.
+
+    So no device pushes out the faces of others, whatever it sends and however it dates them.
+    """
+    largest = sorted(counts.items(), key=lambda item: -item[1])
+    number, total = 0, 0  # of the devices that give up some, and their rows
+    while number < len(largest) and total - number * largest[number][1] < over:
+        total += largest[number][1]
+        number += 1
+    level, spare = divmod(max(total - over, 0), max(number, 1))
+    return {
+        device: count - level - (place < spare)
+        for place, (device, count) in enumerate(largest[:number])
+    }
 
 
 def _to_cursor(order: Order, entry: Entry) -> tuple[Any, ...]:

@@ -56,7 +56,10 @@ UPDATE faces SET device = :device, camera = :camera, captured = :captured, sharp
   quality = :quality, score = :score, known = 1
 WHERE ref = :ref
 """
-TRIM = "DELETE FROM faces WHERE ref IN (SELECT ref FROM faces ORDER BY captured LIMIT ?)"
+OF_DEVICES = "SELECT device, count(*) FROM faces GROUP BY device ORDER BY 2 DESC"
+TRIM = """
+DELETE FROM faces WHERE ref IN (SELECT ref FROM faces WHERE device = ? ORDER BY captured LIMIT ?)
+"""
 DELETIONS = """
 SELECT min(at), by, what, sum(count) FROM logs GROUP BY job, by, what ORDER BY 1 DESC LIMIT ?
 """

@@ -39,6 +39,8 @@ ENDS = 'facepipe_fleet_certificate_expiration_timestamp_seconds{job="gallery",de
 OWN_ENDS = 'facepipe_certificate_expiration_timestamp_seconds{job="processor",whose="own"}'
 FAULTS = 'facepipe_errors_total{job="processor",instance="p",reason="face"}'
 REJECTED = 'facepipe_processor_faces_rejected_total{job="processor",reason="not_png"}'
+FLOOD = 'facepipe_processor_device_messages_refused_total{device="jetson-1",reason="rejected"}'
+BUSY = 'facepipe_processor_device_messages_refused_total{device="jetson-1",reason="hands_full"}'
 STORED = 'facepipe_processor_faces_stored_total{job="processor"}'
 FULL = 'facepipe_processor_faces_dropped_total{job="processor",reason="hands_full"}'
 LOGINS = 'facepipe_gallery_logins_refused_total{job="gallery",reason="password"}'
@@ -106,6 +108,7 @@ CASES = {
     "FacesRejected": Case(
         "cloud", {REJECTED: "_x25 1x30"}, ({REJECTED: "7x60"}, {REJECTED: "_x5 1x60"})
     ),
+    "DeviceFloods": Case("cloud", {FLOOD: "0+200x60"}, ({FLOOD: "0+20x60"}, {BUSY: "0+200x60"})),
     "BucketRefuses": Case(
         "cloud",
         {put("denied"): "0+3x60"},

@@ -18,7 +18,7 @@ from common.protocol.stored import Stored
 from common.store.base import Listed
 from gallery.index import model
 from gallery.index.database import IndexTrouble
-from gallery.index.index import Index
+from gallery.index.index import Index, share_out
 from gallery.index.model import Entry, Record, ref_of
 from gallery.index.query import BadCursor, Filter
 
@@ -368,3 +368,30 @@ def test_a_file_that_is_damaged_while_it_is_used_is_begun_anew(tmp_path: Path) -
 def test_a_number_that_is_none_is_no_fault(told: dict[str, object]) -> None:
     learned = model.with_metadata(entry(face(1)), told)
     assert (learned.sharpness, learned.score) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "over", "rows"),
+    [
+        ({"a": 10}, 3, {"a": 3}),
+        ({"a": 10, "b": 4}, 3, {"a": 3}),
+        ({"a": 10, "b": 4}, 8, {"a": 7, "b": 1}),
+        ({"a": 5, "b": 5, "c": 1}, 3, {"a": 1, "b": 2}),
+        ({"a": 2, "b": 1}, 9, {"a": 2, "b": 1}),
+    ],
+)
+def test_devices_with_the_most_rows_give_up_some(
+    counts: dict[str, int], over: int, rows: dict[str, int]
+) -> None:
+    assert share_out(counts, over) == rows
+
+
+def test_a_device_that_fills_the_index_pushes_out_no_face_of_another(tmp_path: Path) -> None:
+    index = Index(tmp_path / "index.db", 300)
+    honest = [entry(face(number)) for number in range(50)]
+    index.add(honest)
+    later = DAY + 86_400
+    for start in range(0, 1000, 100):
+        index.add([entry(face(start + n, device="thief", at=later)) for n in range(100)])
+    assert index.is_full
+    assert all(index.entry(one.ref) is not None for one in honest)

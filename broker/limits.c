@@ -26,7 +26,7 @@ struct owner {
 static mosquitto_plugin_id_t *plugin;
 static struct owner *owners;
 static const char *status_root = "faces/status";
-static unsigned long retained_topics = 32;
+static unsigned long retained_topics = 50;
 static unsigned long retained_bytes = 16384;
 static unsigned long max_properties = 64;
 static unsigned long retained_properties; /* a status has none */

@@ -47,8 +47,9 @@ def _processor() -> Json:
 
 
 def _gallery() -> Json:
-    """Hears what is stored and how everybody is, and tells how it is itself."""
-    role = _role("gallery", ("faces/status/cloud/gallery/+",), take=("faces/stored",))
+    """Receives what is stored, the status of everybody and figures of the broker."""
+    take = ("faces/stored", "$SYS/broker/heap/current", "$SYS/broker/retained messages/count")
+    role = _role("gallery", ("faces/status/cloud/gallery/+",), take=take)
     role["acls"] += _every_status()
     return role
 
@@ -103,6 +104,7 @@ def admission(device: str = "") -> list[Json]:
 def _admitted(role: Json) -> list[Json]:
     return [
         {"command": "createRole", **role},
+        {"command": "modifyRole", **role},  # where it exists, with other rights
         {"command": "createClient", **_client(role["rolename"])},
     ]
 

@@ -64,6 +64,14 @@ STATUSES_REFUSED = Counter(
 )
 
 
+BROKER_HEAP = Gauge(
+    "facepipe_broker_heap_bytes", "Memory of the cloud broker, as counted for memory_limit."
+)
+BROKER_RETAINED = Gauge(
+    "facepipe_broker_retained_messages", "Messages that the cloud broker retains, its own included."
+)
+
+
 class DeviceFigures(NamedTuple):
     """What /metrics says of one; None is what is not known of it."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sqlite3
 from functools import partial
+
+from prometheus_client import Gauge
 
 from common.mqtt import Ack, Client, Message, Presence
 from common.protocol import keys
@@ -34,6 +37,10 @@ from gallery.thumbnails.thumbnails import Thumbnails
 log = logging.getLogger(__name__)
 
 LOCAL_WORKERS = 3  # for what is on our own disk
+BROKER_FIGURES = {
+    "$SYS/broker/heap/current": metrics.BROKER_HEAP,
+    "$SYS/broker/retained messages/count": metrics.BROKER_RETAINED,
+}
 
 
 def _create_state(settings: GallerySettings, service: Service) -> State:
@@ -118,6 +125,11 @@ async def _check_store(state: State) -> None:
         state.standing.failed(error)
 
 
+def _set_figure(gauge: Gauge, payload: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        gauge.set(int(payload))
+
+
 def _subscribe(state: State, link: Client) -> Announcements:
     """What comes off the broker goes to whom it is for."""
     settings = state.settings
@@ -136,6 +148,8 @@ def _subscribe(state: State, link: Client) -> Announcements:
     def take(message: Message, ack: Ack) -> None:
         if message.topic == stored:
             arrivals.take(bytes(message.payload))
+        elif message.topic in BROKER_FIGURES:
+            _set_figure(BROKER_FIGURES[message.topic], bytes(message.payload))
         else:
             state.fleet.take(message.topic, bytes(message.payload))
         ack()
@@ -143,6 +157,8 @@ def _subscribe(state: State, link: Client) -> Announcements:
     link.on_message = take
     link.subscribe_to(stored, retained=False)
     link.subscribe_to(f"{settings.mqtt_topic}/status/#")
+    for topic in BROKER_FIGURES:
+        link.subscribe_to(topic, optional=True)  # denied until `enroll` has run once
     link.on_up.append(state.fleet.connected)
     link.on_down.append(state.fleet.disconnected)
     link.on_up.append(state.sync.connected)

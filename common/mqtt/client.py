@@ -61,6 +61,7 @@ class Client:
         self._certificates = Certificates(broker, health)
         self._connector = Workers(f"connect-{broker.name}")
         self._connection: Connection | None = None
+        self._optional: set[str] = set()
         self._backoff = backoff or Backoff()
         self._limited_log = RateLimitedLogger(log)
         self._up_since = 0.0
@@ -75,10 +76,11 @@ class Client:
     def _check_name(self) -> str:
         return f"{self.broker.name}_broker"
 
-    def subscribe_to(self, topic: str, retained: bool = True) -> None:
+    def subscribe_to(self, topic: str, retained: bool = True, optional: bool = False) -> None:
         """Subscribe to `topic` from the next connection on.
 
-        With `retained`, each connection first receives the retained messages there.
+        With `retained`, each connection first receives the retained messages there. The broker may
+        deny an `optional` subscription.
         """
         # The broker refuses "no local" on shared subscriptions: MQTT 5, section 3.8.3.1.
         options = SubscribeOptions(
@@ -88,6 +90,8 @@ class Client:
             retainHandling=SEND_RETAINED if retained else NEVER_SEND_RETAINED,
         )
         self.topics.append((topic, options))
+        if optional:
+            self._optional.add(topic)
 
     async def keep_up(self) -> None:
         """Connect and reconnect until `leave()` is called or the task is cancelled."""
@@ -134,7 +138,7 @@ class Client:
     async def _serve(self, connection: Connection) -> None:
         codes = await connection.subscribe(self.topics) if self.topics else []
         for (topic, _), code in zip(self.topics, codes, strict=False):
-            if code.is_failure:
+            if code.is_failure and topic not in self._optional:
                 text = f"it denies the subscription to {topic} ({code}); check its access list"
                 raise ConnectionFailed("denied", text)
         if connection.closed.done():

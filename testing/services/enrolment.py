@@ -119,7 +119,9 @@ class CloudBroker(Process):
     def _copy_trust(self) -> None:
         for name, before in TRUST.items():
             found = self._identity / name
-            shutil.copy(found if found.exists() else self._identity / before, self._run / name)
+            new = self._run / f"{name}.new"  # the broker may be reading the present one
+            shutil.copy(found if found.exists() else self._identity / before, new)
+            new.rename(self._run / name)
 
     def _seen(self) -> list[int]:
         files = [self._identity / name for name in RELOADED]

@@ -289,10 +289,7 @@ def test_the_limit_of_connections_holds_after_thousands_that_came_and_went(
     """Mosquitto before 2.0.12 loses count."""
     for _ in range(3000):
         socket.create_connection(("localhost", stack.port), 10).close()
-    with (
-        told(stack, "max_connections exceeded"),
-        contextlib.ExitStack() as crowd,
-    ):
+    with contextlib.ExitStack() as crowd, told(stack, "max_connections exceeded"):
         for _ in range(2100):
             crowd.enter_context(socket.create_connection(("localhost", stack.port), 10))
     with Peer(stack.port, bundle) as peer:

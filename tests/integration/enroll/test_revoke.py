@@ -123,7 +123,8 @@ def test_the_gallery_may_do_what_is_its_own_and_nothing_else(
         assert peer.may_publish(own)
         others = [topic for topic in FOREIGN if topic != own]
         assert [topic for topic in others if peer.may_publish(topic)] == []
-        for topic in ("faces/stored", "faces/status/#", "faces/status/+/+/+"):
+        figures = ("$SYS/broker/heap/current", "$SYS/broker/retained messages/count")
+        for topic in ("faces/stored", "faces/status/#", "faces/status/+/+/+", *figures):
             assert peer.may_subscribe(topic), topic
         read = ("faces/stored", "faces/status/")
         others = [topic for topic in WIDE if not topic.startswith(read)]

@@ -33,6 +33,8 @@ class Case:
 GONE = 'facepipe_fleet_device_up{job="gallery",instance="g",device="jetson-1"}'
 HEARS = 'facepipe_mqtt_connected{job="gallery",instance="g",broker="cloud"}'
 WELL = 'facepipe_fleet_device_well{job="gallery",instance="g",device="jetson-1"}'
+HEAP = 'facepipe_broker_heap_bytes{job="gallery",instance="g"}'
+RETAINED = 'facepipe_broker_retained_messages{job="gallery",instance="g"}'
 WAITING = 'facepipe_fleet_faces_waiting{job="gallery",device="jetson-1"}'
 DROPPED = 'facepipe_fleet_faces_dropped_total{job="gallery",device="jetson-1"}'
 ENDS = 'facepipe_fleet_certificate_expiration_timestamp_seconds{job="gallery",device="jetson-1"}'
@@ -94,6 +96,10 @@ CASES = {
         "cloud", {DROPPED: "3x25 5x30"}, ({DROPPED: "3x60"}, {DROPPED: "3x5 5x60"})
     ),
     "DeviceCertificateEnds": Case("cloud", {ENDS: f"{29 * DAY}x60"}, ({ENDS: f"{31 * DAY}x60"},)),
+    "BrokerFillsUp": Case("cloud", {HEAP: "260000000x60"}, ({HEAP: "240000000x60"},)),
+    "ManyRetainedMessages": Case(
+        "cloud", {RETAINED: "200x60", GONE: "1x60"}, ({RETAINED: "150x60", GONE: "1x60"},)
+    ),
     "NoProcessor": Case(
         "cloud",
         {'up{job="processor",instance="p"}': "0x60"},

@@ -54,7 +54,9 @@ def test_a_flood_of_empty_messages_leaves_the_others_their_receipts(
         until(lambda: processor.metric(DROPPED) + processor.metric(REJECTED) >= 20_000, 60)
         assert processor.metric(REJECTED) < 2_000
         assert peak(processor) - before < 60_000_000
-        processor.says("device thief sends invalid messages faster than they are kept.*revoke thief")
+        processor.says(
+            "device thief sends invalid messages faster than they are kept.*revoke thief"
+        )
         assert processor.health()["reasons"] == {"sender_thief": "floods"}
         assert processor.metric(REFUSED_OF, device="thief", reason="rejected_often") > 100
         assert processor.metric(REFUSED_OF, device="box-1") == 0

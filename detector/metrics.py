@@ -47,7 +47,7 @@ class _Faces(Collector):
     of: Accounts | None = None  # no figures, rather than wrong ones, until the outbox is open
 
     def collect(self) -> Iterator[Metric]:
-        facts = self.of.facts() if self.of else {}
+        facts = self.of.figures() if self.of else {}
         for name, meaning in (
             ("captured", "Faces captured."),
             ("sent", "Faces published without waiting for a receipt (DELIVERY=once)."),

@@ -115,7 +115,7 @@ async def detect(
         return {
             "frames": total(metrics.FRAMES),
             "frames_skipped": camera.skipped,
-            **accounts.facts(),
+            **accounts.figures(),
             **delivery.figures(),
             **home.figures(),
             "camera_ended": camera.ended,

@@ -1,4 +1,4 @@
-"""Object keys: from the face alone, so that a face which comes twice is one object."""
+"""Object keys: derived from the face alone, so that a face that arrives twice is one object."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable
 
 DEFAULT_TEMPLATE = "{device}/{camera}/{date}/face_{unix_ms}_{id}.png"
-OWN = ".facepipe/"  # what is kept there is no face
+OWN = ".facepipe/"  # for objects that are not faces
 REJECTED = "rejected/"
 PROBE = f"{OWN}probe"
 _FIELDS = ("device", "camera", "date", "hour", "unix_ms", "id")
@@ -21,7 +21,7 @@ def parse_template(value: str) -> str:
     """Parse a KEY_TEMPLATE.
 
     Raises:
-        ValueError: it has other fields, lacks the id, or could lead out of its place.
+        ValueError: it has unknown fields, lacks {id} or {device}, or is not a safe path.
     """
     try:
         parts = list(string.Formatter().parse(value))
@@ -64,13 +64,13 @@ def format_key(template: str, facts: dict[str, str], captured: float) -> str:
 
 
 def rejected_key(device: str, reason: str, id: str) -> str:
-    """The key under which what was not stored among the faces is kept."""
+    """The key of a rejected object."""
     return f"{REJECTED}{device}/{reason}_{id}"
 
 
 @dataclasses.dataclass(frozen=True)
 class KeyFacts:
-    """What a key tells of its object; `captured`: unix milliseconds, None if it does not tell."""
+    """What a key says about its object; `captured` in unix milliseconds, None if unknown."""
 
     device: str
     camera: str
@@ -93,7 +93,7 @@ _REJECTED = re.compile(rf"{REJECTED}(?P<device>{_NAME})/(?P<reason>[a-z_]+)_(?P<
 
 
 def create_key_reader(template: str) -> Callable[[str], KeyFacts | None]:
-    """The way back: what keys of a (sound) template, or of rejected objects, tell."""
+    """A function that reads the facts from keys of a (valid) template or of rejected objects."""
     pattern, seen = "", set()
     for literal, field, _, _ in string.Formatter().parse(template):
         pattern += re.escape(literal)
@@ -106,22 +106,22 @@ def create_key_reader(template: str) -> Callable[[str], KeyFacts | None]:
         found = _REJECTED.fullmatch(key) if key.startswith(REJECTED) else faces.fullmatch(key)
         if found is None:
             return None
-        told = found.groupdict()
+        fields = found.groupdict()
         return KeyFacts(
-            told.get("device", "unknown"),
-            told.get("camera", "unknown"),
-            told["id"],
-            _milliseconds(told),
-            told.get("reason", ""),
+            fields.get("device", "unknown"),
+            fields.get("camera", "unknown"),
+            fields["id"],
+            _milliseconds(fields),
+            fields.get("reason", ""),
         )
 
     return read
 
 
-def _milliseconds(told: dict[str, str]) -> int | None:
-    """By `unix_ms`, or by the id, if it is a UUID version 7 (RFC 9562, section 5.7)."""
-    if "unix_ms" in told:
-        return int(told["unix_ms"])
-    if re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", told["id"]):
-        return int(told["id"][:12], 16)
+def _milliseconds(fields: dict[str, str]) -> int | None:
+    """Time of capture by `unix_ms`, or by a UUID version 7 as id (RFC 9562, section 5.7)."""
+    if "unix_ms" in fields:
+        return int(fields["unix_ms"])
+    if re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", fields["id"]):
+        return int(fields["id"][:12], 16)
     return None

@@ -32,7 +32,7 @@ def print_outbox(settings: DetectorSettings) -> int:
     except (Damaged, OtherVersion, Unwritable, OSError) as error:
         sys.stderr.write(f"detector: {path} cannot be read now: {error}\n")
         return 1
-    facts = books.facts()
+    facts = books.figures()
     oldest = age.age_of(entries[0].boot, entries[0].ticks, entries[0].wall) if entries else None
     rows = [
         ("outbox", str(path)),

@@ -271,7 +271,7 @@ class ReliableDelivery:
         took = time.monotonic() - face.sent_at if face.tries == 1 else None
         self.window.on_receipt(face.entry.size, took)
         metrics.ROUND_TRIP.set(self.window.round_trip or 0.0)
-        self._outbox.note(accounting.heard(time.time(), self.window.round_trip))
+        self._outbox.note(accounting.receive(time.time(), self.window.round_trip))
         if receipt.outcome == "stored":
             self._settle(face, accounting.confirm)
         else:

@@ -1,4 +1,4 @@
-"""The books: at all times, captured = confirmed + rejected + sent + dropped + waiting."""
+"""The accounts of faces: captured = confirmed + rejected + sent + dropped + waiting, always."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-REASONS_MAX = 30  # the books have to fit into the ledger, and into metrics
+REASONS_MAX = 30  # so that the accounts fit into the counter file, and into metrics
 
 
 class Accounts:
-    """Counts each face once when captured and once when its fate is known.
+    """Counts each face once when it is captured, and once when its outcome is known.
 
-    Read by the HTTP thread too, which must never see one side of an entry without the other.
-    `commits` tells to which commit of the outbox they belong.
+    The HTTP thread reads them, too, and must never see half of an event. `commits` is the number
+    of the outbox's commit that they belong to.
     """
 
     def __init__(self) -> None:
@@ -24,46 +24,52 @@ class Accounts:
 
     @property
     def captured(self) -> int:
+        """Faces captured."""
         return self._counts.captured
 
     @property
     def waiting(self) -> int:
+        """Faces whose outcome is not known yet."""
         return self._counts.waiting
 
-    def write(self, *entries: Event) -> None:
-        """Make entries, such as `capture` or `drop("full")`, all at once."""
+    def write(self, *events: Event) -> None:
+        """Count events, such as `capture` or `drop("full")`, all at once."""
         with self._lock:
-            for entry in entries:
-                entry(self._counts)
+            for event in events:
+                event(self._counts)
 
-    def after(self, entries: Iterable[Event]) -> dict[str, Any]:
-        """What `state()` would be after the next commit, with these entries."""
+    def state_after(self, events: Iterable[Event]) -> dict[str, Any]:
+        """What `state()` will be after a commit with these events."""
         with self._lock:
             counts = copy.deepcopy(self._counts)
-        for entry in entries:
-            entry(counts)
+        for event in events:
+            event(counts)
         counts.commits += 1
         return counts.state()
 
-    def become(self, entries: Iterable[Event]) -> None:
-        """The commit has been made: what `after` told is now so."""
+    def commit(self, events: Iterable[Event]) -> None:
+        """Count the events of a commit that has succeeded."""
         with self._lock:
-            for entry in entries:
-                entry(self._counts)
+            for event in events:
+                event(self._counts)
             self._counts.commits += 1
 
     def state(self) -> dict[str, Any]:
-        """For keeping; `load` takes it back."""
+        """The counts in a form that JSON can hold, for `load`."""
         return self._counts.state()
 
     def load(self, state: dict[str, Any] | None) -> None:
+        """Replace the counts by a saved state, if there is one."""
         if state is not None:
             with self._lock:
                 self._counts = _Counts(state)
 
-    def agree(self, found: int) -> int:
-        """So many faces wait, says the outbox: how many are lost. More are of a run whose books
-        are gone."""
+    def reconcile(self, found: int) -> int:
+        """Adapt the counts to `found` faces in the outbox; returns how many are missing there.
+
+        Missing faces count as damaged. If there are more than expected, an earlier run's accounts
+        were lost, and they count as captured.
+        """
         with self._lock:
             lost = self._counts.waiting - found
             if lost > 0:
@@ -72,8 +78,8 @@ class Accounts:
                 self._counts.captured -= lost
             return max(0, lost)
 
-    def facts(self) -> dict[str, Any]:
-        """For people and programs to read."""
+    def figures(self) -> dict[str, Any]:
+        """All counts and the number of waiting faces, for status, metrics and people."""
         with self._lock:
             state = self._counts.state()
             del state["commits"]
@@ -90,7 +96,7 @@ class Accounts:
 
 
 def format_reasons(counts: Mapping[str, int], what: str = "") -> str:
-    """Such as "3 dropped (full 2, old 1)"."""
+    """Counts by reason as text, such as "3 dropped (full 2, old 1)"."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
     return f"{sum(counts.values())}{what}" + (f" ({reasons})" if reasons else "")
 
@@ -125,45 +131,50 @@ class _Counts:
         }
 
 
-# Entries: what can be written into the books.
+# Events: each changes the counts.
 
 Event = Callable[[_Counts], None]
 
 
 def capture(counts: _Counts) -> None:
+    """A face was captured."""
     counts.captured += 1
 
 
 def confirm(counts: _Counts) -> None:
+    """A receipt says that a face is stored."""
     counts.confirmed += 1
 
 
-def heard(at: float, round_trip: float | None) -> Event:
-    """A receipt came, whatever it said."""
+def receive(at: float, round_trip: float | None) -> Event:
+    """A receipt arrived, whatever it says; `at` in seconds since 1970, `round_trip` in seconds."""
 
-    def entry(counts: _Counts) -> None:
+    def event(counts: _Counts) -> None:
         counts.last_receipt = at
         counts.round_trip = round_trip
 
-    return entry
+    return event
 
 
 def send(counts: _Counts) -> None:
+    """A face was published without waiting for a receipt."""
     counts.sent += 1
 
 
 def reject(reason: str) -> Event:
-    """The reason is a stranger's word: of very many, only the first have counts of their own."""
+    """A receipt says that a face was rejected. Its reason is untrusted: only so many are kept."""
 
-    def entry(counts: _Counts) -> None:
+    def event(counts: _Counts) -> None:
         known = reason in counts.rejected or len(counts.rejected) < REASONS_MAX
         counts.rejected[reason if known else "other"] += 1
 
-    return entry
+    return event
 
 
 def drop(reason: str, count: int = 1) -> Event:
-    def entry(counts: _Counts) -> None:
+    """Faces were dropped."""
+
+    def event(counts: _Counts) -> None:
         counts.dropped[reason] += count
 
-    return entry
+    return event

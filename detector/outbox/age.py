@@ -1,8 +1,8 @@
-"""How old a waiting face is, whatever the clock of the box does.
+"""How old a waiting face is, whatever the box's clock does.
 
 A Jetson has no battery: its clock may show 1970 at boot, and jump by decades when it is set. Within
-a boot, age is reckoned by CLOCK_BOOTTIME (clock_gettime(2)), which nothing sets; across boots, only
-between two times of a set clock.
+a boot, age is measured by CLOCK_BOOTTIME (clock_gettime(2)), which nobody can set; across boots,
+only between two times of a clock that was set.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def monotonic_seconds() -> float:
 
 
 def age_of(boot: str, then: float, wall: float) -> float:
-    """Seconds since a moment that was `then` ticks after that boot, and `wall` by the clock.
+    """Seconds since a moment, which was `then` seconds after that boot, and `wall` by the clock.
 
-    Where that cannot be known, seconds since this process began: too young rather than too old.
+    If that is unknown, seconds since this process started: rather too young than too old.
     """
     if boot == BOOT:
         return monotonic_seconds() - then
@@ -35,7 +35,7 @@ def age_of(boot: str, then: float, wall: float) -> float:
 
 
 def clock_shift(boot: str, then: float, wall: float) -> float | None:
-    """Seconds by which the clock was set since a moment, as in `of`; None if that is unknown."""
+    """Seconds by which the clock was set since a moment (see `age_of`); None if unknown."""
     now = time.time()
     if boot != BOOT or clock.judge_clock(now) != "set":
         return None

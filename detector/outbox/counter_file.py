@@ -1,9 +1,9 @@
-"""The books' second place: a small file that outlives the database, and a full disk.
+"""A second copy of the accounts: a small file that survives a damaged database and a full disk.
 
-Two slots of one block each, written in turn, each with a serial number and a CRC: a write that was
-torn leaves the other one. The file has its size from the start, so a full disk does not stop it.
-It is not fsynced: it is for `kill -9`, damage and full disks; after a power cut the database, whose
-commits are on the disk, is right.
+Two slots of one block each are written in turn, each with a serial number and a CRC, so a torn
+write leaves the other slot. The file has its full size from the start, so a full disk cannot stop
+it. It is not fsynced: it helps with `kill -9`, damage and full disks. After a power cut the
+database is right, whose commits are on the disk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SLOT = 4096  # bytes, of which JSON may take all but the CRC
 
 
 class CounterFile:
-    """Use: `write(books)` after each change; `last` is what was written before a start."""
+    """Call `write(books)` after each change; `last` is what an earlier run wrote."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -34,7 +34,7 @@ class CounterFile:
         self._serial = newest["serial"] if newest else 0
 
     def write(self, books: dict[str, Any]) -> None:
-        """Keep the books; an OSError is for the caller, who has them in the database, too."""
+        """Save the accounts. Raises OSError; the database still has them then."""
         text = json.dumps({"serial": self._serial + 1, "books": books}).encode()
         crc = zlib.crc32(text).to_bytes(4, "big")
         slot = (crc + text).ljust(SLOT, b"\0")
@@ -48,7 +48,7 @@ class CounterFile:
 
 
 def read_counters(path: Path) -> dict[str, Any] | None:
-    """What was written last, by whoever has the ledger, perhaps at this moment."""
+    """The accounts written last, perhaps by a detector that is running; None without a file."""
     if not path.exists():
         return None
     newest = _newest(path.read_bytes())
@@ -58,11 +58,11 @@ def read_counters(path: Path) -> dict[str, Any] | None:
 def pick_latest(
     ledger: dict[str, Any] | None, kept: dict[str, Any] | None
 ) -> dict[str, Any] | None:
-    """The books that hold, of the ledger's and those that the database kept.
+    """The accounts that are right, of those in the counter file and those in the database.
 
-    Of the same commit, the ledger knows what came after it. A database that is behind the ledger
-    has forgotten commits: which faces those were about, nobody knows, so all that were captured
-    since are counted as damaged, though the bucket may have some of them.
+    Of the same commit, the counter file also has what came after it. A database that is behind has
+    lost commits. Which faces they were about is unknown, so all faces captured since then count as
+    damaged, though the bucket may have some of them.
     """
     if ledger is None or kept is None:
         return ledger or kept
@@ -79,7 +79,7 @@ def pick_latest(
 
 
 def _write(fd: int, data: bytes, at: int) -> None:
-    """All of it: a disk that is filling up takes a part, and says so only at the next try."""
+    """Write all of it: a disk that is filling up takes a part, and fails only at the next try."""
     done = 0
     while done < len(data):
         done += os.pwrite(fd, data[done:], at + done)

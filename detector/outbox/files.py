@@ -1,6 +1,6 @@
-"""The files of one outbox: lock, database, ledger, and a damaged database's way out.
+"""The files of one outbox: lock, database, counter file, and what replaces a damaged database.
 
-All calls but `lock` and `tell` from one worker thread.
+Call all but `lock` and `save` from one worker thread.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class OutboxFiles:
-    """Use: `lock`, then `load`; when that or another call raises Damaged, `rescue` and `replace`.
+    """Call `lock`, then `load`; if that or another call raises Damaged, `rescue` and `replace`.
 
-    Raises (all methods but `tell`): Unwritable, and Damaged where the database is read or written.
+    Raises (all methods but `save`): Unwritable, and Damaged if they read or write the database.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.aside = path.with_suffix(".damaged")
         self._rescued = path.with_suffix(".rescued")
-        self._trouble = StateLogger(log, f"outbox {path}: the books' second place")
+        self._trouble = StateLogger(log, f"outbox {path}: the counter file")
         self._outbox: OutboxDatabase | None = None
-        self._ledger: CounterFile
+        self._counters: CounterFile
         self._reserve: int | None = None
         self.locked: int | None = None
 
     def lock(self) -> dict[str, Any] | None:
-        """Take the place, for one detector at a time; the ledger's books.
+        """Lock the outbox for this detector; returns the accounts in the counter file.
 
         Raises:
             SettingsError: the folder cannot be written, or another detector has it.
@@ -62,28 +62,28 @@ class OutboxFiles:
                 fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    self._ledger = CounterFile(self.path.with_suffix(".books"))
+                    self._counters = CounterFile(self.path.with_suffix(".books"))
                 except BaseException:
                     os.close(fd)
                     raise
                 self.locked = fd
-        return self._ledger.last
+        return self._counters.last
 
     def load(self) -> tuple[list[OutboxEntry], dict[str, Any] | None]:
-        """What the database holds, and its books.
+        """The entries of the database, and its accounts.
 
         Raises:
             SettingsError: it cannot be written, or is of another version.
         """
         with _raise_for_person(self.path):
             if not self.path.exists():
-                move_aside(self._rescued, self.path)  # killed when only this was left to do
+                move_aside(self._rescued, self.path)  # a rescue was killed before its last step
             self._outbox = OutboxDatabase(self.path)
             self._fill_reserve()
             return self._outbox.entries(), self._outbox.books()
 
     def commit(self, change: OutboxChange, books: dict[str, Any]) -> None:
-        """As `Outbox.commit`; on a full disk faces can still leave, on the reserve."""
+        """As `OutboxDatabase.commit`; on a full disk the reserve still lets faces leave."""
         try:
             self._open.commit(change, books)
         except Unwritable as error:
@@ -97,13 +97,12 @@ class OutboxFiles:
                 self._fill_reserve()
 
     def _fill_reserve(self) -> None:
-        """Without it, a disk that is full of waiting faces would stay so: to take a face out,
-        SQLite has to write first."""
-        with contextlib.suppress(OSError):  # as full as that: with what there is, then
+        """Reserve space, so that a full disk can be emptied: SQLite writes to delete a face."""
+        with contextlib.suppress(OSError):  # the disk is full: go without
             if self._reserve is None:
                 path = self.path.with_suffix(".reserve")
                 self._reserve = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            # Of a small disk not all, or its log alone would fill it, and never be brought in.
+            # Not all of a small disk, or SQLite's log could never be checkpointed.
             disk = os.fstatvfs(self._reserve)
             os.posix_fallocate(self._reserve, 0, min(RESERVE, disk.f_blocks * disk.f_frsize // 2))
 
@@ -113,16 +112,16 @@ class OutboxFiles:
     def rescue(
         self, wanted: Container[int] | None
     ) -> tuple[list[OutboxEntry], dict[str, Any] | None]:
-        """What can be read of the damaged database, in a new one beside it.
+        """Copy what can be read of the damaged database into a new one beside it.
 
-        Until `replace` the damaged one stays in its place, so that being killed on the way, or a
-        full disk, costs nothing.
+        The damaged one stays in its place until `replace`, so a kill or a full disk meanwhile
+        loses nothing.
         """
         with _is_transient():
             return rescue(self.path, self._rescued, wanted)
 
     def replace(self, books: dict[str, Any]) -> None:
-        """Give the new one these books, and the damaged one's place."""
+        """Give the new database these accounts, and the place of the damaged one."""
         with _is_transient():
             with contextlib.closing(OutboxDatabase(self._rescued)) as fresh:
                 fresh.commit(OutboxChange(), books)
@@ -133,19 +132,19 @@ class OutboxFiles:
             self._outbox = OutboxDatabase(self.path)
             self._fill_reserve()
 
-    def tell(self, books: dict[str, Any]) -> None:
-        """Write the books into their second place."""
+    def save(self, books: dict[str, Any]) -> None:
+        """Write the accounts into the counter file."""
         try:
-            self._ledger.write(books)
+            self._counters.write(books)
         except OSError as error:
-            self._trouble.begin("disk_failed", f"it cannot be written: {error}")
+            self._trouble.begin("disk_failed", f"cannot be written: {error}")
         else:
             if self._trouble.reason is not None:
-                self._trouble.end("it is written again")
+                self._trouble.end("can be written again")
 
     def close(self) -> None:
         self._open.close()
-        self._ledger.close()
+        self._counters.close()
 
     @property
     def _open(self) -> OutboxDatabase:
@@ -163,14 +162,14 @@ def _is_transient() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _raise_for_person(path: Path) -> Iterator[None]:
-    """Only a full disk may mend itself."""
+    """Turn errors that only a person can fix into SettingsError; a full disk may recover."""
     try:
         yield
     except BlockingIOError:
-        text = f"OUTBOX_PATH: another detector has {path}: set another CAMERA_NAME"
+        text = f"OUTBOX_PATH: another detector uses {path}: set another CAMERA_NAME"
         raise SettingsError([text]) from None
     except OtherVersion as error:
-        text = f"OUTBOX_PATH: {path} is of another version: {error}; move it away"
+        text = f"OUTBOX_PATH: {path} has another version: {error}; move it away"
         raise SettingsError([text]) from None
     except OSError as error:
         if error.errno in _FULL:

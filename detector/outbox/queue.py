@@ -1,6 +1,6 @@
-"""The outbox as the event loop sees it: an index in memory, pictures on disk, books that balance.
+"""The outbox as the event loop sees it: an index in memory, pictures on disk, exact accounts.
 
-Changes are committed in groups, the books with the faces that make them true, in one transaction.
+Changes are committed in groups: faces and the accounts that count them, in one transaction.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ T = TypeVar("T")
 
 REOPEN = 5.0  # seconds between tries to open, or to read
 RETRY = 1.0  # seconds between tries to commit what was refused
-LAZY = 0.25  # seconds that a change without new faces may wait for company: fewer fsyncs
-TIDY = 10.0  # seconds between looks for faces that are too old, when nothing else happens
-PENDING_MAX = 32 * 1024 * 1024  # bytes in memory while the disk takes its time
+LAZY = 0.25  # seconds that a change without new faces may wait for others: fewer fsyncs
+TIDY = 10.0  # seconds between checks for faces that are too old, when nothing else happens
+PENDING_MAX = 32 * 1024 * 1024  # bytes in memory while the disk is slow
 
 
 class OutboxQueue:
-    """Use: `await open()`, run `keep()` as a task; `on_kept` is told of each committed face."""
+    """`await open()`, then run `keep()` as a task. Calls `on_kept` with each committed face."""
 
     def __init__(
-        self, path: Path, own_books: Accounts, max_bytes: int, max_days: float, service: Service
+        self, path: Path, accounts: Accounts, max_bytes: int, max_days: float, service: Service
     ) -> None:
         self._files = OutboxFiles(path)
-        self._books = own_books
+        self._accounts = accounts
         self._max_bytes = max_bytes
         self._max_age = max_days * 86_400
         self._service = service
@@ -63,7 +63,7 @@ class OutboxQueue:
         self.bytes = 0
 
     async def open(self) -> None:
-        """Open the database, or set a damaged one aside and begin anew with what can be read.
+        """Open the database; a damaged one is set aside and replaced by what can be read of it.
 
         Raises:
             SettingsError: the folder cannot be used, or another detector or version uses it.
@@ -72,34 +72,34 @@ class OutboxQueue:
             try:
                 await self._open()
             except Unwritable as error:
-                self._in_trouble(error, "nothing is captured until it is mended")
+                self._on_failure(error, "nothing is captured until this is fixed")
                 await self._service.pause(REOPEN)
             else:
-                self._well()
+                self._on_success()
                 return
 
     async def _open(self) -> None:
-        told = self._files.lock()
+        saved = self._files.lock()
         try:
             entries, kept = await self._worker.run(self._files.load)
         except Damaged as error:
-            await self._begin_anew(str(error), told)
+            await self._replace_damaged(str(error), saved)
         else:
-            self._start(entries, pick_latest(told, kept))
-            self._files.tell(self._books.state())
+            self._start(entries, pick_latest(saved, kept))
+            self._files.save(self._accounts.state())
             if entries:
                 log.info("%d faces of earlier runs wait in %s", len(entries), self._files.path)
         self._ready = True
 
     def _start(self, entries: list[OutboxEntry], state: dict[str, Any] | None) -> None:
-        """Begin with what the database held, and make the books agree with it."""
-        self._books.load(state)
+        """Begin with the contents of the database, and reconcile the accounts with them."""
+        self._accounts.load(state)
         self.entries.clear()
         self.bytes = 0
         self._take(entries)
-        lost = self._books.agree(len(entries))
+        lost = self._accounts.reconcile(len(entries))
         if lost:
-            log.error("%d faces are no longer in %s (damaged)", lost, self._files.path)
+            log.error("%d faces are missing in %s (damaged)", lost, self._files.path)
 
     def _take(self, entries: Iterable[OutboxEntry]) -> None:
         for entry in entries:
@@ -107,8 +107,8 @@ class OutboxQueue:
             self.bytes += entry.size
             self._seq = max(self._seq, entry.seq)
 
-    async def _begin_anew(self, why: str, told: dict[str, Any] | None = None) -> None:
-        """Go on with a new database of all that can be read from the damaged one."""
+    async def _replace_damaged(self, why: str, counters: dict[str, Any] | None = None) -> None:
+        """Continue with a new database of everything that can be read from the damaged one."""
         path, aside = self._files.path, self._files.aside
         log.error("the outbox %s is damaged (%s); it is set aside as %s", path, why, aside)
         wanted = frozenset(self.entries) if self._ready else None
@@ -116,24 +116,24 @@ class OutboxQueue:
         if self._ready:
             self._lose(set(self.entries).difference(entry.seq for entry in saved))
         else:
-            self._start(saved, pick_latest(told, kept))
-        await self._worker.run(self._files.replace, self._books.state())
-        self._files.tell(self._books.state())
+            self._start(saved, pick_latest(counters, kept))
+        await self._worker.run(self._files.replace, self._accounts.state())
+        self._files.save(self._accounts.state())
         log.error("%d faces were saved from %s", len(saved), aside)
 
     def _lose(self, seqs: Iterable[int]) -> None:
-        """Waiting faces that cannot be read any more."""
+        """Drop waiting faces that can no longer be read."""
         for seq in seqs:
             entry = self.entries.pop(seq)
             self.bytes -= entry.size
-            self._books.write(accounting.drop("damaged"))
+            self._accounts.write(accounting.drop("damaged"))
             self.on_gone(entry)
 
     def add(self, id: str, sha256: str, picture: OutboxPicture, wall: float) -> None:
-        """Keep a face; once it is on the disk, it is counted and `on_kept` is told."""
+        """Add a face; once it is on the disk it is counted, and `on_kept` is called."""
         self._seq += 1
         size = len(picture.png)
-        # The clock may have been set since the frame came.
+        # The clock may have been set since the frame was captured.
         wall = min(wall, clock.from_rfc3339(picture.facts["captured"]))
         entry = OutboxEntry(
             self._seq, id, sha256, size, age.BOOT, age.monotonic_seconds(), wall, False
@@ -147,7 +147,7 @@ class OutboxQueue:
         self._urgent.set()
 
     def note(self, event: accounting.Event) -> None:
-        """Write something into the books with the next commit."""
+        """Count an event with the next commit."""
         self._events.append(event)
 
     def oldest(self) -> float | None:
@@ -157,7 +157,7 @@ class OutboxQueue:
         return None
 
     def settle(self, entry: OutboxEntry, event: accounting.Event) -> None:
-        """The fate of a waiting face is known; `event` writes it into the books."""
+        """Remove a waiting face whose outcome is known; `event` counts it."""
         if self.entries.pop(entry.seq, None) is None:
             return
         self.bytes -= entry.size
@@ -166,45 +166,46 @@ class OutboxQueue:
         self._wanted.set()
 
     async def finish(self, entry: OutboxEntry, facts: dict[str, str]) -> bool:
-        """Fix the facts that a face is published with, on the disk, before it is published.
+        """Save the facts that a face will be published with, before it is published.
 
-        False when the disk did not take them: it must not be published then.
+        False if they could not be saved: the face must not be published then.
         """
         self._change.finals.append((entry.seq, facts))
         await self.commit()
         done = entry.seq in self.entries and self.entries[entry.seq].final
         if not done:
-            await asyncio.sleep(RETRY)  # who asks will ask again
+            await asyncio.sleep(RETRY)  # the caller will try again
         return done
 
     async def read(self, seqs: list[int]) -> dict[int, OutboxPicture | None]:
-        """Pictures of waiting faces; None for one that is damaged, or waits no longer."""
+        """Pictures of waiting faces by seq; None for one that is damaged or no longer waits."""
         while True:
             async with self._using:
                 try:
-                    return await self._soundly(self._files.read, seqs)
+                    return await self._run_safely(self._files.read, seqs)
                 except Unwritable as error:
-                    self._in_trouble(error, "nothing is sent until it is mended")
+                    self._on_failure(error, "nothing is sent until this is fixed")
             await asyncio.sleep(REOPEN)
 
-    async def _soundly(self, call: Callable[..., T], *args: Any) -> T:
-        """Call in the worker; anew, if the database had to be begun anew for it."""
+    async def _run_safely(self, call: Callable[..., T], *args: Any) -> T:
+        """Call in the worker, and once more if the database had to be replaced."""
         try:
             return await self._worker.run(call, *args)
         except Damaged as error:
-            await self._begin_anew(str(error))
+            await self._replace_damaged(str(error))
             return await self._worker.run(call, *args)
 
     @property
     def pending(self) -> bool:
-        """Whether something has not been committed yet."""
+        """Whether anything is not committed yet."""
         return bool(self._change) or self._using.locked()
 
     def has_room(self, share: float) -> bool:
+        """Whether less than `share` of the room for faces is taken."""
         return self.bytes <= self._max_bytes * share and len(self._change.added) < 100
 
     async def keep(self) -> None:
-        """Commit what has gathered, again and again."""
+        """Commit changes as they come, until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TIDY):
@@ -218,7 +219,7 @@ class OutboxQueue:
             await self.commit()
 
     async def commit(self) -> None:
-        """Commit what has gathered, now."""
+        """Commit all changes now."""
         async with self._using:
             if not self._ready:
                 return
@@ -228,16 +229,16 @@ class OutboxQueue:
             if change or events:
                 await self._commit(change, events)
                 self._pending -= change.size
-                self._files.tell(self._books.state())
+                self._files.save(self._accounts.state())
 
     async def _commit(self, change: OutboxChange, events: list[accounting.Event]) -> None:
-        """Commit this, or as much of it as the disk takes."""
+        """Commit a change, or as much of it as the disk takes."""
         try:
             await self._write(change, events)
         except Unwritable as error:
-            self._in_trouble(error, "new faces are lost until it is mended")
+            self._on_failure(error, "new faces are lost until this is fixed")
             for _ in change.added:
-                self._books.write(accounting.capture, accounting.drop(error.reason))
+                self._accounts.write(accounting.capture, accounting.drop(error.reason))
             if change.added:
                 # Faces that leave make room, and may fit where new ones do not.
                 await self._commit(OutboxChange([], change.removed, change.finals), events)
@@ -248,8 +249,10 @@ class OutboxQueue:
 
     async def _write(self, change: OutboxChange, events: list[accounting.Event]) -> None:
         events = [accounting.capture] * len(change.added) + events
-        await self._soundly(lambda: self._files.commit(change, self._books.after(events)))
-        self._books.become(events)
+        await self._run_safely(
+            lambda: self._files.commit(change, self._accounts.state_after(events))
+        )
+        self._accounts.commit(events)
         for seq, _ in change.finals:
             if seq in self.entries:
                 self.entries[seq] = dataclasses.replace(self.entries[seq], final=True)
@@ -257,10 +260,10 @@ class OutboxQueue:
             self._take([entry])
             self.on_kept(entry, picture)
         if change.added:
-            self._well()
+            self._on_success()
 
     def _make_room(self) -> None:
-        """Drop the oldest beyond the bounds of bytes and age."""
+        """Drop the oldest faces beyond the limits of bytes and age."""
         coming = self._change.size
         while self.entries:
             oldest = next(iter(self.entries.values()))
@@ -270,19 +273,19 @@ class OutboxQueue:
             self.settle(oldest, accounting.drop("full" if full else "old"))
             self.on_gone(oldest)
 
-    def _in_trouble(self, error: Unwritable, meaning: str) -> None:
+    def _on_failure(self, error: Unwritable, meaning: str) -> None:
         self._trouble.begin(error.reason, f"{error}; {meaning}")
         self._service.health.check("outbox", error.reason)
 
-    def _well(self) -> None:
+    def _on_success(self) -> None:
         if self._trouble.reason is not None:
-            self._trouble.end("keeps faces again")
+            self._trouble.end("stores faces again")
         self._service.health.check("outbox", None)
 
     async def close(self) -> None:
-        """Commit what has gathered, and close."""
+        """Commit all changes, and close the database."""
         await self.commit()
-        # And keep it: whoever wants the database after this waits until the process ends.
+        # Never released: whoever needs the database after this waits until the process ends.
         await self._using.acquire()
         if self._ready:
             await self._worker.run(self._files.close)

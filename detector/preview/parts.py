@@ -37,9 +37,9 @@ class Mark:
 
 
 def encode_state(mark: Mark, flashed: set[int]) -> dict[str, Any]:
-    told = {**dataclasses.asdict(mark), "sent": mark.track in flashed}
-    del told["verdict"]
-    return {name: to_plain(value) for name, value in told.items()}
+    state = {**dataclasses.asdict(mark), "sent": mark.track in flashed}
+    del state["verdict"]
+    return {name: to_plain(value) for name, value in state.items()}
 
 
 def verdicts(marks: list[Mark]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def fill(
     outbox = OutboxDatabase(path)
     for at in range(0, count, 500):
         batch = faces[at : at + 500]
-        books.become([capture] * len(batch))
+        books.commit([capture] * len(batch))
         outbox.commit(OutboxChange(added=batch), books.state())
     outbox.close()
     return faces

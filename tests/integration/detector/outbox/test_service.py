@@ -136,7 +136,7 @@ def test_a_second_detector_of_the_same_outbox_ends_with_a_clear_sentence(
         until(lambda: books(first)["captured"] == 24)
         with start(edge, nothing, OUTBOX_PATH=folder) as second:
             assert second.wait() == 2
-            assert "another detector has" in second.log
+            assert "another detector uses" in second.log
             assert "CAMERA_NAME" in second.log
         with start(edge, nothing, OUTBOX_PATH=folder, CAMERA_NAME="door") as third:
             third.says("every face is accounted for")
@@ -165,7 +165,7 @@ def test_an_outbox_of_a_newer_version_is_left_alone(
     before = database.read_bytes()
     with start(edge, clip, OUTBOX_PATH=folder) as service:
         assert service.wait() == 2
-        assert "is of another version" in service.log
+        assert "has another version" in service.log
     assert database.read_bytes() == before
 
 
@@ -310,7 +310,7 @@ def test_a_full_disk_costs_new_faces_which_are_counted_until_it_is_freed(
         assert full(service)
         ballast.unlink()
         with answering(edge.port):
-            service.says("keeps faces again", 40)
+            service.says("stores faces again", 40)
             assert not full(service)
             until(lambda: books(service)["confirmed"] > 30, 30)
         assert balance(books(service))
@@ -327,7 +327,7 @@ def test_a_disk_full_of_faces_is_freed_by_sending_them(edge: Mosquitto, small_di
         fill_up(small_disk / "ballast")
         until(lambda: full(service), 40)
         with answering(edge.port):
-            service.says("keeps faces again", 40)
+            service.says("stores faces again", 40)
             until(lambda: books(service)["confirmed"] > 250, 40)
         assert balance(books(service))
         assert "Traceback" not in service.log

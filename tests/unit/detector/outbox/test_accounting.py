@@ -16,13 +16,13 @@ from detector.outbox.accounting import (
     capture,
     confirm,
     drop,
-    heard,
+    receive,
     reject,
     send,
 )
 
 FATES: list[Event] = [confirm, send, reject("not_png"), drop("full"), drop("old", 3)]
-ENTRIES = st.lists(st.sampled_from([capture, heard(1.5, 0.02), *FATES]), max_size=40)
+ENTRIES = st.lists(st.sampled_from([capture, receive(1.5, 0.02), *FATES]), max_size=40)
 
 
 def balance(facts: dict[str, Any]) -> bool:
@@ -35,7 +35,7 @@ def balance(facts: dict[str, Any]) -> bool:
 def test_books_balance_after_any_entries(entries: list[Event]) -> None:
     books = Accounts()
     books.write(*entries)
-    assert balance(books.facts())
+    assert balance(books.figures())
 
 
 @given(entries=ENTRIES, more=ENTRIES)
@@ -45,9 +45,9 @@ def test_what_a_commit_keeps_is_what_holds_after_it(
     books = Accounts()
     books.write(*entries)
     before = books.state()
-    kept = books.after(more)
+    kept = books.state_after(more)
     assert books.state() == before
-    books.become(more)
+    books.commit(more)
     assert books.state() == kept
     assert kept["commits"] == before["commits"] + 1
 
@@ -58,16 +58,16 @@ def test_kept_books_are_loaded_as_they_were(entries: list[Event]) -> None:
     books.write(*entries)
     again.load(json.loads(json.dumps(books.state())))
     assert again.state() == books.state()
-    assert again.facts() == books.facts()
+    assert again.figures() == books.figures()
 
 
 @given(entries=ENTRIES, found=st.integers(0, 60))
 def test_books_agree_with_what_was_found(entries: list[Event], found: int) -> None:
     books = Accounts()
     books.write(*entries)
-    before = books.facts()
-    lost = books.agree(found)
-    after = books.facts()
+    before = books.figures()
+    lost = books.reconcile(found)
+    after = books.figures()
     assert after["waiting"] == found
     assert lost == max(0, before["waiting"] - found)
     assert sum(after["dropped"].values()) == sum(before["dropped"].values()) + lost
@@ -76,9 +76,9 @@ def test_books_agree_with_what_was_found(entries: list[Event], found: int) -> No
 
 def test_nothing_to_load_changes_nothing() -> None:
     books = Accounts()
-    books.write(capture, heard(7.0, 0.5))
+    books.write(capture, receive(7.0, 0.5))
     books.load(None)
-    assert (books.captured, books.facts()["last_receipt"]) == (1, 7.0)
+    assert (books.captured, books.figures()["last_receipt"]) == (1, 7.0)
 
 
 def test_very_many_reasons_share_one_count() -> None:
@@ -86,7 +86,7 @@ def test_very_many_reasons_share_one_count() -> None:
     for number in range(1000):
         books.write(capture, reject(f"reason_{number}"))
     books.write(capture, reject("reason_0"))
-    rejected = books.facts()["rejected"]
+    rejected = books.figures()["rejected"]
     assert len(rejected) == REASONS_MAX + 1
     assert rejected["other"] == 1000 - REASONS_MAX
     assert rejected["reason_0"] == 2
@@ -108,7 +108,7 @@ def test_a_reader_in_another_thread_never_sees_half_an_entry() -> None:
 
     def read() -> None:
         while not done.is_set():
-            facts = books.facts()
+            facts = books.figures()
             seen.append(balance(facts) and facts["waiting"] == 0)
 
     reader = threading.Thread(target=read)

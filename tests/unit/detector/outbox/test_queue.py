@@ -55,11 +55,11 @@ async def nothing(_: OutboxQueue) -> None:
 
 def test_what_is_only_noted_is_in_the_books_of_the_next_run(path: Path) -> None:
     async def note(shelf: OutboxQueue) -> None:
-        shelf.note(accounting.heard(12.5, 0.25))
+        shelf.note(accounting.receive(12.5, 0.25))
         await shelf.commit()
 
     run(path, note)
-    assert run(path, nothing).facts()["last_receipt"] == 12.5
+    assert run(path, nothing).figures()["last_receipt"] == 12.5
 
 
 def test_after_the_end_nobody_gets_the_database_any_more(path: Path) -> None:
@@ -112,7 +112,7 @@ def test_commits_that_the_database_has_forgotten_are_counted(path: Path, tmp_pat
     run(path, add)
     log = Path(f"{left}-wal")
     os.truncate(log, log.stat().st_size // 2)
-    found = run(left, nothing).facts()
+    found = run(left, nothing).figures()
     assert found["captured"] == 20
     assert found["waiting"] == len(OutboxDatabase(left).entries())
     assert 5 < found["dropped"]["damaged"] == 20 - found["waiting"] < 15
@@ -156,14 +156,14 @@ def test_faces_of_a_database_that_cannot_be_read_at_all_are_counted(path: Path) 
     fill(path, 5)
     assert run(path, nothing).waiting == 5
     overwrite(path, 0, os.urandom(4096))
-    found = run(path, nothing).facts()
+    found = run(path, nothing).figures()
     assert (found["captured"], found["waiting"], found["dropped"]["damaged"]) == (5, 0, 5)
     assert path.with_suffix(".damaged").exists()
 
 
 def test_a_second_one_is_refused(path: Path) -> None:
     async def second(_: OutboxQueue) -> None:
-        with pytest.raises(SettingsError, match="another detector has"):
+        with pytest.raises(SettingsError, match="another detector uses"):
             await OutboxQueue(path, Accounts(), LARGE, 7, Service()).open()
 
     run(path, second)

@@ -185,7 +185,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def let_go(self) -> None:
         assert self.shelf._files._outbox is not None
         self.shelf._files._outbox.close()
-        self.shelf._files._ledger.close()
+        self.shelf._files._counters.close()
         os.close(self.shelf._files.locked or -1)
 
     # Invariants: what holds after each of them.
@@ -197,7 +197,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_balance(self) -> None:
-        facts = self.books.facts()
+        facts = self.books.figures()
         rejected, dropped = sum(facts["rejected"].values()), sum(facts["dropped"].values())
         fates = facts["confirmed"] + rejected + dropped + facts["waiting"]
         assert facts["captured"] == fates
@@ -211,7 +211,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_with_a_receipt_comes_back(self) -> None:
         self.settled_is_final()
-        facts = self.books.facts()
+        facts = self.books.figures()
         fates = list(self.fates.values())
         assert facts["confirmed"] == fates.count("stored")
         assert sum(facts["rejected"].values()) == fates.count("rejected")

@@ -1,1 +1,1 @@
-"""Measurements; each module runs by `python -m bench.NAME`."""
+"""Measurements; run one with `python -m bench.NAME`."""

@@ -1,3 +1,3 @@
-"""What at least two services need. Imports no service."""
+"""Code that at least two services share. Imports no service."""
 
 __version__ = "0.1.0"

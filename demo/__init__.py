@@ -1,1 +1,1 @@
-"""The whole pipeline on one machine: without Docker, camera, account or root."""
+"""Runs the whole pipeline on one machine, without Docker, camera, account or root."""

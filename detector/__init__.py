@@ -1,1 +1,1 @@
-"""Finds faces in camera frames with an OpenCV Haar cascade and publishes each as a PNG."""
+"""Detects faces in camera frames with OpenCV, and publishes the best shots as PNG."""

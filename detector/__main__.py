@@ -12,14 +12,19 @@ if __name__ == "__main__":
 
     commands = {
         "outbox": Command[DetectorSettings](
-            "print what is in the outbox of this camera, and exit",
+            "print the state of this camera's outbox, and exit",
             lambda settings, _: print_outbox(settings),
         ),
         "image": Command[DetectorSettings](
-            "print the faces of pictures, a line of JSON for each, and exit",
+            "print the faces of each picture as a line of JSON, and exit",
             print_faces,
             "FILE",
-            {"annotate": ("DIR", "with --image: also write the pictures into DIR, faces drawn in")},
+            {
+                "annotate": (
+                    "DIR",
+                    "with --image: also write each picture to DIR with its faces drawn",
+                )
+            },
         ),
     }
     main("detector", about or "", DetectorSettings, run, commands)

@@ -33,7 +33,7 @@ class DetectorSettings(PageSettings):
         show=source.hide_secrets,
     )
     camera_name: str = setting(
-        "CAMERA_NAME", name, "name of this camera, in keys and topics", default="camera-0"
+        "CAMERA_NAME", name, "name of this camera in keys and topics", default="camera-0"
     )
     camera_size: tuple[int, int] | None = setting(
         "CAMERA_SIZE", size, "WIDTHxHEIGHT in pixels to ask a webcam for", default=None

@@ -1,1 +1,1 @@
-"""Makes, renews and revokes the identities of devices and services at the cloud broker."""
+"""Creates, renews, lists and revokes the identities of devices and services at the cloud broker."""

@@ -1,1 +1,1 @@
-"""Relays faces and status up to the cloud broker, and receipts down; keeps nothing on disk."""
+"""Relays faces and status up to the cloud broker, and receipts down; stores nothing on disk."""

@@ -1,1 +1,1 @@
-"""Shows what the bucket holds: faces by day and device, live, and the fleet that they come from."""
+"""Shows the faces in the bucket by day and device, live, and the state of each device."""

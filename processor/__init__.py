@@ -1,1 +1,1 @@
-"""Takes faces off the cloud broker and writes each as one object; answers with receipts."""
+"""Receives faces from the cloud broker, writes each as one object, and answers with receipts."""

@@ -78,10 +78,10 @@ class PageSettings(ServiceSettings):
     http_cert: str = setting(
         "HTTP_CERT",
         file,
-        "certificate of the pages (PEM file); needed where they are to be seen beyond loopback",
+        "certificate of the pages (PEM file); required beyond loopback",
         default="",
     )
-    http_key: str = setting("HTTP_KEY", file, "its key (PEM file)", default="")
+    http_key: str = setting("HTTP_KEY", file, "key of the certificate (PEM file)", default="")
 
     @property
     def publication(self) -> Exposure:

@@ -72,7 +72,7 @@ class StoreSettings(ServiceSettings):
         endpoint,
         "URL of the S3 endpoint of the bucket; or file:///path, a folder with a folder per bucket",
     )
-    bucket: str = setting("COS_BUCKET", bucket, "name of the bucket; it must be there")
+    bucket: str = setting("COS_BUCKET", bucket, "name of the bucket; it must exist")
     api_key: str = setting(
         "COS_API_KEY",
         credential,

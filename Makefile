@@ -10,13 +10,16 @@ WORKERS ?= 3
 # `make test-clocks CLOCKS=00:00:30 TESTS=tests/integration/gallery`
 CLOCKS ?= 00:00:30 12:00:00 23:30:00
 TESTS ?=
+# `make fuzz MINUTES=1 TARGETS="mqtt s3"`
+MINUTES ?= 10
+TARGETS ?=
 
 BASE ?= debian:trixie-slim
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
-.PHONY: help setup demo test test-clocks test-faults test-containers test-swarm test-arm64 images check format \
+.PHONY: help setup demo test test-clocks test-faults fuzz test-containers test-swarm test-arm64 images check format \
 	bench docs lock clean
 
 help:  ## list the targets
@@ -50,6 +53,10 @@ test-clocks: .venv/.browser .venv/.bench .venv/wallclock.so  ## run TESTS (all) 
 test-faults: setup  ## kill, cut and fill up every part during capture; ALL=1 takes every pair
 	@tests/needs
 	$(BIN)/python -m pytest tests/faults -v -o addopts="-ra --strict-markers --strict-config"
+
+fuzz: setup  ## mutate messages, pictures, requests and answers of stores: MINUTES=10 of each of TARGETS (all)
+	@tests/needs
+	$(BIN)/python -m tests.fuzz $(TARGETS) --minutes $(MINUTES)
 
 images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 	@docker version >/dev/null

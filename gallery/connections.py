@@ -50,6 +50,19 @@ class PageProtocol(H11Protocol):
         elif waiting and self._limit is None:  # the head of a further request has begun
             self._limit = self.loop.call_later(HEAD_WITHIN, self.transport.close)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a request whose body is malformed; what the page would still answer is dropped.
+
+        uvicorn lets it answer as well, which ends in a traceback in the log.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.close()
+                return
+        super().send_400_response(msg)
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._limit is not None:
             self._limit.cancel()

@@ -23,11 +23,14 @@ from ibm_botocore.httpsession import get_cert_path
 from ibm_botocore.parsers import ResponseParserError
 from ibm_botocore.session import get_session
 from ibm_botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
 
 from common.store.base import StoreError, StoreOptions
 from common.store.s3.iam import Tokens
 from common.store.s3.store_errors import Answer, StoreErrors
 
+# What the SDK raises on an answer that is not S3's, such as a date that is none.
+_UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 15  # seconds; the SDK's 60 would hold a worker for minutes
 
 
@@ -80,9 +83,9 @@ class Endpoint:
             raise self.says.absent() from None
         except ParamValidationError as error:
             raise StoreError("refused", f"the SDK does not take this request: {error}") from None
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError, OSError) as error:  # the last two while a body is read
             raise self.says.broken(error) from None
-        except (ResponseParserError, LookupError, TypeError, ValueError) as error:
+        except _UNREADABLE as error:
             raise self.says.strange(error) from None
 
     def refused(

@@ -62,8 +62,9 @@ images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 	@docker version >/dev/null
 	@docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0; \
 	for part in $(IMAGES); do \
-		docker build --file $$part/Dockerfile $(if $(PLATFORM),--platform $(PLATFORM)) \
-			--build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+		file=Dockerfile; test ! -f $$part/Dockerfile || file=$$part/Dockerfile; \
+		docker build --file $$file $(if $(PLATFORM),--platform $(PLATFORM)) \
+			--build-arg PART=$$part --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 			--build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) \
 			--tag facepipe/$$part:latest --tag facepipe/$$part:$(VERSION) . || exit 1; \
 	done
@@ -91,7 +92,7 @@ check: .venv/.containers  ## lint, format and type-check
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --offline --quiet .github
-	$(BIN)/hadolint --config .hadolint.yaml */Dockerfile
+	$(BIN)/hadolint --config .hadolint.yaml Dockerfile broker/Dockerfile
 	shellcheck broker/start broker/healthy tests/clocked tests/needs requirements/lock .ci/run
 
 .venv/.browser: requirements/browser.txt .venv/.done

@@ -40,7 +40,7 @@ def arm64() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def image(arm64: None) -> str:
     """Of the sources as they are here; what has not changed since is not built again."""
-    command = ["docker", "build", "--file=detector/Dockerfile", f"--tag={IMAGE}"]
+    command = ["docker", "build", "--build-arg=PART=detector", f"--tag={IMAGE}"]
     command += [f"--build-arg=BASE={BASE}", *_platform(), "."]
     progress(f"{IMAGE} (6 minutes if it is new)")
     env = {**os.environ, "BUILDKIT_PROGRESS": "plain"}

@@ -16,6 +16,7 @@ from testing.services.process import ROOT
 
 BASE = "debian:trixie-slim"
 PARTS = ("broker", "detector", "forwarder", "processor", "gallery", "enroll")
+DOCKERFILES = ("Dockerfile", "broker/Dockerfile")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from testing.services.process import ROOT
-from tests.containers.engine import PARTS, docker
+from tests.containers.engine import DOCKERFILES, docker
 
 SIDES = ("jetson", "cloud")
 # The compose files that read a side's .env.
@@ -102,10 +102,9 @@ def test_the_example_lists_every_variable_once_with_a_word_on_it(side: str) -> N
 
 
 def test_linters_have_nothing_to_say() -> None:
-    files = [f"{part}/Dockerfile" for part in PARTS]
     linter = str(Path(sys.executable).with_name("hadolint"))
     assert shutil.which("shellcheck"), "the tests need shellcheck"
-    for command in ([linter, *files], ["shellcheck", "broker/start", "broker/healthy"]):
+    for command in ([linter, *DOCKERFILES], ["shellcheck", "broker/start", "broker/healthy"]):
         done = subprocess.run(
             command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
         )

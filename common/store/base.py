@@ -10,6 +10,7 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -27,6 +28,9 @@ class StoreError(Exception):
         self.reason = reason
 
 
+#: A region, as signatures name it.
+REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+
 #: At start-up, these end the service: only a person can mend them.
 FOR_A_PERSON = ("denied", "no_bucket", "not_s3", "refused")
 
@@ -35,7 +39,8 @@ FOR_A_PERSON = ("denied", "no_bucket", "not_s3", "refused")
 class StoreOptions:
     """Where a store is and how to get in; a store reads those that it has use for.
 
-    endpoint: a URL, whose scheme tells the kind of store. connections: requests at a time.
+    endpoint: a URL, whose scheme tells the kind of store. region: that signatures name, if it is
+    known. connections: requests at a time.
     """
 
     endpoint: str
@@ -45,6 +50,7 @@ class StoreOptions:
     auth_endpoint: str = ""
     access_key_id: str = ""
     secret_access_key: str = ""
+    region: str = ""
     connections: int = 10
 
     @property
@@ -94,6 +100,12 @@ class NewObject(NamedTuple):
     def checksum(self) -> str:
         """The digest in base64, as HTTP headers carry it."""
         return base64.b64encode(bytes.fromhex(self.sha256)).decode()
+
+    @property
+    def md5(self) -> str:
+        """The MD5 of the body in base64, for stores that know no other checksum."""
+        digest = hashlib.md5(self.body, usedforsecurity=False).digest()
+        return base64.b64encode(digest).decode()
 
 
 def new_json(key: str, body: bytes) -> NewObject:

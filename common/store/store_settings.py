@@ -11,7 +11,7 @@ from common.protocol.keys import DEFAULT_TEMPLATE, parse_template
 from common.service_settings import ServiceSettings
 from common.settings import setting
 from common.store import registry
-from common.store.base import StoreOptions
+from common.store.base import REGION, StoreOptions
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -59,6 +59,12 @@ def bucket(value: str) -> str:
     return value
 
 
+def region(value: str) -> str:
+    if not REGION.fullmatch(value):
+        raise ValueError("must be letters, digits and hyphens, such as eu-central-1")
+    return value
+
+
 def credential(value: str) -> str:
     if not re.fullmatch(r"[!-~]+", value):
         raise ValueError("must be printable ASCII without blanks, for it goes into HTTP headers")
@@ -95,6 +101,13 @@ class StoreSettings(ServiceSettings):
     secret_access_key: str = setting(
         "COS_SECRET_ACCESS_KEY", credential, "HMAC: secret access key", default="", secret=True
     )
+    region: str = setting(
+        "COS_REGION",
+        region,
+        "HMAC: region that signatures name; most stores take any, or say which they want, and that"
+        " is used then",
+        default="",
+    )
     key_template: str = setting(
         "KEY_TEMPLATE",
         parse_template,
@@ -112,6 +125,7 @@ class StoreSettings(ServiceSettings):
             auth_endpoint=self.auth_endpoint,
             access_key_id=self.access_key_id,
             secret_access_key=self.secret_access_key,
+            region=self.region,
             connections=connections,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import re
 import socket
 import threading
@@ -25,6 +26,22 @@ class Asked:
 def answer(status: str, body: bytes = b"", headers: str = "") -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
     return head.encode() + body
+
+
+def forward(asked: Asked, port: int) -> bytes:
+    """The answer of another server on loopback to the same request."""
+    method, path, _ = asked.line.split()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request(method, path, asked.body, asked.headers)
+        response = connection.getresponse()
+        body = response.read()
+        dropped = ("content-length", "transfer-encoding", "connection")
+        pairs = [pair for pair in response.getheaders() if pair[0].lower() not in dropped]
+        length = response.getheader("Content-Length", str(len(body)))
+        head = [f"HTTP/1.1 {response.status} {response.reason}", f"Content-Length: {length}"]
+        head += [f"{name}: {value}" for name, value in pairs]
+        return "\r\n".join([*head, "", ""]).encode("latin-1") + body
 
 
 class Canned:

@@ -26,8 +26,9 @@ from ibm_botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from common.store.base import StoreError, StoreOptions
+from common.store.s3.dialect import Dialect
 from common.store.s3.iam import Tokens
-from common.store.s3.store_errors import Answer, StoreErrors
+from common.store.s3.store_errors import Answer, StoreErrors, to_answer
 
 # What the SDK raises on an answer that is not S3's, such as a date that is none.
 _UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
@@ -52,6 +53,7 @@ class Endpoint:
         self.client: Any = ibm_boto3.client(
             "s3",
             endpoint_url=options.endpoint,
+            region_name=options.region or None,
             config=Config(
                 signature_version="s3v4" if options.hmac else "oauth",
                 connect_timeout=CONNECT_TIMEOUT,
@@ -63,6 +65,8 @@ class Endpoint:
             ),
             **arguments,
         )
+        self.dialect = Dialect(str(self.client.meta.region_name) if options.hmac else "")
+        self.dialect.register(self.client.meta.events)
 
     @contextlib.contextmanager
     def faults(self, what: str, right: str, not_found: str = "no_bucket") -> Iterator[None]:
@@ -98,11 +102,6 @@ class Endpoint:
         return failure
 
     @property
-    def region(self) -> str:
-        """The region that signatures name."""
-        return str(self.client.meta.region_name)
-
-    @property
     def proxied(self) -> bool:
         """Whether the environment has a proxy between us and the store."""
         scheme = urllib.parse.urlsplit(self.url).scheme
@@ -116,6 +115,6 @@ class Endpoint:
 
 
 def _answer(error: ClientError) -> Answer:
-    said = error.response.get("Error", {})
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return Answer(int(status), str(said.get("Code", "")), str(said.get("Message", "")))
+    response = error.response.get("ResponseMetadata", {})
+    status, headers = response.get("HTTPStatusCode", 0), response.get("HTTPHeaders", {})
+    return to_answer(int(status), headers, error.response.get("Error", {}))

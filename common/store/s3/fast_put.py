@@ -25,7 +25,7 @@ from common import __version__
 from common.store.base import NewObject, StoreError, StoreOptions
 from common.store.s3.endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
 from common.store.s3.signature import Signer
-from common.store.s3.store_errors import parse_error_body
+from common.store.s3.store_errors import Answer, parse_error
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer's body that are read; after more it is hung up
 # A firewall may forget a connection that is idle. The kernel's probes remind it from 30 s on, and
@@ -51,20 +51,40 @@ class FastPut:
         self._host = _host(parts)
         self._path = f"{parts.path.rstrip('/')}/{options.bucket}/"
         self._tokens = endpoint.tokens
+        self._dialect = endpoint.dialect
         key, secret = options.access_key_id, options.secret_access_key
-        self._signer = Signer(key, secret, endpoint.region)
+        self._signer = Signer(key, secret, self._dialect.region)
 
     def __call__(self, new: NewObject, replace: bool = True) -> None:
         """Write the object. Raises StoreError; without `replace`, `exists` if there is one."""
-        path = self._path + urllib.parse.quote(new.key, safe="/~")
-        headers = self._headers(path, new, replace)
-        response = self._request(path, headers, new.body)
-        if response.status != 200:
-            refusal = parse_error_body(response.status, self._read_body(response))
+        signer, md5 = self._signer, self._dialect.md5
+        refusal = self._put(new, replace, signer, md5)
+        if refusal is not None:
+            self._dialect.learn_region(refusal)
+            if signer.region != self._dialect.region:
+                self._signer = signer = signer.for_region(self._dialect.region)
+                refusal = self._put(new, replace, signer, md5)
+        if refusal is None:
+            return
+        if (
+            md5
+            or not refusal.is_about_checksum
+            or self._put(new, replace, signer, True) is not None
+        ):
             raise self._endpoint.refused(refusal, "PUT", "write to")
-        self._read_body(response)
+        self._dialect.use_md5(refusal)
+
+    def _put(self, new: NewObject, replace: bool, signer: Signer, md5: bool) -> Answer | None:
+        """What the store says in place of writing the object. Raises StoreError."""
+        path = self._path + urllib.parse.quote(new.key, safe="/~")
+        headers = self._headers(path, new, replace, signer, md5)
+        response = self._request(path, headers, new.body)
+        body = self._read_body(response)
+        if response.status != 200:
+            return parse_error(response.status, response.headers, body)
         if "etag" not in response.headers:
             raise self._says.no_etag()
+        return None
 
     def close(self) -> None:
         """Close the connections that are not in use; none is made from now on."""
@@ -115,12 +135,16 @@ class FastPut:
             return self._says.no_tls(error)
         return self._says.broken(error)
 
-    def _headers(self, path: str, new: NewObject, replace: bool) -> dict[str, str]:
+    def _headers(
+        self, path: str, new: NewObject, replace: bool, signer: Signer, md5: bool
+    ) -> dict[str, str]:
         """All headers, signed. Raises StoreError, `refused` for metadata that are no headers."""
-        headers = {"content-type": new.content_type, "host": self._host}
+        headers = {"content-md5": new.md5} if md5 else {}
+        headers |= {"content-type": new.content_type, "host": self._host}
         if not replace:
             headers["if-none-match"] = "*"
-        headers["x-amz-checksum-sha256"] = new.checksum
+        if not md5:
+            headers["x-amz-checksum-sha256"] = new.checksum
         metadata = {f"x-amz-meta-{name}": new.metadata[name] for name in sorted(new.metadata)}
         if _NO_HEADER.search("".join([*metadata, *metadata.values()])):
             raise StoreError("refused", "the object's metadata cannot be put into HTTP headers")
@@ -131,7 +155,7 @@ class FastPut:
             headers["x-amz-content-sha256"] = new.sha256
             headers["x-amz-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             headers |= metadata
-            headers["authorization"] = self._signer.authorization("PUT", path, headers)
+            headers["authorization"] = signer.authorization("PUT", path, headers)
         headers["user-agent"] = f"facepipe/{__version__}"
         return headers
 

@@ -19,8 +19,12 @@ class Signer:
     def __init__(self, key_id: str, secret: str, region: str) -> None:
         self._key_id = key_id
         self._secret = secret
-        self._region = region
+        self.region = region
         self._of_day = ("", b"")  # a day, and the signing key that is good for it
+
+    def for_region(self, region: str) -> Signer:
+        """One for the same key in another region."""
+        return Signer(self._key_id, self._secret, region)
 
     def authorization(self, method: str, path: str, headers: Mapping[str, str]) -> str:
         """The header's value.
@@ -34,7 +38,7 @@ class Signer:
         canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{digest}"
         moment = headers["x-amz-date"]
         day = moment[:8]
-        scope = f"{day}/{self._region}/s3/aws4_request"
+        scope = f"{day}/{self.region}/s3/aws4_request"
         hashed = hashlib.sha256(canonical.encode()).hexdigest()
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashed}"
         signature = hmac.digest(self._key(day), text.encode(), "sha256").hex()
@@ -47,7 +51,7 @@ class Signer:
         made, key = self._of_day
         if made != day:
             key = f"AWS4{self._secret}".encode()
-            for part in (day, self._region, "s3", "aws4_request"):
+            for part in (day, self.region, "s3", "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
             self._of_day = (day, key)  # in one step, for other threads
         return key

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import http.client
 import re
-from typing import NamedTuple
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from common.store.base import StoreError, StoreOptions
 
@@ -37,14 +39,14 @@ _BY_STATUS = {
     408: "timeout",
     413: "refused",
     431: "refused",  # the headers, and so the metadata, are too large
+    307: "server",  # such as of a bucket that was made a short while ago
     412: "exists",
     501: "not_s3",
     409: "server",  # another operation on the bucket is under way
     429: "slow_down",
     503: "slow_down",
 }
-_CODE = re.compile(r"<Code>([^<]{0,200})</Code>")
-_MESSAGE = re.compile(r"<Message>([^<]{0,1000})</Message>")
+_ELEMENT = re.compile(r"<(Code|Message|Region|Endpoint)>([^<]{0,1000})</\1>")
 
 
 class Answer(NamedTuple):
@@ -53,15 +55,38 @@ class Answer(NamedTuple):
     status: int  # of HTTP
     code: str  # of S3: one word
     message: str
+    region: str = ""  # that the store wants signatures to name
+    place: str = ""  # that a redirect names: a URL or a host
+
+    @property
+    def is_about_checksum(self) -> bool:
+        """Whether it may mean the headers of a checksum that the store does not know."""
+        if self.status == 501:
+            return True
+        unsure = self.code in ("400", "InvalidArgument", "InvalidRequest", "NotImplemented")
+        return self.status == 400 and (unsure or "checksum" in self.message.lower())
 
 
-def parse_error_body(status: int, body: bytes) -> Answer:
-    """The answer in an error's body; with the status as its code if that is not S3's XML."""
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """The answer in an error; with the status as its code if its body is not S3's XML.
+
+    headers: by name, in any case.
+    """
     text = body.decode("utf-8", "replace")
-    code, message = _CODE.search(text), _MESSAGE.search(text)
-    if "</Error>" not in text or code is None:
-        return Answer(status, str(status), http.client.responses.get(status, ""))
-    return Answer(status, *(html.unescape(found[1]) if found else "" for found in (code, message)))
+    said = {name: html.unescape(value) for name, value in reversed(_ELEMENT.findall(text))}
+    if "</Error>" not in text or "Code" not in said:
+        said = {"Code": str(status), "Message": http.client.responses.get(status, "")}
+    return to_answer(status, headers, said)
+
+
+def to_answer(status: int, headers: Mapping[str, str], said: Mapping[str, Any]) -> Answer:
+    """headers: by name, in lower case or in any. said: the elements of the error's XML; of an empty
+    one the SDK says None."""
+    code, message, region, place = (
+        str(said.get(name) or "") for name in ("Code", "Message", "Region", "Endpoint")
+    )
+    region = headers.get("x-amz-bucket-region") or region
+    return Answer(status, code, message, region, place or headers.get("location", ""))
 
 
 class StoreErrors:
@@ -77,8 +102,7 @@ class StoreErrors:
         other = "server" if answer.status >= 500 or answer.status == 0 else "not_s3"
         by_status = {**_BY_STATUS, 404: not_found}
         reason = _BY_CODE.get(answer.code) or by_status.get(answer.status) or other
-        said = f"the store says {answer.status} {answer.code} {answer.message}".rstrip()
-        return StoreError(reason, self._sentence(reason, answer.code, said, what, right))
+        return StoreError(reason, self._sentence(reason, answer, what, right))
 
     def silent(self) -> StoreError:
         return StoreError("timeout", f"{self._options.endpoint} does not answer")
@@ -104,8 +128,17 @@ class StoreErrors:
         text = "it answers, but not as S3 does: no ETag"
         return StoreError("not_s3", f"COS_ENDPOINT={self._options.endpoint}: {text}")
 
-    def _sentence(self, reason: str, code: str, said: str, what: str, right: str) -> str:
-        options = self._options
+    def _sentence(self, reason: str, answer: Answer, what: str, right: str) -> str:
+        options, code = self._options, answer.code
+        said = f"the store says {answer.status} {code} {answer.message}".rstrip()
+        if answer.status == 307:
+            place = answer.place or "another address"
+            return f"COS_ENDPOINT={options.endpoint} redirects to {place} for now; {said}"
+        if answer.status in (301, 308) and answer.place:
+            place = self._endpoint_of(answer.place)
+            return f"COS_BUCKET={options.bucket} is elsewhere: set COS_ENDPOINT={place}; {said}"
+        if code == "AuthorizationHeaderMalformed":
+            return f"COS_REGION is not the region of COS_ENDPOINT={options.endpoint}; {said}"
         if reason == "no_bucket":
             return f"there is no bucket COS_BUCKET={options.bucket} at {options.endpoint}; {said}"
         if reason in ("refused", "not_s3"):
@@ -118,3 +151,9 @@ class StoreErrors:
             named = "COS_ACCESS_KEY_ID" if options.hmac else "COS_API_KEY"
             return f"{named} has no right to {right} COS_BUCKET={options.bucket}; {said}"
         return said
+
+    def _endpoint_of(self, place: str) -> str:
+        """The endpoint that a redirect's host or URL is of, which may have the bucket before it."""
+        scheme = urllib.parse.urlsplit(self._options.endpoint).scheme
+        parts = urllib.parse.urlsplit(place if "://" in place else f"{scheme}://{place}")
+        return f"{parts.scheme}://{parts.netloc.removeprefix(f'{self._options.bucket}.')}"

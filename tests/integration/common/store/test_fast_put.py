@@ -21,7 +21,7 @@ from common.settings import read
 from common.store.base import NewObject, Observer, StoreError
 from common.store.s3.signature import Signer
 from common.store.s3.store import S3Store
-from common.store.s3.store_errors import parse_error_body as understood
+from common.store.s3.store_errors import parse_error
 from processor.settings import ProcessorSettings
 from testing.host.wait import free_port
 from testing.mqtt.mosquitto import Mosquitto
@@ -263,16 +263,6 @@ def test_an_odd_answer_has_the_same_reason_whichever_way_was_taken(
     assert own == sdk
 
 
-@pytest.mark.parametrize("code", [301, 307])
-def test_a_redirect_is_not_followed_and_is_a_sentence(canned: Canned, code: int) -> None:
-    place = f"Location: {canned.endpoint}/elsewhere\r\n"
-    canned.reply = lambda _: answer(f"{code} x", xml("PermanentRedirect"), place)
-    reason, text = told(WAYS["own"], bucket(canned.endpoint))
-    assert reason == "not_s3"
-    assert f"the store says {code} PermanentRedirect" in text
-    assert len(canned.asked) == 1
-
-
 def greet(server: socket.socket) -> None:
     """Speak first, and no TLS."""
     with server.accept()[0] as connection:
@@ -305,8 +295,8 @@ def test_what_is_no_answer_is_a_broken_request(canned: Canned, way: str, said: b
 
 @given(st.integers(100, 599), st.binary(max_size=300))
 def test_any_body_of_an_error_is_understood_or_not(status: int, body: bytes) -> None:
-    assert understood(status, body).status == status
-    assert understood(status, b"<Error><Code>" + body).status == status
+    assert parse_error(status, {}, body).status == status
+    assert parse_error(status, {}, b"<Error><Code>" + body).status == status
 
 
 def test_an_answer_that_comes_in_pieces_is_one(canned: Canned) -> None:

@@ -40,7 +40,7 @@ class Endpoint:
 
     def __init__(self, options: StoreOptions) -> None:
         self.url = options.endpoint
-        self.says = StoreErrors(options)
+        self.errors = StoreErrors(options)
         self.tokens: Tokens | None = None  # with an API key
         arguments: dict[str, Any] = {}
         if options.hmac:
@@ -69,34 +69,36 @@ class Endpoint:
         self.dialect.register(self.client.meta.events)
 
     @contextlib.contextmanager
-    def faults(self, what: str, right: str, not_found: str = "no_bucket") -> Iterator[None]:
-        """Tell what goes wrong inside as a StoreError.
+    def translate_errors(
+        self, what: str, right: str, not_found: str = "no_bucket"
+    ) -> Iterator[None]:
+        """Raise the SDK's errors, and those of reading a body, as StoreError.
 
-        what: the request, as in "does not take a PUT". right: what it needs a right to, as in
-        "write to". not_found: the reason of a 404 that says nothing more.
+        what: the request, as in "does not take a PUT". right: what the request needs the right to,
+        as in "write to". not_found: the reason of a 404 without a code.
         """
         try:
             yield
         except ClientError as error:
-            raise self.refused(_answer(error), what, right, not_found) from None
+            raise self.error_of(_answer(error), what, right, not_found) from None
         except (ReadTimeoutError, ConnectTimeoutError):
-            raise self.says.silent() from None
+            raise self.errors.no_answer() from None
         except SSLError as error:
-            raise self.says.no_tls(error) from None
+            raise self.errors.no_tls(error) from None
         except EndpointConnectionError:
-            raise self.says.absent() from None
+            raise self.errors.nothing_listens() from None
         except ParamValidationError as error:
             raise StoreError("refused", f"the SDK does not take this request: {error}") from None
         except (BotoCoreError, HTTPError, OSError) as error:  # the last two while a body is read
-            raise self.says.broken(error) from None
+            raise self.errors.broken_request(error) from None
         except _UNREADABLE as error:
-            raise self.says.strange(error) from None
+            raise self.errors.not_s3(error) from None
 
-    def refused(
+    def error_of(
         self, answer: Answer, what: str, right: str, not_found: str = "no_bucket"
     ) -> StoreError:
-        """The fault that an answer tells of; a token that is not taken is not used again."""
-        failure = self.says.answered(answer, what, right, not_found)
+        """The StoreError for an answer. A token that the store does not accept is forgotten."""
+        failure = self.errors.from_answer(answer, what, right, not_found)
         if failure.reason == "denied" and self.tokens is not None:
             self.tokens.forget()
         return failure
@@ -110,8 +112,8 @@ class Endpoint:
     @property
     def trusted(self) -> str:
         """The file of the authorities that the SDK trusts."""
-        told = get_session().get_config_variable("ca_bundle")
-        return str(told or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True))
+        bundle = get_session().get_config_variable("ca_bundle")
+        return str(bundle or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True))
 
 
 def _answer(error: ClientError) -> Answer:

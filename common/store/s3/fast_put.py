@@ -46,7 +46,7 @@ class FastPut:
     def __init__(self, options: StoreOptions, endpoint: Endpoint) -> None:
         parts = urllib.parse.urlsplit(options.endpoint)
         self._endpoint = endpoint
-        self._says = endpoint.says
+        self._errors = endpoint.errors
         self._pool = _create_pool(parts, endpoint.trusted, options.connections)
         self._host = _host(parts)
         self._path = f"{parts.path.rstrip('/')}/{options.bucket}/"
@@ -71,7 +71,7 @@ class FastPut:
             or not refusal.is_about_checksum
             or self._put(new, replace, signer, True) is not None
         ):
-            raise self._endpoint.refused(refusal, "PUT", "write to")
+            raise self._endpoint.error_of(refusal, "PUT", "write to")
         self._dialect.use_md5(refusal)
 
     def _put(self, new: NewObject, replace: bool, signer: Signer, md5: bool) -> Answer | None:
@@ -83,7 +83,7 @@ class FastPut:
         if response.status != 200:
             return parse_error(response.status, response.headers, body)
         if "etag" not in response.headers:
-            raise self._says.no_etag()
+            raise self._errors.no_etag()
         return None
 
     def close(self) -> None:
@@ -128,12 +128,12 @@ class FastPut:
 
     def _store_error(self, error: HTTPError) -> StoreError:
         if isinstance(error, NewConnectionError):
-            return self._says.absent()
+            return self._errors.nothing_listens()
         if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
-            return self._says.silent()
+            return self._errors.no_answer()
         if isinstance(error, SSLError):
-            return self._says.no_tls(error)
-        return self._says.broken(error)
+            return self._errors.no_tls(error)
+        return self._errors.broken_request(error)
 
     def _headers(
         self, path: str, new: NewObject, replace: bool, signer: Signer, md5: bool

@@ -23,7 +23,7 @@ REFRESH_AT = 0.75  # of a token's life
 
 
 class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
-    """Hands a valid token to the SDK, fetching one when needed; any thread may ask."""
+    """Returns a valid token to the SDK, and fetches one when needed. May be shared by threads."""
 
     def __init__(self, api_key: str, endpoint: str) -> None:
         self._api_key = api_key
@@ -34,10 +34,10 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
         self._expires = 0.0
 
     def get_token(self) -> str:
-        """The token; fetched, while the others wait, if there is none that is valid.
+        """The token. If none is valid, one thread fetches it and the others wait.
 
         Raises:
-            StoreError: token (the service is away) or denied (it does not know the API key).
+            StoreError: `token` (the service does not answer) or `denied` (it rejects the API key).
         """
         now = time.monotonic()
         if now < self._refresh_after:
@@ -54,17 +54,17 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
         """The SDK calls this too; `requests` reads the proxies from the environment itself."""
 
     def forget(self) -> None:
-        """Fetch anew at the next request: the store did not take the token."""
+        """Fetch another token for the next request: the store did not accept this one."""
         self._expires = self._refresh_after = 0.0
 
     def _refresh_early(self) -> None:
-        """One thread fetches while the old token is still good; the others go on with it."""
+        """Fetch a token in one thread, while the others use the old one, which is still valid."""
         if not self._fetching.acquire(blocking=False):
             return
         try:
             self._fetch()
         except StoreError as error:
-            log.warning("the IAM token was not refreshed: %s; the old one still holds", error)
+            log.warning("the IAM token was not refreshed: %s; the old one is still valid", error)
             self._refresh_after = min(self._expires, time.monotonic() + TIMEOUT)
         finally:
             self._fetching.release()
@@ -89,7 +89,7 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
             raise StoreError("token", text) from None
         if response.status_code in (400, 401, 403):
             message = str(answer.get("errorMessage", "")) if isinstance(answer, dict) else ""
-            raise StoreError("denied", f"IAM does not take COS_API_KEY: {message or 'refused'}")
+            raise StoreError("denied", f"IAM does not accept COS_API_KEY: {message or 'refused'}")
         try:
             if response.status_code != 200:
                 raise ValueError(response.status_code)

@@ -60,7 +60,9 @@ class Lifecycle:
         self._observer.request("lifecycle")
         self._xml = b""
         try:
-            with self._endpoint.faults("GET of its lifecycle", "read the lifecycle of", "missing"):
+            with self._endpoint.translate_errors(
+                "GET of its lifecycle", "read the lifecycle of", "missing"
+            ):
                 self._endpoint.client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
             rules = ET.fromstring(self._xml)  # noqa: S314 - as above
         except StoreError as error:
@@ -76,7 +78,7 @@ class Lifecycle:
     def _write(self, rules: ET.Element) -> None:
         self._observer.request("lifecycle")
         client = self._endpoint.client
-        with self._endpoint.faults("PUT of its lifecycle", "set the lifecycle of"):
+        with self._endpoint.translate_errors("PUT of its lifecycle", "set the lifecycle of"):
             if len(rules):
                 self._xml = ET.tostring(rules)
                 stand_in = {"Status": "Enabled", "Filter": {"Prefix": ""}}

@@ -43,7 +43,7 @@ class S3Body:
         self._observer = observer
 
     def chunks(self) -> Iterator[bytes]:
-        with self._observer.count_failure(), self._endpoint.faults("GET", "read"):
+        with self._observer.count_failure(), self._endpoint.translate_errors("GET", "read"):
             yield from self._stream.iter_chunks(CHUNK)
 
     def read(self) -> bytes:
@@ -71,7 +71,7 @@ class S3Store:
         self, kind: str, what: str, right: str, not_found: str = "no_bucket"
     ) -> Iterator[None]:
         """One request, counted, and its faults as StoreError."""
-        with self._observer.count(kind), self._endpoint.faults(what, right, not_found):
+        with self._observer.count(kind), self._endpoint.translate_errors(what, right, not_found):
             yield
 
     def check(self) -> None:
@@ -176,7 +176,7 @@ class S3Store:
                 ChecksumSHA256=new.checksum,
             )
         if "ETag" not in answer:
-            raise self._endpoint.says.no_etag()
+            raise self._endpoint.errors.no_etag()
 
     @property
     def puts_by_sdk(self) -> bool:

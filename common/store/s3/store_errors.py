@@ -1,4 +1,4 @@
-"""What went wrong with a request to the bucket, as a StoreError, by whichever way it was sent."""
+"""The reason and the sentence of each StoreError, whether the SDK or `FastPut` sent the request."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _ELEMENT = re.compile(r"<(Code|Message|Region|Endpoint)>([^<]{0,1000})</\1>")
 
 
 class Answer(NamedTuple):
-    """What the store said in place of doing as it was asked."""
+    """An error that the store answered."""
 
     status: int  # of HTTP
     code: str  # of S3: one word
@@ -68,7 +68,7 @@ class Answer(NamedTuple):
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """The answer in an error; with the status as its code if its body is not S3's XML.
+    """An error's answer, with the status as its code if its body is not S3's XML.
 
     headers: by name, in any case.
     """
@@ -80,8 +80,11 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
 
 
 def to_answer(status: int, headers: Mapping[str, str], said: Mapping[str, Any]) -> Answer:
-    """headers: by name, in lower case or in any. said: the elements of the error's XML; of an empty
-    one the SDK says None."""
+    """An error's answer.
+
+    headers: by name, in lower case or in any. said: the elements of the error's XML; for an empty
+    element the SDK has None.
+    """
     code, message, region, place = (
         str(said.get(name) or "") for name in ("Code", "Message", "Region", "Endpoint")
     )
@@ -90,35 +93,35 @@ def to_answer(status: int, headers: Mapping[str, str], said: Mapping[str, Any]) 
 
 
 class StoreErrors:
-    """The sentences, for one bucket."""
+    """The errors of one bucket."""
 
     def __init__(self, options: StoreOptions) -> None:
         self._options = options
 
-    def answered(
+    def from_answer(
         self, answer: Answer, what: str, right: str, not_found: str = "no_bucket"
     ) -> StoreError:
-        """For the parameters see `Endpoint.faults`."""
+        """For the parameters see `Endpoint.translate_errors`."""
         other = "server" if answer.status >= 500 or answer.status == 0 else "not_s3"
         by_status = {**_BY_STATUS, 404: not_found}
         reason = _BY_CODE.get(answer.code) or by_status.get(answer.status) or other
         return StoreError(reason, self._sentence(reason, answer, what, right))
 
-    def silent(self) -> StoreError:
+    def no_answer(self) -> StoreError:
         return StoreError("timeout", f"{self._options.endpoint} does not answer")
 
     def no_tls(self, error: Exception) -> StoreError:
         return StoreError("unreachable", f"no TLS with {self._options.endpoint}: {error}")
 
-    def absent(self) -> StoreError:
+    def nothing_listens(self) -> StoreError:
         text = f"nothing listens at COS_ENDPOINT={self._options.endpoint}"
         return StoreError("unreachable", text)
 
-    def broken(self, error: Exception) -> StoreError:
+    def broken_request(self, error: Exception) -> StoreError:
         return StoreError("unreachable", f"the request broke: {error}")
 
-    def strange(self, error: Exception) -> StoreError:
-        """Such as a page of a proxy's in place of a listing, or an answer that lacks a part."""
+    def not_s3(self, error: Exception) -> StoreError:
+        """For an answer such as a proxy's HTML page, or one that lacks a part."""
         endpoint, kind = self._options.endpoint, type(error).__name__
         return StoreError(
             "not_s3", f"what answers at {endpoint} does not answer as S3 does ({kind})"
@@ -153,7 +156,7 @@ class StoreErrors:
         return said
 
     def _endpoint_of(self, place: str) -> str:
-        """The endpoint that a redirect's host or URL is of, which may have the bucket before it."""
+        """The endpoint of a redirect's host or URL, without the bucket's name before the host."""
         scheme = urllib.parse.urlsplit(self._options.endpoint).scheme
         parts = urllib.parse.urlsplit(place if "://" in place else f"{scheme}://{place}")
         return f"{parts.scheme}://{parts.netloc.removeprefix(f'{self._options.bucket}.')}"

@@ -118,7 +118,7 @@ def test_a_token_service_that_is_absent_at_the_start_is_waited_for(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"COS_API_KEY": "nobodys"}, "IAM does not take COS_API_KEY: Provided API key could"),
+        ({"COS_API_KEY": "nobodys"}, "IAM does not accept COS_API_KEY: Provided API key could"),
         ({"COS_BUCKET": "not-there"}, "there is no bucket COS_BUCKET=not-there"),
         ({}, "COS_API_KEY has no right to write to COS_BUCKET=faces"),
     ],

@@ -19,7 +19,8 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
-.PHONY: help setup demo test test-clocks test-faults fuzz test-containers test-swarm test-arm64 images check format \
+.PHONY: help setup demo test test-unit coverage test-clocks test-faults fuzz test-containers test-swarm \
+	test-arm64 images check format \
 	bench docs lock clean
 
 help:  ## list the targets
@@ -42,6 +43,17 @@ demo: setup  ## play the bundled clip through the whole pipeline on this machine
 test: .venv/.browser .venv/.bench  ## run the tests, against real counterparts
 	@tests/needs
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+test-unit: setup  ## run the quick tests, which need nothing but Python
+	$(BIN)/python -m pytest tests/unit --numprocesses $(WORKERS) --dist worksteal
+
+# No gate: the table shows where tests are missing. Measured code is slower, so this is no `make test`.
+coverage: .venv/.browser .venv/.bench  ## show which lines the unit and integration tests run
+	@tests/needs
+	@mkdir -p build/coverage && rm -f build/coverage/data*
+	-$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report= \
+		--numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m coverage report
 
 test-clocks: .venv/.browser .venv/.bench .venv/wallclock.so  ## run TESTS (all) just after midnight, at noon and at 23:30 UTC
 	@tests/needs

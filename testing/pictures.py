@@ -11,17 +11,18 @@ from pathlib import Path
 DATA = Path(os.environ.get("TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def png(width: int = 8, height: int = 8, seed: int = 0) -> bytes:
-    """A small sound PNG, grey, whose pixels depend on `seed`."""
+def chunk(kind: bytes, body: bytes = b"") -> bytes:
+    crc = struct.pack(">I", zlib.crc32(kind + body))
+    return struct.pack(">I", len(body)) + kind + body + crc
 
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        crc = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + crc
 
+def png(width: int = 8, height: int = 8, seed: int = 0, claim: tuple[int, int] = (0, 0)) -> bytes:
+    """A small grey PNG whose pixels depend on `seed`; its header may `claim` another size."""
     rows = b"".join(
         b"\0" + bytes((seed + x * y) % 256 for x in range(width)) for y in range(height)
     )
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    columns, lines = claim if any(claim) else (width, height)
+    header = struct.pack(">IIBBBBB", columns, lines, 8, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)

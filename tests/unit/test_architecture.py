@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +14,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from common import __version__
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("detector", "forwarder", "gallery", "processor")
@@ -239,3 +243,28 @@ def test_settings_are_read_without_opencv_and_numpy(service: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
     )
     assert done.stdout.strip() == "set()", done.stdout + done.stderr
+
+
+def test_no_test_imports_another_and_testing_imports_none() -> None:
+    """What two test modules share lies in `testing/`, or beside them under another name."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        assert not [name for name in imported_names(path) if ".test_" in name], path
+    for path in sorted((ROOT / "testing").rglob("*.py")):
+        assert not [name for name in imported_names(path) if name.startswith("tests.")], path
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """The images take theirs from it (Makefile), as pyproject.toml and the changelog do."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "common.__version__"}
+    done = subprocess.run(
+        ["make", "--dry-run", "images", "IMAGES=broker"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert f"VERSION={__version__} " in done.stdout
+    released = re.findall(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert not released or released[0] == __version__

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from testing.services.process import ROOT
+from testing.services.prometheus import FOLDER
+from tests.integration.monitoring.rules import RULES, SIDES, promtool
 
-FOLDER = ROOT / "monitoring"
-SIDES = ("cloud", "edge")
-RULES = {name: FOLDER / "alerts" / f"{name}.yml" for name in ("all", *SIDES)}
 DAY = 86_400
 
 Series = dict[str, str]  # name and labels, and promtool's short form of a value each minute
@@ -142,15 +140,6 @@ CASES = {
     "OutboxGrows": Case("edge", {OUTBOX: "0+10x60"}, ({OUTBOX: "500-10x60"}, {OUTBOX: "3x60"})),
     "FacesLost": Case("edge", {LOST: "_x25 1x30"}, ({LOST: "4x60"},)),
 }
-
-
-def promtool(*words: str, given: bytes = b"") -> str:
-    done = subprocess.run(
-        ["promtool", *words], check=False, capture_output=True, input=given, timeout=60
-    )
-    said = (done.stdout + done.stderr).decode()
-    assert done.returncode == 0, said
-    return said
 
 
 def alerts(file: str) -> dict[str, str]:

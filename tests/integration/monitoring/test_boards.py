@@ -11,7 +11,7 @@ import pytest
 from testing.services.process import ROOT
 from testing.services.prometheus import FOLDER
 from tests.integration.monitoring.boards import BOARDS, expressions
-from tests.integration.monitoring.test_alerts import RULES, SIDES
+from tests.integration.monitoring.rules import RULES, SIDES
 
 KINDS = {"row", "stat", "timeseries"}  # of panels, of Grafana 8 to 12
 UNITS = {"short", "s", "bytes", "cps", "Bps", "reqps"}

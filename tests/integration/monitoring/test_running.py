@@ -14,7 +14,7 @@ from testing.services.pipeline import DEVICE, Pipeline
 from testing.services.process import Service
 from testing.services.prometheus import Prometheus
 from tests.integration.monitoring.boards import BOARDS, expressions
-from tests.integration.monitoring.test_alerts import SIDES, promtool
+from tests.integration.monitoring.rules import SIDES, promtool
 
 JOBS = {"cloud": ("processor", "gallery"), "edge": ("detector", "forwarder")}
 # What there is only after something went wrong, which nothing does here, and with TLS.

@@ -19,7 +19,6 @@ from testing.mqtt.sender import Sender
 from testing.pictures import png
 from testing.services.process import Service
 from testing.store.nanio import Store
-from tests.unit.common.test_png import IDAT, IEND, SIGNATURE, header
 
 PLACE = "box-1/cam-1/2026-03-01"  # of a Sender's faces
 REJECTED = "facepipe_processor_faces_rejected_total"
@@ -100,7 +99,7 @@ BAD: list[tuple[str, bytes, dict[str, str]]] = [
     ("truncated", png()[:-20], {}),
     ("not_png", cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes(), {}),
     ("bad_crc", png()[:-1] + b"?", {}),
-    ("dimensions", SIGNATURE + header(60000, 60000) + IDAT + IEND, {}),
+    ("dimensions", png(claim=(60000, 60000)), {}),
     ("too_large", noise(1024), {}),
     ("bad_property", png(), {"note": "smile \U0001f600"}),
     ("bad_property", png(), {"note": "x" * 10_000}),

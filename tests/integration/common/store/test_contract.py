@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +12,14 @@ import pytest
 from common.protocol.keys import PROBE
 from common.settings import read
 from common.store import registry
-from common.store.base import NewObject, ObjectStore, Observer, StoreError
+from common.store.base import ObjectStore, Observer, StoreError
 from common.store.store_settings import StoreSettings
 from testing.pictures import png
 from testing.store.moto import Moto
 from testing.store.nanio import BUCKET, Store, reached_at
+from testing.store.objects import KEY, Counts, new
 from testing.store.seaweedfs import SeaweedFS
 
-KEY = "box-1/cam-1/2026-03-01/face_1772409599123_0123abcd.png"
 FACTS = {"device": "box-1", "sharpness": "123.4"}
 
 
@@ -57,12 +56,6 @@ STORES: dict[str, Opener] = {
 }
 
 
-class Counts:
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-        self.failures: list[str] = []
-
-
 @pytest.fixture(scope="module", params=STORES)
 def settings(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -84,10 +77,6 @@ def store(settings: dict[str, str], counts: Counts) -> Iterator[ObjectStore]:
     for page in opened.pages():
         opened.delete([one.key for one in page])
     opened.close()
-
-
-def new(key: str = KEY, body: bytes = b"some bytes", **facts: str) -> NewObject:
-    return NewObject(key, body, "image/png", facts, hashlib.sha256(body).hexdigest())
 
 
 def keys(store: ObjectStore, prefix: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from common.store.store_settings import StoreSettings
 from testing.host.wait import free_port
 from testing.store.fake_s3 import FakeS3
 from testing.store.nanio import reached_at
-from tests.integration.common.store.test_contract import KEY, Counts, new
+from testing.store.objects import KEY, Counts, new
 
 Request = Callable[[ObjectStore], object]
 WRITES: dict[str, Request] = {

@@ -16,8 +16,7 @@ from testing.mqtt.mosquitto import Mosquitto
 from testing.network.mjpeg import Mjpeg
 from testing.services.detector import books, facts
 from testing.services.outbox import fill
-from tests.integration.detector.delivery.test_reliable import Processor, start
-from tests.integration.detector.outbox.test_service import answering
+from testing.services.receipts import Processor, answering, start
 
 DROPPED = "facepipe_detector_faces_dropped_total"
 DAY = 86_400.0

@@ -22,7 +22,7 @@ from testing.mqtt.mosquitto import Mosquitto
 from testing.services.detector import balance, books, facts
 from testing.services.outbox import fill, overwrite
 from testing.services.process import ROOT, Service
-from tests.integration.detector.delivery.test_reliable import STATUS, Processor, start, stored
+from testing.services.receipts import STATUS, Processor, answering, start, stored
 
 DROPPED = "facepipe_detector_faces_dropped_total"
 
@@ -54,10 +54,6 @@ def database(folder: Path) -> Path:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     with mounted(tmp_path / "disk", megabytes=18) as path:
         yield path
-
-
-def answering(port: int) -> Processor:
-    return Processor(port, lambda message, _: [stored(message)])
 
 
 def table(folder: Path) -> dict[str, str]:

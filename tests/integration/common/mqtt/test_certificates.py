@@ -105,7 +105,7 @@ def test_what_ends_within_30_days_is_warned_of_at_the_start(
     ):
         connected(service)
         assert re.search(rf"WARNING forwarder: cloud broker \S+: {line}", service.log)
-        assert len(re.findall("certificate.* ends in", service.log)) == 2  # the authority's: 30
+        assert len(re.findall("certificate.* expires in", service.log)) == 2  # the authority's: 30
         for whose, left in (("own", days[0]), ("broker", days[1]), ("authority", 30)):
             end = service.metric(ENDS, broker="cloud", whose=whose)
             assert abs(end - time.time() - left * DAY) < 60

@@ -1,236 +1,202 @@
-"""End to end: the faces a second that the whole chain holds, and the time at half of them.
+"""End to end: the faces a second of the whole chain, the time of a face, receipts, an outage.
 
-Run: `python -m bench.chain`; `--full` for longer steps and more of them. Ready-made faces come out
-of detectors (bench/ready.py: all of each runs, outbox included, but camera, search and encoding),
-as one box with some cameras has them, and go by the edge broker, the forwarder, the cloud broker
-(bench/cloud.py: as in its image, with TLS and rights) and one processor into a store that takes
-them at once; receipts come back. All of it shares this machine. A rate holds when the detectors
-capture what is offered, and what waits in their outboxes comes down again and again. Each step
-begins with new detectors and ends when each face has its receipt; then each must be one object, or
-the bench fails.
+Run: `python -m bench.chain`. Ready-made faces come out of a detector (bench/load/ready.py: all of
+it runs but camera, search and encoding) and go by edge broker, forwarder, cloud broker (TLS and
+rights as in its image) and one processor into a store that takes them at once; receipts come back.
+So many faces wait in the outbox at most, and the next are captured when receipts come: so the rate
+is the highest that the chain stores. Then half of it; then 20 a second with DELIVERY=once and
+receipt in turn; then the forwarder is stopped, the outbox fills, and drains when it is back. In the
+end each face must be one object. All of it shares this machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import re
+import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.cloud import Cloud, Identities
-from bench.memory import Peaks
-from bench.parts import DEVICE, Feed
-from bench.rates import search
-from bench.report import Figure, tell
-from bench.step import Step
-from bench.usage import Usage
-from bench.wire import PUBLISH, Session
-from common.mqtt.broker import Broker
+from bench.load.cloud import Cloud, Identities
+from bench.measure import Meter, percentile
+from bench.report import Figure, exit_code, tell
 from demo.__main__ import CLIP
+from testing.host.wait import until
+from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
+from testing.services.detector import books
 from testing.services.process import Service
 
-MEBI = 1024 * 1024
-FIRST = 500.0  # faces a second that are tried first
+DEVICE = "box-1"
 KB = 20.0
-SETTLE = 3.0  # seconds of a step before those that are measured
-LOOK = 0.5  # seconds between looks at the books, which cost a detector 2 ms each
-HOPELESS = 1.5  # seconds' worth of faces that wait: the rate does not hold
-DRAIN_WITHIN = 60.0  # seconds
+WAITING = 256  # faces that wait for their receipt while the highest rate is measured
+SLOW = 20.0  # faces a second: each has a commit of its own, which is the dearest way
 TARGET_MIB = {"detector": 250.0, "forwarder": 80.0, "processor": 80.0}
-COUNTS = ("captured", "confirmed", "resent", "waiting")
 CAPTURED = re.compile(rb"face_(\d+)_")  # in the key that a receipt tells: unix milliseconds
 # What the image's configuration logs, and not all that a test may want to see.
 QUIET = "log_type none\nlog_type error\nlog_type warning\nlog_type information"
 
 
-class Ear:
-    """Use in `with`: hears receipts at the edge broker, and how long after capture they come."""
-
-    def __init__(self, port: int) -> None:
-        self.times: list[float] = []  # seconds, to the millisecond that keys know
-        self._session = Session(Broker("edge", "127.0.0.1", port), "ear")
-        self._session.subscribe([f"faces/receipts/{DEVICE}"], 0)
-        self._session.sock.settimeout(LOOK)
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._listen)
-
-    def _listen(self) -> None:
-        while not self._ends.is_set():
-            with contextlib.suppress(TimeoutError):
-                for kind, head in self._session.packets():
-                    captured = CAPTURED.search(head)
-                    if kind & 0xF0 == PUBLISH and captured:
-                        self.times.append(time.time() - int(captured[1]) / 1000)
-
-    def __enter__(self) -> Ear:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-        self._session.sock.close()
-
-
 class Chain:
     """Use in `with`; all of it but the detectors, of which each step has its own."""
 
-    def __init__(self, folder: Path, cameras: int) -> None:
-        self._folder, self._cameras = folder, cameras
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         identities = Identities(folder, [DEVICE])
-        self.cloud = Cloud(identities, 1, 0)
-        self._edge = Mosquitto(folder / "edge", QUIET)
-        self._forwarder = Service(
+        self.cloud = Cloud(identities)
+        self.edge = Mosquitto(folder / "edge", QUIET)
+        self.forwarder = Service(
             "forwarder",
             DEVICE=DEVICE,
-            MQTT_PORT=self._edge.port,
+            MQTT_PORT=self.edge.port,
             CLOUD_HOST="localhost",
             CLOUD_PORT=self.cloud.broker.port,
             CLOUD_TOPIC=f"faces/from/{DEVICE}",
             CLOUD_BUNDLE=identities.bundles[DEVICE],
         )
-        self.captured = 0  # by all detectors of all steps
+        self.captured = 0.0  # by all detectors
         self._steps = 0
-        self.peaks: dict[str, int] = {}
-        self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Chain:
-        with contextlib.ExitStack() as stack:
-            for part in (self.cloud, self._edge, self._forwarder):
-                stack.enter_context(part)
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Chain]:
+        with self.cloud, self.edge, self.forwarder:
             for side in ("edge", "cloud"):
-                self._forwarder.says(f"{side} broker .*: connected")
-            self._stack = stack.pop_all()
-        return self
+                self.forwarder.says(f"{side} broker .*: connected")
+            yield self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def step(self, offered: float, seconds: float, listen: bool = False) -> Step:
-        """Offer so many faces a second, and see all of them off."""
+    @contextlib.contextmanager
+    def detector(self, faces: int = 10_000_000, **settings: object) -> Iterator[Service]:
+        """A detector with an outbox of its own; in the end the fate of each face is known."""
         self._steps += 1
-        with contextlib.ExitStack() as stack:
-            detectors = list(self._detectors(stack, offered, seconds))
-            ear = stack.enter_context(Ear(self._edge.port)) if listen else None
-            pids = {f"detector {n}": d.pid for n, d in enumerate(detectors, 1)}
-            pids |= {"edge broker": self._edge.pid, "forwarder": self._forwarder.pid}
-            pids |= self.cloud.pids
-            with Peaks(pids, every=0.5) as memory:
-                for detector in detectors:
-                    detector.comes_to(30, captured=1)
-                time.sleep(SETTLE)
-                step = self._measured(detectors, pids, offered, seconds)
-            self.captured += _ended(detectors)
-            for name, peak in memory.peaks.items():
-                self.peaks[name] = max(peak, self.peaks.get(name, 0))
-        step = dataclasses.replace(step, times=ear.times if ear else [])
-        print(step, flush=True)
-        return step
+        with Service(
+            "bench.load.ready",
+            DEVICE=DEVICE,
+            CAMERA=CLIP,
+            CAMERA_END="idle",
+            MQTT_PORT=self.edge.port,
+            OUTBOX_PATH=self._folder / f"outbox-{self._steps}",
+            BENCH_KB=KB,
+            BENCH_FACES=faces,
+            **{"DELIVERY": "receipt", **settings},
+        ) as service:
+            yield service
+            until(lambda: service.metric("facepipe_detector_camera_ended"), 90, "all faces came")
+            self.captured += books(service)["captured"]
 
-    def _detectors(
-        self, stack: contextlib.ExitStack, offered: float, seconds: float
-    ) -> Iterator[Feed]:
-        for number in range(self._cameras):
-            yield stack.enter_context(
-                Feed(
-                    "bench.load.ready",
-                    DEVICE=DEVICE,
-                    CAMERA=CLIP,
-                    CAMERA_NAME=f"camera-{number}",
-                    CAMERA_END="idle",
-                    MQTT_PORT=self._edge.port,
-                    OUTBOX_PATH=self._folder / f"outbox-{self._steps}",  # books outlive detectors
-                    DELIVERY="receipt",
-                    BENCH_KB=KB,
-                    BENCH_RATE=offered / self._cameras,
-                    BENCH_FACES=round(offered * (SETTLE + seconds + 1) / self._cameras),
-                )
-            )
-
-    def _measured(
-        self, detectors: list[Feed], pids: dict[str, int], offered: float, seconds: float
-    ) -> Step:
-        usage, before = Usage.now(pids), _books(detectors)
-        waiting: list[int] = []
-        in_hand = 0
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(LOOK)
-            waiting.append(_books(detectors)["waiting"])
-            in_hand = max(in_hand, self.cloud.count("faces_in_hand"))
-            if waiting[-1] > HOPELESS * offered and len(waiting) > 4:
-                break
-        books, usage = _books(detectors), Usage.now(pids).since(usage)
-        captured, confirmed, resent = (books[name] - before[name] for name in COUNTS[:3])
-        return Step(offered, captured, confirmed, resent, waiting, in_hand, usage, [])
+    def pids(self, detector: Service) -> dict[str, int]:
+        own = {"detector": detector.pid, "edge broker": self.edge.pid}
+        return {**own, "forwarder": self.forwarder.pid, **self.cloud.pids}
 
 
-def _books(detectors: list[Feed]) -> dict[str, int]:
-    """Of all of them together."""
-    all_books = [detector.books() for detector in detectors]
-    return {name: sum(books[name] for books in all_books) for name in COUNTS}
-
-
-def _ended(detectors: list[Feed]) -> int:
-    """How many faces they captured; once none of them waits for a receipt."""
-    deadline = time.monotonic() + DRAIN_WITHIN
-    while (books := _books(detectors))["waiting"] or not _still(detectors):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"after {DRAIN_WITHIN:.0f} s there are still faces waiting: {books}")
-        time.sleep(LOOK)
-    return books["captured"]
-
-
-def _still(detectors: list[Feed]) -> bool:
-    """Whether their cameras have no more faces."""
-    return all(detector.metric("facepipe_detector_camera_ended") for detector in detectors)
-
-
-def figures(chain: Chain, best: Step, beyond: Step, half: Step) -> list[Figure]:
-    parts = ("detector", "edge broker", "forwarder", "broker", "log filter", "processor", "store")
-    objects = chain.cloud.sink.stats()["objects"]
+def times(ear: Mqtt) -> list[float]:
+    """Milliseconds from capture to receipt, to the millisecond that keys know."""
+    offset = time.time() - time.monotonic()
     return [
-        Figure("faces a second that hold", min(best.offered, best.stored), "1/s"),
-        Figure("frame to receipt at half of them, median", half.ms(0.5), "ms"),
-        Figure("frame to receipt at half of them, p99", half.ms(0.99), "ms"),
-        *(Figure(f"CPU per face, {part}", 1e6 * best.cpu(part), "us") for part in parts),
-        *(
-            Figure(f"peak memory, {part}", _peak(chain, part), "MiB", TARGET_MIB.get(part))
-            for part in ("detector", "edge broker", "forwarder", "broker", "processor")
-        ),
-        Figure("beyond them, all cores used", 100 * beyond.usage.busy, "%"),
-        Figure("beyond them, used by others, of a core", 100 * beyond.usage.others, "%"),
-        Figure("faces captured", chain.captured, ""),
-        Figure("lost", max(0, chain.captured - objects), "", 0),
-        Figure("objects too many", max(0, objects - chain.captured), "", 0),
+        1000 * (message.timestamp + offset) - int(found[1])
+        for message in ear.messages
+        if (found := CAPTURED.search(message.payload))
     ]
 
 
-def _peak(chain: Chain, part: str) -> float:
-    return max(peak for name, peak in chain.peaks.items() if name.startswith(part)) / MEBI
+def highest(chain: Chain, seconds: float) -> tuple[float, list[Figure]]:
+    """Faces a second that are stored when as many come as the chain takes."""
+    faces = round(2000 * (seconds + 2))
+    with chain.detector(faces, BENCH_RATE=0, BENCH_WAITING=WAITING) as detector:
+        until(lambda: books(detector)["confirmed"] > 2 * WAITING, 60, "faces are confirmed")
+        before = books(detector)["confirmed"]
+        with Meter(chain.pids(detector), every=0.5) as used:
+            time.sleep(seconds)
+        count = round(books(detector)["confirmed"] - before)
+    parts = ("detector", "edge broker", "forwarder", "broker", "log filter", "processor", "store")
+    return count / used.seconds, [
+        Figure("faces a second", count / used.seconds, "1/s"),
+        *(Figure(f"CPU per face, {part}", used.cpu_us(part, count), "us") for part in parts),
+        *(
+            Figure(f"peak memory, {part}", used.peak(part), "MiB", TARGET_MIB.get(part))
+            for part in ("detector", "edge broker", "forwarder", "broker", "processor")
+        ),
+        Figure("used by others, of a core", 100 * used.others(), "%"),
+    ]
+
+
+def paced(chain: Chain, rate: float, seconds: float, delivery: str) -> tuple[float, list[float]]:
+    """The detector's CPU per face in ms, and the times from capture to receipt."""
+    faces = round(rate * seconds)
+    with (
+        Mqtt(chain.edge.port, f"faces/receipts/{DEVICE}") as ear,
+        chain.detector(faces, BENCH_RATE=rate, DELIVERY=delivery) as detector,
+    ):
+        until(lambda: books(detector)["captured"], 30, "the first face")
+        with Meter({"detector": detector.pid}) as used:
+            before = books(detector)["captured"]
+            time.sleep(0.7 * seconds)
+            count = round(books(detector)["captured"] - before)
+    return used.cpu_us("detector", count) / 1000, times(ear)
+
+
+def receipts(chain: Chain, seconds: float) -> list[Figure]:
+    cpu: dict[str, list[float]] = {"once": [], "receipt": []}
+    way: dict[str, list[float]] = {"once": [], "receipt": []}
+    for delivery in ("once", "receipt", "once", "receipt"):
+        spent, took = paced(chain, SLOW, seconds, delivery)
+        cpu[delivery].append(spent)
+        way[delivery] += took
+    once, receipt = (statistics.median(cpu[name]) for name in ("once", "receipt"))
+    return [
+        Figure("20 a second: detector CPU per face, once", once, "ms"),
+        Figure("20 a second: detector CPU per face, receipt", receipt, "ms"),
+        Figure("20 a second: detector CPU per face for receipts", receipt - once, "ms", 3.0),
+        *(
+            Figure(f"20 a second: frame to receipt, median, {n}", percentile(way[n], 0.5), "ms")
+            for n in way
+        ),
+    ]
+
+
+def outage(chain: Chain, faces: int, rate: float) -> list[Figure]:
+    """The forwarder is away until so many faces wait; how fast they drain once it is back."""
+    chain.forwarder.kill()
+    with chain.detector(faces, BENCH_RATE=0) as detector:
+        until(lambda: books(detector)["captured"] >= faces, 120, "the outbox is full")
+        chain.forwarder.start()
+        began = time.monotonic()
+        until(lambda: books(detector)["confirmed"], 60, "the first receipt")
+        first = time.monotonic()
+        until(lambda: not books(detector)["waiting"], 300, "the outbox is empty")
+        drained = faces / (time.monotonic() - first)
+    return [
+        Figure("outage: faces that waited", faces, ""),
+        Figure("outage: first receipt after it", first - began, "s", 35),
+        Figure("outage: drained", drained, "1/s"),
+        Figure("outage: drained, times the highest rate", drained / rate, "x", 0.9, "at least"),
+    ]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.chain", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="longer steps, and more of them")
-    parser.add_argument("--cameras", type=int, default=1, help="detectors, one of each")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each step")
+    parser.add_argument("--faces", type=int, default=3000, help="that wait in the outage")
     options = parser.parse_args()
-    seconds, tries = (15.0, 8) if options.full else (5.0, 5)
-    with tempfile.TemporaryDirectory() as folder, Chain(Path(folder), options.cameras) as chain:
-        best, beyond = search(lambda rate: chain.step(rate, seconds), FIRST, tries)
-        half = chain.step(best.offered / 2, 2 * seconds, listen=True)
-        told = figures(chain, best, beyond or best, half)
-    tell("chain", told)
-    if beyond is not None:
-        print(beyond.gives_in(1))
-    return 0 if all(figure.holds is not False for figure in told) else 1
+    with tempfile.TemporaryDirectory() as folder, Chain(Path(folder)).running() as chain:
+        rate, figures = highest(chain, options.seconds)
+        _, took = paced(chain, rate / 2, options.seconds, "receipt")
+        for label, share in (("median", 0.5), ("p99", 0.99)):
+            name = f"frame to receipt at half that rate, {label}"
+            figures.append(Figure(name, percentile(took, share), "ms"))
+        figures += receipts(chain, options.seconds)
+        figures += outage(chain, options.faces, rate)
+        objects = chain.cloud.sink.stats()["objects"]
+        figures += [
+            Figure("faces captured", chain.captured, ""),
+            Figure("lost", max(0, chain.captured - objects), "", 0),
+            Figure("objects too many", max(0, objects - chain.captured), "", 0),
+        ]
+    tell("chain", figures)
+    return exit_code(figures)
 
 
 if __name__ == "__main__":

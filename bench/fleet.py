@@ -1,168 +1,132 @@
-"""A hundred devices at ten faces a second each into one cloud side of 1, 2 and 4 processors.
+"""A hundred devices into one cloud side of 1, 2 and 4 processors: what it carries, and its cost.
 
-Run: `python -m bench.fleet`; `--full` for longer steps and more of them; `--delay-ms 50` for a
-store that takes its time. The devices are one process (bench/devices.py), with real connections,
-identities and faces; the cloud side is the product's, its broker configured as in its image
-(bench/cloud.py). All of it shares this machine; what devices and store use of it is told, and is
-not the server's. After the contract's rate, the highest one is searched that holds: what waits for
-receipts comes down again and again. In the end each face must be one object and have its receipt,
-or the bench fails.
+Run: `python -m bench.fleet`; `--delay-ms 50` for a store that takes its time. The devices are
+connections of one process (bench/load/feeder.py), each with an identity of its own, TLS and its
+own receipts; the cloud side is the product's, its broker configured as in its image. The devices
+together have so many faces under way for each processor, and send the next when a receipt comes:
+so the rate is the highest that the cloud side stores. Then the same at half that rate, for the
+time of a face. All of it shares this machine; what devices and store use of it is told apart.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import dataclasses
 import itertools
-import re
+import math
+import os
 import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
 
-from bench.capacity import EACH, TYPICAL_MS, Capacity, Cost, Fate, servers
-from bench.cloud import Cloud, Identities
-from bench.devices import Devices
-from bench.faces import data
-from bench.memory import Peaks
-from bench.portraits import close_ups, portraits
-from bench.rates import search
-from bench.report import tell
-from bench.step import Step
-from bench.usage import Usage
-from common.protocol.face import Face
-from common.settings import read
-from detector.settings import DetectorSettings
+from bench.load.cloud import Cloud, Identities
+from bench.load.feeder import Fed, feed
+from bench.measure import Meter
+from bench.report import Figure, exit_code, tell
+from common.settings import iterate_specs
+from processor.settings import ProcessorSettings
 
-PICTURES = 64  # different ones, in turn
-SETTLE = 2.0  # seconds of a step before those that are measured
-LOOK = 0.25  # seconds between looks at the books
-HOPELESS = 1.5  # seconds' worth of faces that wait: the rate does not hold
-DRAIN_WITHIN = 60.0  # seconds
-ID = re.compile(r"_([0-9a-f]{32})\.png$")
-
-
-class Load:
-    """The devices, and what they come to."""
-
-    def __init__(self, cloud: Cloud, devices: Devices, count: int, seconds: float) -> None:
-        self._cloud, self._devices = cloud, devices
-        self._count, self._seconds = count, seconds
-        self.pids = {**cloud.pids, "devices": devices.pid}
-
-    def step(self, offered: float) -> Step:
-        """Offer so many faces a second; then none, until none waits."""
-        self._devices.ask("rate", offered / self._count)
-        time.sleep(SETTLE)
-        usage, (before, _) = Usage.now(self.pids), self._devices.ask("books")
-        waiting: list[int] = []
-        in_hand = 0
-        end = time.monotonic() + self._seconds
-        while time.monotonic() < end:
-            time.sleep(LOOK)
-            books, waits = self._devices.ask("books")
-            waiting.append(waits)
-            if len(waiting) % 4 == 0:  # to be asked costs a processor something
-                in_hand = max(in_hand, self._cloud.count("faces_in_hand"))
-            if waits > HOPELESS * offered and len(waiting) > 8:
-                break
-        books, _ = self._devices.ask("books")
-        usage = Usage.now(self.pids).since(usage)
-        step = Step(
-            offered,
-            books.captured - before.captured,
-            books.confirmed - before.confirmed,
-            books.resent - before.resent,
-            waiting,
-            in_hand,
-            usage,
-            self._devices.ask("times"),
-        )
-        self._drain()
-        print(step, flush=True)
-        return step
-
-    def _drain(self) -> None:
-        self._devices.ask("rate", 0.0)
-        deadline = time.monotonic() + DRAIN_WITHIN
-        while waiting := self._devices.ask("books")[1]:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{waiting} faces have no receipt after {DRAIN_WITHIN:.0f} s")
-            time.sleep(LOOK)
-
-    def fate(self) -> Fate:
-        """What has become of all faces."""
-        confirmed = {id for ids in self._devices.ask("confirmed").values() for id in ids}
-        puts = self._cloud.sink.keys()
-        stored = set(map(_id, puts))
-        books, _ = self._devices.ask("books")
-        return Fate(
-            captured=books.captured,
-            lost=books.captured - len(confirmed & stored),
-            doubles=len(puts) - len(stored),
-            resent=books.resent,
-            again=sum(puts.values()) - len(puts),
-            mismatched=books.mismatched,
-        )
-
-
-def _id(key: str) -> str:
-    match = ID.search(key)
-    return match[1] if match else key
+KB = 22.0
+WINDOW = 100  # faces under way for each processor
+EACH = 10.0  # faces a second of a device, where the table of servers counts devices
+TYPICAL_MS = 50.0  # of a PUT into a bucket that is not on this machine
+FULL = 0.85  # of a core: what a processor is planned for
+SIZES = (2, 4, 8, 16)  # cores of servers
+SERVER = ("broker", "log filter", "processor")
+UPLOADS = int(
+    next(spec.default for name, spec in iterate_specs(ProcessorSettings) if name == "uploads")
+)
 
 
 def measure(
-    identities: Identities, faces: list[Face], processors: int, delay_ms: float, full: bool
-) -> Capacity:
-    """One cloud side, from the contract's rate to the highest that holds, and at half of it."""
-    seconds, tries = (15.0, 8) if full else (5.0, 5)
-    window = read(DetectorSettings, {}).outbox_window
-    count = len(identities.bundles)
-    steps: list[Step] = []
-    with contextlib.ExitStack() as stack:
-        cloud = stack.enter_context(Cloud(identities, processors, delay_ms))
-        devices = Devices(cloud.broker.port, identities.bundles, faces, window)
-        load = Load(cloud, stack.enter_context(devices), count, seconds)
-        memory = stack.enter_context(Peaks(load.pids, every=0.5))
+    identities: Identities, processors: int, delay_ms: float, seconds: float
+) -> tuple[list[Figure], dict[str, float]]:
+    """Figures of one cloud side, and the CPU seconds that a face takes of its parts."""
+    with Cloud(identities, processors, delay_ms) as cloud:
 
-        def step(offered: float) -> Step:
-            steps.append(load.step(offered))
-            return steps[-1]
+        def send(seconds: float, meter: Meter | None = None, **pace: Any) -> Fed:
+            return feed(
+                meter,
+                host="localhost",
+                port=cloud.broker.port,
+                bundle=str(identities.folder / "{device}.pem"),
+                topic="faces/from/{device}",
+                device="device",
+                devices=len(identities.bundles),
+                kb=KB,
+                seconds=seconds,
+                **pace,
+            )
 
-        best, beyond = search(step, EACH * count, tries)
-        half = load.step(best.offered / 2)
-        size = sum(len(face.png) for face in faces) / len(faces)
-        return Capacity(
-            processors, delay_ms, size, steps[0], best, beyond, half, memory.peaks, load.fate()
-        )
+        warm = send(1.0, window=WINDOW * processors)  # until each thread has its connection
+        used = Meter(cloud.pids, every=0.5)
+        fed = send(seconds, used, window=WINDOW * processors)
+        half = send(seconds, rate=fed.rate / 2)
+        counts = cloud.sink.stats()
+    sent = warm.sent + fed.sent + half.sent
+    heard = warm.heard + fed.heard + half.heard
+    cost = {part: used.cpu_us(part, fed.heard) for part in (*SERVER, "store")}
+    cost["devices"] = 1e6 * fed.cpu / max(1, fed.heard)
+    busy = sum(used.cpu.values()) + fed.cpu
+    figures = [
+        Figure("faces a second", fed.rate, "1/s"),
+        Figure("PUBLISH to receipt at half that rate, median", half.median, "ms"),
+        Figure("PUBLISH to receipt at half that rate, p99", half.p99, "ms"),
+        *(Figure(f"CPU per face, {part}", us, "us") for part, us in cost.items()),
+        Figure("peak memory, broker", used.peak("broker"), "MiB"),
+        Figure("peak memory, a processor", used.peak("processor"), "MiB", 80),
+        Figure("broker, of a core", 100 * used.core("broker"), "%"),
+        Figure("a processor, of a core", 100 * used.core("processor"), "%"),
+        Figure("all cores used", 100 * busy / used.seconds / (os.cpu_count() or 1), "%"),
+        Figure("used by others, of a core", 100 * used.others(fed.cpu), "%"),
+        Figure("faces sent", sent, ""),
+        Figure("without a receipt", sent - heard, "", 0),
+        Figure("without an object", max(0, sent - counts["objects"]), "", 0),
+        Figure("stored again, under the same key", counts["puts"] - counts["objects"], ""),
+    ]
+    delay = f", {delay_ms:g} ms a PUT" if delay_ms else ""
+    subject = f"{processors} processor{'s' * (processors > 1)}{delay}"
+    named = [dataclasses.replace(f, name=f"{subject}: {f.name}") for f in figures]
+    return named, {part: us / 1e6 for part, us in cost.items()}
+
+
+def servers(cost: dict[str, float]) -> list[Figure]:
+    """What a server of so many cores carries, by the CPU seconds that a face takes of its parts."""
+    figures = []
+    for cores in SIZES:
+        # One broker is one process on one core, and so is a processor, for Python's lock.
+        rate = min(cores / sum(cost[part] for part in SERVER), 1 / cost["broker"])
+        by_cores = math.ceil(rate * cost["processor"] / FULL)
+        by_puts = math.ceil(rate * TYPICAL_MS / 1000 / UPLOADS)
+        figures += [
+            Figure(f"{cores} cores: faces a second", rate, "1/s"),
+            Figure(f"{cores} cores: devices at {EACH:g} a second", int(rate / EACH), ""),
+            Figure(f"{cores} cores: processors", by_cores, ""),
+            Figure(
+                f"{cores} cores: processors at {TYPICAL_MS:g} ms a PUT", max(by_cores, by_puts), ""
+            ),
+        ]
+    return figures
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.fleet", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="longer steps, and more of them")
-    parser.add_argument("--data", type=Path, default=data.DEFAULT, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each step")
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--processors", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument(
-        "--delay-ms", type=float, nargs="+", help="of the store, for each PUT; default: 0"
-    )
-    parser.add_argument("--stills", action="store_true", help="larger faces, out of pictures")
+    parser.add_argument("--delay-ms", type=float, nargs="+", default=[0.0], help="of each PUT")
     options = parser.parse_args()
-    delays = options.delay_ms or ([0.0, TYPICAL_MS] if options.full else [0.0])
-    faces = (close_ups if options.stills else portraits)(options.data, PICTURES)
-    names = [f"device-{number:03}" for number in range(options.devices)]
-    found: list[Capacity] = []
+    found = []
     with tempfile.TemporaryDirectory() as folder:
+        names = [f"device-{number}" for number in range(options.devices)]
         identities = Identities(Path(folder), names)
-        for delay, processors in itertools.product(delays, options.processors):
-            print(f"\nprocessors: {processors}; a PUT takes {delay:g} ms", flush=True)
-            found.append(measure(identities, faces, processors, delay, options.full))
-    figures = [figure for one in found for figure in one.figures()]
+        for delay, processors in itertools.product(options.delay_ms, options.processors):
+            found.append(measure(identities, processors, delay, options.seconds))
+    figures = [figure for one, _ in found for figure in one]
     tell("fleet", figures)
-    for one in found:
-        print(f"{one.name}: {one.gives_in}")
-    tell("server", servers(Cost.of(found[0].best)))
-    return 0 if all(figure.holds is not False for figure in figures) else 1
+    tell("server", servers(found[0][1]))
+    return exit_code(figures)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.memory import Peaks
-from bench.report import Figure, percentile, tell
+from bench.measure import MEBI, Meter, percentile
+from bench.report import Figure, tell
 from common.settings import read
 from common.store.registry import create
 from gallery.auth import passwords
@@ -40,7 +40,6 @@ REQUESTS = "facepipe_gallery_store_requests_total"
 MOST = 3000  # chunks of the grid that are scrolled through, at most
 NEXT = re.compile(r'data-next="([^"]+)"')
 TILE = b'<img src="/thumb/'
-MEBI = 1024 * 1024
 
 
 class Gallery(Service):
@@ -95,10 +94,10 @@ def thumbnails(visitor: Visitor, refs: list[str]) -> float:
 
 
 @contextlib.contextmanager
-def started(store: Store, broker: Mosquitto, data: Path) -> Iterator[tuple[Gallery, Peaks]]:
+def started(store: Store, broker: Mosquitto, data: Path) -> Iterator[tuple[Gallery, Meter]]:
     with Gallery(store, broker, data) as gallery:
         gallery.says("the gallery is on")
-        with Peaks({"gallery": gallery.pid}) as peaks:
+        with Meter({"gallery": gallery.pid}) as peaks:
             yield gallery, peaks
 
 
@@ -125,7 +124,7 @@ def built(store: Store, broker: Mosquitto, data: Path, faces: int) -> list[Figur
         Figure("index built, times the listing alone", seconds / alone, "x"),
         Figure("index built, requests", requests, ""),
         Figure("index on disk", on_disk / MEBI, "MiB"),
-        Figure("memory while it is built", peaks.peaks["gallery"] / MEBI, "MiB", 150),
+        Figure("memory while it is built", peaks.peak("gallery"), "MiB", 150),
     ]
 
 
@@ -156,7 +155,7 @@ def warm(store: Store, broker: Mosquitto, data: Path, faces: int) -> list[Figure
         Figure("days and hours with counts, median", statistics.median(days), "ms"),
         Figure("jump to a day, median", statistics.median(a_day), "ms"),
         Figure("one device, median", statistics.median(one_device), "ms"),
-        Figure("memory, all pages scrolled through", peaks.peaks["gallery"] / MEBI, "MiB", 150),
+        Figure("memory, all pages scrolled through", peaks.peak("gallery"), "MiB", 150),
     ]
 
 
@@ -171,7 +170,7 @@ def cold(store: Store, broker: Mosquitto, data: Path) -> list[Figure]:
         taken = thumbnails(visitor, refs)
     return [
         Figure("thumbnails made, each", taken / len(refs), "ms"),
-        Figure("memory while they are made", peaks.peaks["gallery"] / MEBI, "MiB", 150),
+        Figure("memory while they are made", peaks.peak("gallery"), "MiB", 150),
     ]
 
 

@@ -18,9 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.memory import proportional
-from bench.report import Figure, tell
-from bench.usage import cpu_seconds
+from bench.measure import cpu_seconds, memory
+from bench.report import Figure, exit_code, tell
 from testing.clips import clips
 from testing.mqtt.mosquitto import Mosquitto
 from testing.services.process import Service
@@ -28,7 +27,6 @@ from testing.services.process import Service
 FPS = 30.0
 WARM = 10.0  # seconds until memory and caches have settled
 TARGET_SKIPPED, TARGET_GROWTH = 5.0, 10.0  # per cent
-MEBI = 1024 * 1024
 COUNTS = ("frames", "frames_skipped", "faces_captured")
 
 
@@ -72,16 +70,16 @@ def measure(camera: Path, folder: Path, engine: str, seconds: float) -> list[Fig
         service.says("gives frames of 1920x1080")
         time.sleep(WARM)
         began, before, cpu = time.monotonic(), counts(service), cpu_seconds(service.pid)
-        memory = []
+        samples = []
         while time.monotonic() - began < seconds:
             time.sleep(1.0)
-            memory.append(proportional(service.pid) / MEBI)
+            samples.append(memory(service.pid))
         lasted = time.monotonic() - began
         seen = counts(service) - before
         cpu = cpu_seconds(service.pid) - cpu
     looked_at, skipped = seen["frames"], seen["frames_skipped"]
-    part = max(1, len(memory) // 5)
-    first, last = statistics.median(memory[:part]), statistics.median(memory[-part:])
+    part = max(1, len(samples) // 5)
+    first, last = statistics.median(samples[:part]), statistics.median(samples[-part:])
     share = 100 * skipped / (looked_at + skipped)
     return [
         Figure(f"{engine}: frames looked at", looked_at / lasted, "1/s"),
@@ -109,7 +107,7 @@ def main() -> int:
         camera = crowd(Path(folder))
         figures = measure(camera, Path(folder), options.engine, options.seconds)
     tell("keepup", figures)
-    return 0 if all(figure.holds is not False for figure in figures) else 1
+    return exit_code(figures)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def fleet(plt: Any) -> Any:
     costs: dict[str, dict[str, float]] = {}
     for one in report.figures_of("fleet"):
         subject, _, fact = one.name.partition(": ")
-        if fact == "the highest rate that holds":
+        if fact == "faces a second":
             rates[subject] = one.value
         elif fact.startswith("CPU per face, "):
             costs.setdefault(fact.removeprefix("CPU per face, "), {})[subject] = one.value
@@ -100,7 +100,7 @@ def fleet(plt: Any) -> Any:
         return None
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
     left.bar(list(rates), list(rates.values()), color=HOLDS, width=0.6)
-    left.set_ylabel("faces a second that hold")
+    left.set_ylabel("faces a second")
     below = dict.fromkeys(rates, 0.0)
     for part, by_subject in costs.items():
         heights = [by_subject[subject] for subject in rates]

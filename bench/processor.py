@@ -17,18 +17,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import feeder, puts
-from bench.feeder import Fed
-from bench.memory import Peaks
-from bench.puts import Done
-from bench.report import Figure, tell
-from bench.sink import Sink
-from bench.usage import cpu_seconds
+from bench.load import puts
+from bench.load.feeder import Fed, feed
+from bench.load.puts import Done
+from bench.load.sink import Sink
+from bench.measure import Meter, ratio
+from bench.report import Figure, exit_code, tell
 from common.settings import iterate_specs
 from processor.settings import ProcessorSettings
 from testing.mqtt.mosquitto import Mosquitto
 from testing.services.process import Service
-from testing.store.nanio import BUCKET
 
 KB = 25
 WINDOW = 100  # faces under way: several for each upload, and far from what HAND_MAX_MB refuses
@@ -45,11 +43,12 @@ class Parts:
     broker: Mosquitto
     sink: Sink
     service: Service
-    sent: int = 0
+    peak: float = 0.0  # MiB
 
-    def feed(self, seconds: float, rate: float = 0.0) -> Fed:
+    def feed(self, seconds: float, rate: float = 0.0, meter: Meter | None = None) -> Fed:
         """Faces for so long; all must be stored and answered, once."""
-        fed = feeder.feed(
+        fed = feed(
+            meter,
             port=self.broker.port,
             hear_port=self.broker.port,
             hear_topic="faces/receipts/+",
@@ -65,13 +64,14 @@ class Parts:
         return fed
 
     def turn(self, seconds: float) -> Done:
-        before, cpu = self.sink.stats(), cpu_seconds(self.service.pid)
-        fed = self.feed(seconds)
-        cpu, after = cpu_seconds(self.service.pid) - cpu, self.sink.stats()
+        before, used = self.sink.stats(), Meter({"processor": self.service.pid})
+        fed = self.feed(seconds, meter=used)
+        after = self.sink.stats()
+        self.peak = max(self.peak, used.peak("processor"))
         for count in ("puts", "objects"):
             if after[count] - before[count] != fed.sent:
                 raise RuntimeError(f"{fed.sent} faces made {after[count] - before[count]} {count}")
-        return Done(fed.sent, fed.seconds, cpu)
+        return Done(fed.sent, fed.seconds, used.cpu["processor"])
 
 
 @contextlib.contextmanager
@@ -90,19 +90,17 @@ def measured(delay: float, rounds: int, seconds: float) -> list[Figure]:
     turns: dict[str, list[Done]] = {way: [] for way in ("processor", *RIVALS)}
     with parts(delay) as made:
         made.feed(1.0)  # until each thread has its connection
-        with Peaks({"processor": made.service.pid}) as peaks:
-            for _ in range(rounds):
-                turns["processor"].append(made.turn(seconds))
-                for way in RIVALS:
-                    url = made.sink.endpoint
-                    turns[way].append(puts.measure(way, url, BUCKET, UPLOADS, seconds, KB))
+        for _ in range(rounds):
+            turns["processor"].append(made.turn(seconds))
+            for way in RIVALS:
+                turns[way].append(puts.measure(way, made.sink.endpoint, UPLOADS, seconds, KB))
         half = made.feed(seconds, rate=statistics.median(t.rate for t in turns["processor"]) / 2)
     subject = f"a store of {delay:.0f} ms"
     figures = list(_figures(turns, delay))
     figures += [
         Figure("PUBLISH to receipt at half that rate, median", half.median, "ms"),
         Figure("PUBLISH to receipt at half that rate, p99", half.p99, "ms"),
-        Figure("peak memory (PSS)", peaks.peaks["processor"] / 1024**2, "MiB"),
+        Figure("peak memory (PSS)", made.peak, "MiB"),
     ]
     return [dataclasses.replace(f, name=f"{subject}: {f.name}") for f in figures]
 
@@ -117,11 +115,10 @@ def _figures(turns: dict[str, list[Done]], delay: float) -> Iterator[Figure]:
         rival = turns[way]
         yield Figure(f"{name}, a second", statistics.median(turn.rate for turn in rival), "")
         yield Figure(f"{name}, CPU each", statistics.median(turn.cpu_us for turn in rival), "us")
-        pairs = list(zip(own, rival, strict=True))
         least = SHARE if way == "sdk" and delay else None
-        times = statistics.median(ours.rate / theirs.rate for ours, theirs in pairs)
+        times = ratio((t.rate for t in own), (t.rate for t in rival))
         yield Figure(f"rate, times {name}", times, "x", least, "at least")
-        share = statistics.median(ours.cpu_us / theirs.cpu_us for ours, theirs in pairs)
+        share = ratio((t.cpu_us for t in own), (t.cpu_us for t in rival))
         yield Figure(f"CPU, times {name}", share, "x")
 
 
@@ -134,7 +131,7 @@ def main() -> int:
     rounds, seconds = (9, 10.0) if told.full else (told.rounds, told.seconds)
     figures = [figure for delay in DELAYS for figure in measured(delay, rounds, seconds)]
     tell("processor", figures)
-    return 0 if all(figure.holds is not False for figure in figures) else 1
+    return exit_code(figures)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,9 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}".rstrip()
 
 
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+def exit_code(figures: list[Figure]) -> int:
+    """1 if a target is missed, else 0."""
+    return int(any(figure.holds is False for figure in figures))
 
 
 def tell(bench: str, figures: list[Figure]) -> None:

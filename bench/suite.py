@@ -28,10 +28,8 @@ class Bench:
 SUITE = (
     Bench("forwarder", "the forwarder beside Mosquitto's bridge", 180, full=("--full",)),
     Bench("processor", "the processor beside the SDK alone, and obstore", 120, full=("--full",)),
-    Bench("chain", "end to end: the rate that holds, and the time at half", 90, full=("--full",)),
-    Bench("fleet", "100 devices into one cloud side", 150, full=("--full",)),
-    Bench("pipeline", "from frame to object", 45, short=("--seconds", "12")),
-    Bench("receipts", "what receipts cost", 55, short=("--seconds", "12")),
+    Bench("chain", "end to end, what receipts cost, and an outage", 70, full=("--seconds", "15")),
+    Bench("fleet", "100 devices into one cloud side", 70, full=("--seconds", "15")),
     Bench("gallery", "the gallery's pages", 30, ("--faces", "20000")),
     Bench("keepup", "keeping up with a camera", 30, ("--seconds", "20"), ("--seconds", "300")),
     Bench(

@@ -1,14 +1,11 @@
-"""A store for loads: takes PUTs as S3 does, forgets the bodies, and tells what came.
+"""A store for loads: takes PUTs as S3 does, forgets the bodies, and counts what came.
 
-Run as `python -m bench.sink`, or use `Sink` in `with`. It is cheap, so that it is not what a bench
-measures; it checks neither signatures nor digests, which the tests' stores do.
-
-GET /stats tells the counts as JSON, GET /keys each key with its number of PUTs.
+Use `Sink` in `with`. It is cheap, so that it is not what a bench measures; it checks neither
+signatures nor digests, as the tests' stores do. GET returns the counts as JSON.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import re
@@ -38,25 +35,11 @@ class Counts:
     def __init__(self, delay: float) -> None:
         self.delay = delay  # seconds from the last byte of a PUT to its answer
         self.puts: Counter[bytes] = Counter()  # by path
-        self.bytes = 0
-        self.connections = 0
-        self.busy = self.busy_most = 0  # PUTs that have come and are not answered yet
         self.scratch = memoryview(bytearray(CHUNK))  # each read is done with before the next
 
-    def answer(self, path: bytes) -> bytes:
-        """The body of what is asked for by GET."""
+    def to_json(self) -> bytes:
         faces = {key: count for key, count in self.puts.items() if not key.startswith(OWN)}
-        if path == b"/keys":
-            start = len(BUCKET) + 2
-            return json.dumps({key[start:].decode(): n for key, n in faces.items()}).encode()
-        stats = {
-            "puts": sum(faces.values()),
-            "objects": len(faces),
-            "bytes": self.bytes,
-            "connections": self.connections,
-            "busy_most": self.busy_most,
-        }
-        return json.dumps(stats).encode()
+        return json.dumps({"puts": sum(faces.values()), "objects": len(faces)}).encode()
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -71,7 +54,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._counts.connections += 1
 
     def get_buffer(self, _size: int) -> memoryview:
         return self._counts.scratch
@@ -109,7 +91,6 @@ class Connection(asyncio.BufferedProtocol):
             self._tell(method)
         elif _CONTINUE.search(head, 0, end):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._counts.bytes += self._left
         return at + end + 4 - before
 
     def _end(self) -> None:
@@ -119,16 +100,10 @@ class Connection(asyncio.BufferedProtocol):
         if not counts.delay:
             self._transport.write(self._answer)
             return
-        counts.busy += 1
-        counts.busy_most = max(counts.busy_most, counts.busy)
-        asyncio.get_running_loop().call_later(counts.delay, self._take)
-
-    def _take(self) -> None:
-        self._counts.busy -= 1
-        self._transport.write(self._answer)
+        asyncio.get_running_loop().call_later(counts.delay, self._transport.write, self._answer)
 
     def _tell(self, method: bytes) -> None:
-        body = self._counts.answer(self._path)
+        body = self._counts.to_json()
         self._path = b""
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         self._transport.write(head + (b"" if method == b"HEAD" else body))
@@ -139,8 +114,8 @@ class Sink(Process):
 
     def __init__(self, delay_ms: float = 0) -> None:
         self.port = free_port()
-        arguments = ["--port", str(self.port), "--delay-ms", str(delay_ms)]
-        super().__init__([sys.executable, "-m", "bench.sink", *arguments])
+        module = "bench.load.sink"
+        super().__init__([sys.executable, "-m", module, str(self.port), str(delay_ms)])
 
     def start(self) -> None:
         super().start()
@@ -156,19 +131,10 @@ class Sink(Process):
         return reached_at(self.endpoint)
 
     def stats(self) -> dict[str, int]:
-        """puts and objects (without the probe), bytes, connections, busy_most."""
-        told: dict[str, int] = self._get("stats")
-        return told
-
-    def keys(self) -> dict[str, int]:
-        """Each face's key, and how often it was put."""
-        told: dict[str, int] = self._get("keys")
-        return told
-
-    def _get(self, name: str) -> dict[str, int]:
-        with urllib.request.urlopen(f"{self.endpoint}/{name}", timeout=30) as answer:
-            told: dict[str, int] = json.load(answer)
-        return told
+        """`puts` and `objects`, without the processor's probe."""
+        with urllib.request.urlopen(self.endpoint, timeout=30) as answer:
+            counts: dict[str, int] = json.load(answer)
+        return counts
 
 
 async def serve(port: int, delay: float) -> None:
@@ -179,13 +145,5 @@ async def serve(port: int, delay: float) -> None:
         await server.serve_forever()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.sink", description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--delay-ms", type=float, default=0.0, help="before each answer")
-    options = parser.parse_args()
-    asyncio.run(serve(options.port, options.delay_ms / 1000))
-
-
 if __name__ == "__main__":
-    main()
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))

@@ -12,7 +12,7 @@ import os
 import shlex
 from pathlib import Path
 
-from bench.sink import Sink
+from bench.load.sink import Sink
 from common.settings import read
 from enroll import files, services
 from enroll.authority import Authority
@@ -26,6 +26,7 @@ class Identities:
     """What `python -m enroll` makes for so many devices, without a process for each of them."""
 
     def __init__(self, folder: Path, devices: list[str]) -> None:
+        self.folder = folder
         self.made = Enrolment(folder, PUBLIC_HOST="localhost")
         settings = read(EnrollSettings, self.made.settings)
         self.bundles: dict[str, Path] = {}
@@ -60,7 +61,7 @@ class Broker(CloudBroker):
 class Cloud:
     """Use in `with`; `pids` are its parts by name."""
 
-    def __init__(self, identities: Identities, processors: int, delay_ms: float) -> None:
+    def __init__(self, identities: Identities, processors: int = 1, delay_ms: float = 0) -> None:
         self.broker = Broker(identities.made.broker)
         self.sink = Sink(delay_ms)
         self.processors = [
@@ -97,8 +98,3 @@ class Cloud:
         named = {f"processor {n}": p.pid for n, p in enumerate(self.processors, 1)}
         parts = {"broker": self.broker.pid, "log filter": self.broker.filter.pid}
         return {**parts, **named, "store": self.sink.pid}
-
-    def count(self, name: str) -> int:
-        """A metric of the processors, all together."""
-        metric = f"facepipe_processor_{name}"
-        return int(sum(processor.metric(metric) for processor in self.processors))

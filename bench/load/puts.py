@@ -1,12 +1,10 @@
 """PUTs alone, with no MQTT around them: what another way to the same store reaches.
 
-Run: `python -m bench.puts --way sdk --endpoint http://...`. It prints one line of JSON. As many
-threads as the processor has by default put the same faces, with the same metadata and checksum.
+As many threads as the processor has put the same faces, with the same metadata and checksum.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
 import itertools
@@ -21,6 +19,7 @@ from typing import Any
 
 from bench.load.pictures import picture
 from testing.services.process import ROOT
+from testing.store.nanio import BUCKET, reached_at
 
 PICTURES = 8  # different ones, in turn
 FACTS = {
@@ -54,16 +53,15 @@ class Done:
         return 1e6 * self.cpu / self.puts
 
 
-def by_sdk(endpoint: str, bucket: str, threads: int) -> Put:
+def by_sdk(endpoint: str, threads: int) -> Put:
     """By the SDK as the processor sets it up, where it uses it."""
     from common.settings import read
     from common.store.base import NewObject, Observer
     from common.store.s3.store import S3Store
     from processor.settings import ProcessorSettings
 
-    told = {"COS_ENDPOINT": endpoint, "COS_BUCKET": bucket, "UPLOADS": str(threads)}
-    told |= {"COS_ACCESS_KEY_ID": "id", "COS_SECRET_ACCESS_KEY": "secret"}
-    by = S3Store(read(ProcessorSettings, told).store_options(1), Observer()).put_by_sdk
+    environ = {**reached_at(endpoint), "UPLOADS": str(threads)}
+    by = S3Store(read(ProcessorSettings, environ).store_options(1), Observer()).put_by_sdk
 
     def put(key: str, body: bytes, metadata: dict[str, str]) -> None:
         digest = hashlib.sha256(body).hexdigest()
@@ -72,13 +70,13 @@ def by_sdk(endpoint: str, bucket: str, threads: int) -> Put:
     return put
 
 
-def by_obstore(endpoint: str, bucket: str, _threads: int) -> Put:
+def by_obstore(endpoint: str, _threads: int) -> Put:
     """Rust's object_store, as its Python package has it."""
     import obstore
     from obstore.store import S3Store
 
     store = S3Store(
-        bucket,
+        BUCKET,
         endpoint=endpoint,
         access_key_id="id",
         secret_access_key="secret",
@@ -124,28 +122,15 @@ def run(put: Put, threads: int, seconds: float, kb: float) -> Done:
     return Done(next(serial) - first - 1, took, time.process_time() - cpu)
 
 
-def measure(way: str, endpoint: str, bucket: str, threads: int, seconds: float, kb: float) -> Done:
+def measure(way: str, endpoint: str, threads: int, seconds: float, kb: float) -> Done:
     """In a process of its own."""
-    options = {"endpoint": endpoint, "bucket": bucket, "threads": threads, "kb": kb}
-    words = [f"--{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "-m", "bench.puts", f"--way={way}", f"--seconds={seconds}", *words]
+    words = [way, endpoint, str(threads), str(seconds), str(kb)]
+    command = [sys.executable, "-m", "bench.load.puts", *words]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return Done(**json.loads(ended.stdout))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.puts", description=__doc__)
-    parser.add_argument("--way", choices=WAYS, required=True)
-    parser.add_argument("--endpoint", required=True)
-    parser.add_argument("--bucket", default="faces")
-    parser.add_argument("--threads", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--kb", type=float, default=25.0)
-    told = parser.parse_args()
-    put = WAYS[told.way](told.endpoint, told.bucket, told.threads)
-    print(json.dumps(dataclasses.asdict(run(put, told.threads, told.seconds, told.kb))))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    way, endpoint, threads, seconds, kb = sys.argv[1:]
+    done = run(WAYS[way](endpoint, int(threads)), int(threads), float(seconds), float(kb))
+    print(json.dumps(dataclasses.asdict(done)))

@@ -22,6 +22,7 @@ SERVICES = ("detector", "forwarder", "gallery", "processor")
 PACKAGES = ("common", "demo", "enroll", *SERVICES)
 MODULES_IN_A_FOLDER = 14  # beside __init__.py and __main__.py
 LINES_IN_A_MODULE = 400
+LINES_OF_BENCH = 4400
 
 # Inside common: which rooms each room may import. Modules that lie beside the rooms are the
 # top floor: they may import every room, and no room imports them, but for settings and metrics.
@@ -109,8 +110,15 @@ def within(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
+@cache
+def workshop() -> dict[str, Path]:
+    """The modules that only tests and benches use."""
+    paths = (path for package in ("bench", "testing") for path in (ROOT / package).rglob("*.py"))
+    return {module_of(path): path for path in sorted(paths)}
+
+
 def folders() -> list[Path]:
-    return sorted({path.parent for path in modules().values()})
+    return sorted({path.parent for path in (modules() | workshop()).values()})
 
 
 def assert_no_circle(graph: dict[str, set[str]]) -> None:
@@ -211,9 +219,15 @@ def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
     assert len(names) <= MODULES_IN_A_FOLDER
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", modules() | workshop())
 def test_a_module_can_be_read_at_one_sitting(name: str) -> None:
-    assert len(modules()[name].read_text().splitlines()) <= LINES_IN_A_MODULE
+    path = (modules() | workshop())[name]
+    assert len(path.read_text().splitlines()) <= LINES_IN_A_MODULE
+
+
+def test_the_benches_stay_small() -> None:
+    paths = (path for name, path in workshop().items() if within(name, "bench"))
+    assert sum(len(path.read_text().splitlines()) for path in paths) <= LINES_OF_BENCH
 
 
 def test_no_class_name_stands_twice() -> None:

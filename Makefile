@@ -19,8 +19,8 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
-.PHONY: help setup demo test test-unit coverage test-clocks test-faults fuzz test-containers test-swarm \
-	test-arm64 images check format \
+.PHONY: help setup demo test test-unit coverage test-clocks test-faults test-attacks fuzz test-containers \
+	test-swarm test-arm64 images check format \
 	bench docs lock clean
 
 help:  ## list the targets
@@ -69,6 +69,13 @@ test-faults: setup  ## kill, cut and fill up every part during capture; ALL=1 ta
 fuzz: setup  ## mutate messages, pictures, requests and answers of stores: MINUTES=10 of each of TARGETS (all)
 	@tests/needs
 	$(BIN)/python -m tests.fuzz $(TARGETS) --minutes $(MINUTES)
+
+# What one bad neighbour tries: at real brokers and services, then at containers with their limits.
+test-attacks: .venv/.containers  ## attack every port as a stranger, a neighbour and the thief of a device
+	@tests/needs containers
+	$(BIN)/python -m pytest -m attack --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest tests/containers -m attack -v -rP -o timeout=1200 \
+		-o addopts="-ra --strict-markers --strict-config"
 
 images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 	@docker version >/dev/null

@@ -19,6 +19,8 @@ from testing.pictures import png
 from testing.services.enrolment import Peer, context
 from tests.containers.stack import DEVICE, Stack
 
+pytestmark = pytest.mark.attack
+
 OTHER = "jetson-2"
 CONNECTIONS = "facepipe_mqtt_connections_total"
 MEBI = 1024 * 1024

@@ -14,6 +14,8 @@ from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.edge import EdgeBroker
 
+pytestmark = pytest.mark.attack
+
 PASSWORDS = {user: f"secret-{user}" for user in ("detector", "forwarder", "homeassistant")}
 
 

@@ -6,9 +6,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from testing.mqtt.attacker import Attacker, encode_publish
 from testing.services.enrolment import Enrolment, Peer, context, running
 from testing.services.process import ROOT
+
+pytestmark = pytest.mark.attack
 
 DENIALS, LINES = 20, 100  # a minute: broker/log.awk
 

@@ -17,6 +17,8 @@ from testing.mqtt.attacker import Attacker, encode_connect, encode_publish
 from testing.services.enrolment import CloudBroker, Enrolment, Peer, context, refusal
 from testing.services.process import ROOT
 
+pytestmark = pytest.mark.attack
+
 KEPT = 50  # retained statuses of a device: broker/cloud.conf
 STATUS = "faces/status/jetson-1/detector"
 EMPTY_PROPERTY = b"\x26\0\0\0\0"  # a user property without name and value: MQTT 5, 3.3.2.3.7

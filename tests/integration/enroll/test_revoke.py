@@ -29,6 +29,8 @@ from testing.services.enrolment import (
     running,
 )
 
+pytestmark = pytest.mark.attack
+
 
 def passing(enrolment: Enrolment, name: str) -> Path:
     """An identity at the inner listener, as enrolment makes one for itself."""

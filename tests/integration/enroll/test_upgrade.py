@@ -10,6 +10,8 @@ import pytest
 from testing.host.wait import until
 from testing.services.enrolment import CloudBroker, Enrolment, Peer, refusal, running
 
+pytestmark = pytest.mark.attack
+
 BEFORE = Path(__file__).parent / "before"
 
 

@@ -19,6 +19,8 @@ from testing.host.wait import until
 from testing.network.pki import Authority
 from testing.services.guarded import Browser, Guarded
 
+pytestmark = pytest.mark.attack
+
 PASSWORD = "correct horse"
 USERS = Users([Account(User("ada", "admin"), passwords.hash_password(PASSWORD))])
 STRANGER = ("127.0.0.2", 0)  # stands for another machine: loopback is 127.0.0.1 and ::1 alone

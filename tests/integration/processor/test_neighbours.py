@@ -16,6 +16,8 @@ from testing.services.process import Service
 from testing.services.processor import DROPPED, storing
 from testing.store.nanio import Store
 
+pytestmark = pytest.mark.attack
+
 REFUSED = "facepipe_mqtt_messages_refused_total"
 REJECTED = "facepipe_processor_faces_rejected_total"
 REFUSED_OF = "facepipe_processor_device_messages_refused_total"

@@ -48,3 +48,10 @@ def test_links_between_the_documents_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_each_file_that_the_threat_model_names_exists() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`((?:tests|broker|common|enroll|gallery|processor)/[\w./]+)`", page)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []

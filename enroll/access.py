@@ -104,7 +104,6 @@ def admission(device: str = "") -> list[Json]:
 def _admitted(role: Json) -> list[Json]:
     return [
         {"command": "createRole", **role},
-        {"command": "modifyRole", **role},  # where it exists, with other rights
         {"command": "createClient", **_client(role["rolename"])},
     ]
 

@@ -51,7 +51,7 @@ test-unit: setup  ## run the quick tests, which need nothing but Python
 coverage: .venv/.browser .venv/.bench  ## show which lines the unit and integration tests run
 	@tests/needs
 	@mkdir -p build/coverage && rm -f build/coverage/data*
-	-$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report= \
+	-$(BIN)/python -m pytest $(or $(TESTS),tests/unit tests/integration) --cov --cov-report= \
 		--numprocesses $(WORKERS) --dist worksteal
 	$(BIN)/python -m coverage report
 

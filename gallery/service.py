@@ -157,7 +157,9 @@ def _subscribe(state: State, link: Client) -> Announcements:
     link.on_message = take
     link.subscribe_to(stored, retained=False)
     link.subscribe_to(f"{settings.mqtt_topic}/status/#")
-    for topic in BROKER_FIGURES:
+    # Only an installation with identities is known to run Mosquitto. Other brokers may close the
+    # connection over such a subscription, as the demo's does.
+    for topic in BROKER_FIGURES if link.broker.tls else ():
         link.subscribe_to(topic, optional=True)  # denied until `enroll` has run once
     link.on_up.append(state.fleet.connected)
     link.on_down.append(state.fleet.disconnected)

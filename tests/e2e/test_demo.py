@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,12 +147,19 @@ def enter(said: Path) -> tuple[Visitor, str]:
     return visitor, password
 
 
+def status_of(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(json.load(answer)["status"])
+
+
 def test_what_is_printed_first_leads_to_the_faces(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as said:
         visitor, password = enter(said)
         (ref, *_) = until(visitor.faces, 60, "faces on the page")
         assert visitor.image(ref) in [path.read_bytes() for path, _ in objects(data)]
+        for url in re.findall(r"(http://\S+/healthz)", said.read_text()):
+            until(lambda url=url: status_of(url) == "well", 30, f"{url} is well")
     with running(data) as said:
         visitor, again = enter(said)
         assert again == password

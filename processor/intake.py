@@ -1,4 +1,4 @@
-"""The processor's loop: take a face, judge it, put it, answer."""
+"""The processor's loop: receive a face, validate it, store it, send its receipt."""
 
 from __future__ import annotations
 
@@ -32,43 +32,43 @@ from processor.validation import Arrival
 
 log = logging.getLogger(__name__)
 
-TURNS = 2  # faces at a time for each thread: while one is put, the next one waits for its thread
-OWN_FAULT_TRIES = 3  # of a face, while others are stored, after which the fault is the face's
+TURNS = 2  # faces at a time per thread: while one is stored, the next waits for the thread
+OWN_FAULT_TRIES = 3  # tries, while other faces are stored, after which the face itself is at fault
 
 
 class Intake:
-    """Faces in hand, from the broker to the bucket. All calls from the event loop."""
+    """Faces in progress, from the broker to the bucket. Call it from the event loop only."""
 
     def __init__(
-        self, settings: ProcessorSettings, link: Client, bucket: ObjectStore, health: Health
+        self, settings: ProcessorSettings, client: Client, bucket: ObjectStore, health: Health
     ) -> None:
         self._settings = settings
         self._root = settings.mqtt_topic
         self._topics = Topics(self._root)
-        self._answers = Receipts(link, self._root)
-        self._copies = Duplicates()
-        self._errands = Uploader(bucket.put, self._copies, self._root, settings.key_template)
+        self._receipts = Receipts(client, self._root)
+        self._duplicates = Duplicates()
+        self._uploader = Uploader(bucket.put, self._duplicates, self._root, settings.key_template)
         self._health = health
         self._offenders = Offenders(health)
         self._trouble = StateLogger(log, f"bucket {settings.bucket}")
         self._workers = Workers("put", settings.uploads)
-        self._seldom = RateLimitedLogger(log)
+        self._limited_log = RateLimitedLogger(log)
         self._shares = Shares(settings.hand_max_mb * 1024 * 1024, TURNS * settings.uploads)
         self._in_hand: set[asyncio.Task[None]] = set()
-        self._failing: set[str] = set()  # keys that the store has not taken at the first try
-        link.on_message = self._take
-        link.manual_ack = True
+        self._failing: set[str] = set()  # keys that the store did not accept at the first try
+        client.on_message = self._on_message
+        client.manual_ack = True
         for topic in (self._root, f"{self._root}/from/+"):
-            link.subscribe_to(f"$share/processors/{topic}")
+            client.subscribe_to(f"$share/processors/{topic}")
         metrics.IN_HAND.set_function(lambda: len(self._in_hand))
         metrics.IN_HAND_BYTES.set_function(lambda: self._shares.bytes)
 
-    def _take(self, message: Message, ack: Ack) -> None:
+    def _on_message(self, message: Message, ack: Ack) -> None:
         arrival = _to_arrival(message)
         metrics.RECEIVED.inc()
         sender, size = self._sender_of(arrival), len(arrival.payload)
         if not self._shares.admit(sender, size):
-            # Its sender still has it, and sends it again; who publishes and forgets, forgets.
+            # With DELIVERY=receipt its sender still has it, and sends it again.
             metrics.DROPPED.labels("hands_full").inc()
             self._offenders.count(sender, "hands_full")
             ack()
@@ -79,7 +79,7 @@ class Intake:
         task.add_done_callback(lambda _: ack())
 
     def _sender_of(self, arrival: Arrival) -> str:
-        """Whom the broker vouches for; on the topic of all, they share one share."""
+        """The device that the broker vouches for; all senders on the shared topic count as one."""
         return self._topics.sender(arrival.topic) or ""
 
     def _release(self, sender: str, size: int, task: asyncio.Task[None]) -> None:
@@ -88,77 +88,77 @@ class Intake:
         if task.cancelled():
             metrics.DROPPED.labels("shutdown").inc()
         elif (error := task.exception()) is not None:
-            self._seldom.error("fault", "unexpected error in handling a face", error)
+            self._limited_log.error("fault", "unexpected error in handling a face", error)
             metrics.DROPPED.labels("fault").inc()
 
     async def _handle(self, arrival: Arrival, sender: str) -> None:
         async with self._shares.turn(sender):
-            errand = await self._workers.run(self._errands.begin, arrival)
-        if errand.flood:
-            self._flooded(sender)
+            upload = await self._workers.run(self._uploader.begin, arrival)
+        if upload.flood:
+            self._drop_flood(sender)
             return
-        if errand.copy:
+        if upload.copy:
             metrics.DUPLICATES.inc()
-            known = self._copies.receipt(errand.name)
-            if known is not None:  # else whoever has it in hand will answer
-                self._answers.answer(errand, known)
+            known = self._duplicates.receipt(upload.name)
+            if known is not None:  # else the upload in progress will send it
+                self._receipts.send(upload, known)
             return
-        answered = None
+        receipt = None
         try:
-            answered = await self._finish(errand)
+            receipt = await self._finish(upload)
         finally:
-            self._copies.release(errand.name, answered)
+            self._duplicates.release(upload.name, receipt)
 
-    def _flooded(self, sender: str) -> None:
-        """Bad messages faster than they are kept: counted, and told without their text."""
+    def _drop_flood(self, sender: str) -> None:
+        """Count an invalid message that arrives faster than such are kept, and log the sender."""
         metrics.DROPPED.labels("rejected_often").inc()
         self._offenders.count(sender, "rejected_often")
         name = f"device {sender}" if sender else "a sender without an identity"
         text = f"{name} sends invalid messages faster than they are kept"
         text += f"; to cut it off, run `enroll revoke {sender}`" if sender else ""
-        self._seldom.warn("rejected_often", text)
+        self._limited_log.warn("rejected_often", text)
 
-    async def _finish(self, errand: Upload) -> Receipt | None:
-        """Answer when it is stored, or rejected; None when neither is possible."""
-        verdict = errand.verdict
+    async def _finish(self, upload: Upload) -> Receipt | None:
+        """Send the receipt once the face is stored or rejected; None if neither is possible."""
+        verdict = upload.verdict
         if verdict.reason is not None:
-            text = f"rejected a message on {errand.arrival.topic!r}: {verdict.text}"
-            self._seldom.warn(verdict.reason, text)
+            text = f"rejected a message on {upload.arrival.topic!r}: {verdict.text}"
+            self._limited_log.warn(verdict.reason, text)
         try:
-            await self._until_put(errand)
+            await self._until_put(upload)
         except StoreError as error:
             if verdict.reason is None:
-                if not self._errands.may_keep(errand.arrival):
-                    self._flooded(self._sender_of(errand.arrival))
+                if not self._uploader.may_keep(upload.arrival):
+                    self._drop_flood(self._sender_of(upload.arrival))
                     return None
-                rejected = self._errands.reject(errand, error)
+                rejected = self._uploader.reject(upload, error)
                 await self._workers.run(rejected.attempt)
                 return await self._finish(rejected)
-            self._seldom.warn("not_kept", f"not even a rejected copy can be stored: {error}")
+            self._limited_log.warn("not_kept", f"not even a rejected copy can be stored: {error}")
             metrics.DROPPED.labels(error.reason).inc()
             return None
         if verdict.reason is None:
             metrics.STORED.inc()
-            metrics.STORED_BYTES.inc(len(errand.arrival.payload))
-            self._answers.announce(errand)
+            metrics.STORED_BYTES.inc(len(upload.arrival.payload))
+            self._receipts.announce(upload)
         else:
             metrics.REJECTED.labels(verdict.reason).inc()
-            self._offenders.count(self._sender_of(errand.arrival), "rejected")
-        return self._answers.answer(errand, create_receipt(errand))
+            self._offenders.count(self._sender_of(upload.arrival), "rejected")
+        return self._receipts.send(upload, create_receipt(upload))
 
-    async def _until_put(self, errand: Upload) -> None:
-        """Try again what has failed, until it is there.
+    async def _until_put(self, upload: Upload) -> None:
+        """Try a failed upload again until it succeeds.
 
         Raises:
-            StoreError: refused, when the store does not want this very object; exists, when it
-                has another picture under this key.
+            StoreError: refused, if the store refuses this very object; exists, if it has another
+                picture under this key.
         """
         backoff = Backoff(first=0.2)
-        key = errand.object.key
+        key = upload.object.key
         tries, stored_before = 0, total(metrics.STORED)
-        while errand.failure is not None:
+        while upload.failure is not None:
             tries += 1
-            error = errand.failure
+            error = upload.failure
             metrics.RETRIES.labels(error.reason).inc()
             if error.reason == "exists":
                 self._failing.discard(key)
@@ -170,21 +170,22 @@ class Intake:
             self._trouble.begin(error.reason, str(error))
             self._health.check("bucket", error.reason)
             await asyncio.sleep(backoff.next())
-            await self._workers.run(errand.attempt)
-        metrics.PUT_SECONDS.observe(errand.seconds)
+            await self._workers.run(upload.attempt)
+        metrics.PUT_SECONDS.observe(upload.seconds)
         self._failing.discard(key)
-        # A store that takes every other face is in trouble still, which is said once.
+        # A store that accepts only every other face still has a problem, which is logged once.
         if self._trouble.reason is not None and not self._failing:
             self._trouble.end("accepts objects again")
             self._health.check("bucket", None)
 
     @staticmethod
     def _is_own_fault(error: StoreError, tries: int, stored_before: float) -> bool:
-        """Whether the store takes other faces, and this one not, in words that we do not know."""
+        """Whether the store accepts other faces, but not this one, for an unknown reason."""
         others = total(metrics.STORED) > stored_before
         return error.reason == "not_s3" and tries >= OWN_FAULT_TRIES and others
 
-    def facts(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
+        """Figures for the status message."""
         return {
             "stored": total(metrics.STORED),
             "in_hand": len(self._in_hand),
@@ -192,9 +193,9 @@ class Intake:
         }
 
     async def finish(self, within: float) -> None:
-        """Store what is in hand; what cannot be stored in time is let go, without a receipt."""
+        """Store the faces in progress; those that take too long are dropped, without a receipt."""
         until = time.monotonic() + within
-        while self._in_hand and time.monotonic() < until:  # some may still come off the wire
+        while self._in_hand and time.monotonic() < until:  # some may still arrive
             await asyncio.wait(list(self._in_hand), timeout=until - time.monotonic())
         left = list(self._in_hand)
         if left:
@@ -220,7 +221,7 @@ def _to_arrival(message: Message) -> Arrival:
 
 
 async def _open_store(settings: ProcessorSettings, service: Service) -> ObjectStore | None:
-    """Show that writing works before anything is taken; None when told to stop before that."""
+    """Open the store and check that it can be written to; None if the service is stopped first."""
     bucket = create(settings.store_options(settings.uploads))
     opener = Workers("open")
     trouble = StateLogger(log, f"bucket {settings.bucket}")
@@ -245,23 +246,23 @@ async def _open_store(settings: ProcessorSettings, service: Service) -> ObjectSt
 
 
 async def run(settings: ProcessorSettings, service: Service) -> int:
-    """Store faces until told to stop."""
+    """Store faces until the service is stopped."""
     bucket = await _open_store(settings, service)
     if bucket is None:
         return 0
     replica = f"{settings.instance}-{os.urandom(4).hex()}"
-    link = Client(
+    client = Client(
         settings.broker("cloud"), f"processor-{replica}", service.health, settings.mqtt_qos
     )
-    store = Intake(settings, link, bucket, service.health)
+    intake = Intake(settings, client, bucket, service.health)
     topic = Topics(settings.mqtt_topic).status(settings.device, "processor", settings.instance)
-    own_status = Presence(link, topic, service.health, store.facts)
-    service.spawn(link.keep_up(), "broker")
+    own_status = Presence(client, topic, service.health, intake.figures)
+    service.spawn(client.keep_up(), "broker")
     service.spawn(own_status.keep_publishing(), "status")
     await service.until_stopped()
-    link.unsubscribe_all()
-    await store.finish(FINISH_WITHIN)
+    client.unsubscribe_all()
+    await intake.finish(FINISH_WITHIN)
     own_status.clear()
-    await link.leave()
+    await client.leave()
     bucket.close()
     return 0

@@ -1,4 +1,4 @@
-"""What the processor says: receipts to the senders, `faces/stored` to whoever wants to know."""
+"""What the processor publishes: receipts to the senders, and announcements on `faces/stored`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def create_receipt(upload: Upload) -> Receipt:
 
 
 class Receipts:
-    """Publishes at QoS 0: a receipt that gets lost is asked for by the next copy of the face."""
+    """Publishes at QoS 0: if a receipt is lost, the next copy of the face asks for it again."""
 
-    def __init__(self, link: Client, root: str) -> None:
-        self._link = link
+    def __init__(self, client: Client, root: str) -> None:
+        self._client = client
         self._topics = Topics(root)
         self._stored = metrics.RECEIPTS.labels("stored")
         self._rejected = metrics.RECEIPTS.labels("rejected")
 
     def announce(self, upload: Upload) -> None:
-        """Announce an object that was stored."""
+        """Announce a stored object."""
         key, size = upload.object.key, len(upload.object.body)
         stored = Stored(key, upload.verdict.sha256, size, time.time(), upload.verdict.facts)
-        self._link.publish(self._topics.stored, stored.encode(), qos=0)
+        self._client.publish(self._topics.stored, stored.encode(), qos=0)
 
-    def answer(self, upload: Upload, receipt: Receipt) -> Receipt:
-        """Send the receipt if it was asked for, and to none but the face's own device."""
+    def send(self, upload: Upload, receipt: Receipt) -> Receipt:
+        """Send the receipt if the face asks for one, and to its own device only; returns it."""
         topic, correlation = upload.arrival.response_topic, upload.arrival.correlation
         if topic is None or correlation is None:
             return receipt
@@ -44,6 +44,6 @@ class Receipts:
             metrics.RECEIPTS_REFUSED.inc()
             return receipt
         properties = Receipt.encode_properties(correlation)
-        if self._link.publish(topic, receipt.encode(), qos=0, properties=properties):
+        if self._client.publish(topic, receipt.encode(), qos=0, properties=properties):
             (self._stored if receipt.outcome == "stored" else self._rejected).inc()
         return receipt

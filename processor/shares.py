@@ -11,17 +11,17 @@ MESSAGE_COST = 4096  # bytes that a message costs beyond its payload, however sm
 
 
 class Shares:
-    """What each sender has in hand, and whose turn it is. All calls from the event loop.
+    """How much each sender has in progress, and whose turn it is. Call it from the event loop only.
 
-    A sender may have in hand as much as is still free: one alone half of all, two a third each, and
-    there is always something left for one who comes later (dynamic thresholds with a factor of 1:
+    A sender may have as much in progress as is still free: one alone half of all, two a third each,
+    and there is always something left for a later one (dynamic thresholds with a factor of 1:
     Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches",
-    IEEE/ACM Transactions on Networking, 1998). Turns go round by sender, not by arrival (fair
+    IEEE/ACM Transactions on Networking, 1998). Turns rotate by sender, not by arrival (fair
     queueing: Nagle, RFC 970).
     """
 
     def __init__(self, max_bytes: int, turns: int) -> None:
-        """max_bytes: in hand of all senders together; turns: at a time."""
+        """`max_bytes` in progress from all senders together; `turns` at a time."""
         self._max_bytes = max_bytes
         self._free_turns = turns
         self._held: defaultdict[str, int] = defaultdict(int)
@@ -29,9 +29,9 @@ class Shares:
         self.bytes = 0
 
     def admit(self, sender: str, size: int) -> bool:
-        """Whether a message of `size` bytes may be taken in; it counts until `release`.
+        """Whether a message of `size` bytes is accepted; it counts until `release`.
 
-        A sender with nothing in hand may always have one message, unless all is full.
+        A sender with nothing in progress may always have one message, unless all is full.
         """
         cost = size + MESSAGE_COST
         free = self._max_bytes - self.bytes
@@ -43,7 +43,7 @@ class Shares:
         return True
 
     def release(self, sender: str, size: int) -> None:
-        """A message that was taken in is done."""
+        """End the progress of a message that was accepted."""
         cost = size + MESSAGE_COST
         self.bytes -= cost
         self._held[sender] -= cost
@@ -52,7 +52,7 @@ class Shares:
 
     @contextlib.asynccontextmanager
     async def turn(self, sender: str) -> AsyncIterator[None]:
-        """Wait for a turn, and have it for as long as the block lasts."""
+        """Wait for a turn, and hold it while the block runs."""
         if self._free_turns:
             self._free_turns -= 1
         else:
@@ -61,7 +61,7 @@ class Shares:
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # it came at the very moment
+                if turn.done() and not turn.cancelled():  # the turn came at this very moment
                     self._pass_on()
                 raise
         try:
@@ -70,7 +70,7 @@ class Shares:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give the turn to the sender who has waited longest for one."""
+        """Give the turn to the sender that has waited longest for one."""
         while self._waiting:
             sender, turns = next(iter(self._waiting.items()))
             turn = turns.popleft()

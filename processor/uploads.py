@@ -1,4 +1,4 @@
-"""What a worker's thread does for one face, in one go: judge it, and put it where it belongs."""
+"""The upload of one face, in a worker thread: validate it, and put it where it belongs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from common.store.base import NewObject, StoreError
 from processor.duplicates import Duplicates, FaceKey
 from processor.validation import Arrival, Verdict, validate
 
-# What is bad is kept, for somebody may want to know why; but not as fast as a flood comes. A device
-# whose faces are all bad has the rest of them counted, and they come again later.
+# Invalid messages are kept, since somebody may want to know why, but not as fast as a flood
+# arrives. The rest is counted.
 REJECTIONS, REJECTION_EVERY = 100, 0.1  # at once of a sender, and seconds until one more
 REJECTED_KB, REJECTED_KB_EVERY = 20_000, 0.02  # kB at once of a sender, and seconds until one more
 Put = Callable[[NewObject, bool], None]  # ObjectStore.put: an object, and whether it may replace
@@ -23,24 +23,28 @@ Put = Callable[[NewObject, bool], None]  # ObjectStore.put: an object, and wheth
 
 @dataclasses.dataclass(slots=True)
 class Upload:
-    """`failure` is None once the object is there, and `seconds` how long that PUT took."""
+    """One face on its way to the store.
+
+    `failure` is None once the object is stored, and `seconds` how long that PUT took.
+    """
 
     arrival: Arrival
     verdict: Verdict
     object: NewObject
     put: Put
-    flood: bool = False  # one bad message too many of its sender: nothing is done
-    copy: bool = False  # it is in hand or was answered already, and nothing is done
+    flood: bool = False  # one invalid message too many from its sender: it is not stored
+    copy: bool = False  # the face is in progress or has its receipt already: it is not stored again
     failure: StoreError | None = None
     seconds: float = 0.0
 
     @property
     def name(self) -> FaceKey | None:
+        """What identifies copies of the same face; None if it has no id."""
         correlation = self.arrival.correlation
         return None if correlation is None else (correlation, self.verdict.sha256)
 
     def attempt(self) -> None:
-        """Put the object once. A face is never replaced; what is rejected may be."""
+        """Put the object once. A face is never replaced; a rejected object may be."""
         began = time.monotonic()
         try:
             self.put(self.object, self.verdict.reason is not None)
@@ -52,11 +56,11 @@ class Upload:
 
 
 class Uploader:
-    """May be shared by threads."""
+    """Creates uploads; thread-safe."""
 
-    def __init__(self, put: Put, copies: Duplicates, root: str, template: str) -> None:
+    def __init__(self, put: Put, duplicates: Duplicates, root: str, template: str) -> None:
         self._put = put
-        self._copies = copies
+        self._duplicates = duplicates
         self._root = root
         self._template = template
         self._lock = threading.Lock()
@@ -64,24 +68,24 @@ class Uploader:
         self._rejected_kb = TokenBucket(REJECTED_KB, REJECTED_KB_EVERY)
 
     def begin(self, arrival: Arrival) -> Upload:
-        """Judge a face, and put it, which is mostly all that there is to do."""
+        """Validate a face and put it once, which is mostly all there is to do."""
         verdict = validate(arrival, self._root)
-        errand = Upload(arrival, verdict, self._object(arrival, verdict), self._put)
+        upload = Upload(arrival, verdict, self._object(arrival, verdict), self._put)
         if verdict.reason is not None and not self.may_keep(arrival):
-            errand.flood = True
-            return errand
-        if not self._copies.claim(errand.name):
-            errand.copy = True
-            return errand
+            upload.flood = True
+            return upload
+        if not self._duplicates.claim(upload.name):
+            upload.copy = True
+            return upload
         try:
-            errand.attempt()
+            upload.attempt()
         except BaseException:
-            self._copies.release(errand.name, None)
+            self._duplicates.release(upload.name, None)
             raise
-        return errand
+        return upload
 
     def may_keep(self, arrival: Arrival) -> bool:
-        """Whether one more bad message of this sender may be kept."""
+        """Whether one more invalid message of this sender may be kept."""
         sender, now = arrival.topic, time.monotonic()
         with self._lock:
             if not self._rejected_kb.try_take(sender, now, len(arrival.payload) / 1000):
@@ -89,7 +93,7 @@ class Uploader:
             return self._rejections.try_take(sender, now)
 
     def reject(self, upload: Upload, error: StoreError) -> Upload:
-        """The upload of the copy under `rejected/` of a face that the store does not take."""
+        """The upload of a copy under `rejected/` of a face that the store refuses."""
         old = upload.verdict
         verdict = Verdict(old.facts, old.captured, old.sha256, error.reason, str(error))
         return Upload(upload.arrival, verdict, self._object(upload.arrival, verdict), self._put)

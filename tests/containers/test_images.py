@@ -66,7 +66,7 @@ def test_an_image_holds_what_runs_and_nothing_else(part: str, base: set[PurePosi
     if part == "broker":
         names = {path.name for path in own}
         wanted = {"start", "healthy", "log.awk", "edge.conf", "edge.acl", "cloud.conf"}
-        wanted |= {"guest.conf", "limits.c"}
+        wanted |= {"guest.conf"}
         assert names == wanted
         assert not [path for path in new if path.name.startswith("python")]
         return

@@ -79,6 +79,15 @@ export function announce(text) {
   (open ?? $("announced")).textContent = text;
 }
 
+// While the browser leaves the page, it fails what is still being fetched: nobody needs to know.
+let leaving = false;
+addEventListener("beforeunload", () => {
+  leaving = true;
+  setTimeout(() => {
+    leaving = false; // it was a download, after which the page stays
+  }, 5000);
+});
+
 // Fetch; throws an Error with a sentence when that fails.
 export async function ask(url, told, options = {}) {
   const headers = { Accept: "application/json" };
@@ -91,6 +100,7 @@ export async function ask(url, told, options = {}) {
     answer = await fetch(url, { headers, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    if (leaving) return new Promise(() => {});
     throw new Error("The gallery is not responding.");
   }
   if (answer.status === 401)

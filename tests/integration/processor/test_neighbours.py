@@ -60,7 +60,8 @@ def test_a_flood_of_empty_messages_leaves_the_others_their_receipts(
             "device thief sends invalid messages faster than they are kept.*revoke thief"
         )
         assert processor.health()["reasons"] == {"sender_thief": "floods"}
-        assert processor.metric(REFUSED_OF, device="thief", reason="rejected_often") > 100
+        # By its share or by its rate: which one it meets first depends on the machine.
+        assert processor.metric(REFUSED_OF, device="thief") > 100
         assert processor.metric(REFUSED_OF, device="box-1") == 0
     assert len(store.objects("rejected/")) < 2_000
 

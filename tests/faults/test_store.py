@@ -11,6 +11,7 @@ from testing.services.pipeline import Pipeline, check
 from testing.store.fake_s3 import FakeS3
 from testing.store.iam import API_KEY, Iam
 
+STORED = "facepipe_processor_faces_stored_total"
 FAILURES = "facepipe_processor_put_failures_total"
 LOST = "facepipe_mqtt_failures_total"
 IEND = b"IEND\xaeB\x60\x82"  # how every PNG ends
@@ -31,7 +32,6 @@ def settled(line: Pipeline) -> None:
         ("denied", "denied"),
         ("error", "server"),
         ("reset", "unreachable"),
-        ("lost", "unreachable"),
         ("hang", "timeout"),
     ],
 )
@@ -41,6 +41,17 @@ def test_a_store_that_answers_badly(tmp_path: Path, fault: str, reason: str) -> 
         s3.always = fault
         until(lambda: line.processor.metric(FAILURES, reason=reason) >= 5, 40, f"5 {reason}")
         line.captures(10)
+        s3.always = ""
+        settled(line)
+
+
+def test_a_store_whose_answers_are_lost_has_each_face_once(tmp_path: Path) -> None:
+    """A face that is stored already is recognized when its PUT is tried again."""
+    with FakeS3() as s3, Pipeline(tmp_path, fake=s3) as line:
+        line.captures(10)
+        s3.always = "lost"
+        before = line.processor.metric(STORED)
+        until(lambda: line.processor.metric(STORED) > before + 5, 40, "faces are stored")
         s3.always = ""
         settled(line)
 

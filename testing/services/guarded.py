@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import http.cookies
 import socket
@@ -182,7 +183,9 @@ class Browser:
     ) -> Answer:
         connection = self.connection()
         try:
-            connection.request(method, path, body, self.headers(**headers))
+            # An answer such as 413 may come, and the connection end, before all of a body is sent.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request(method, path, body, self.headers(**headers))
             answer = Answer(connection.getresponse())
         finally:
             connection.close()

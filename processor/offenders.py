@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
+from common.protocol.status import FLOODING_SENDER
+from common.protocol.topics import NAME
 from common.runtime.health import Health
 from common.runtime.rate_limit import TokenBucket
 from processor import metrics
@@ -14,8 +15,6 @@ NAMED_MAX = 5  # devices that /healthz and the fleet page name at a time
 FLOOD = (100, 0.6)  # bad messages at once, and seconds until one more: beyond that it is a flood
 IN_A_HURRY = 0.1  # of a bad message is what a message counts for which there is no room
 QUIET = 60.0  # seconds without a flood, after which a device is not named any more
-CHECK = "sender_"  # the fleet page knows it: gallery/fleet/summary.py
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class Offenders:
@@ -44,15 +43,15 @@ class Offenders:
             self._named[device].cancel()
         elif len(self._named) >= NAMED_MAX:
             return
-        self._health.check(f"{CHECK}{device}", "floods")
+        self._health.check(f"{FLOODING_SENDER}{device}", "floods")
         self._named[device] = loop.call_later(QUIET, self._forget, device)
 
     def _forget(self, device: str) -> None:
         del self._named[device]
-        self._health.check(f"{CHECK}{device}", None)
+        self._health.check(f"{FLOODING_SENDER}{device}", None)
 
     def _label(self, sender: str) -> str:
-        if not _NAME.fullmatch(sender):
+        if not NAME.fullmatch(sender):
             return "unknown"
         if sender not in self._counted and len(self._counted) >= NAMES_MAX:
             return "other"

@@ -14,6 +14,7 @@ MAX_BYTES = 16 * 1024  # size of the largest status that is relayed or read
 WORD_MAX = 64  # characters of a reason or a version
 REASONS_MAX = 12  # reasons of one message; the counts of further ones are added up as `other`
 NUMBER_MAX = 1e15
+FLOODING_SENDER = "sender_"  # a processor's checks that name a device begin so; its name follows
 PERIODS = (1.0, 600.0)  # seconds: the shortest and longest period that is accepted
 
 

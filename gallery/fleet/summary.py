@@ -6,13 +6,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from common.protocol.status import FLOODING_SENDER
 from gallery.fleet.instance import Instance, InstanceName
 
 STATES = ("silent", "down", "degraded", "online")  # the worst first
 GONE_AFTER = 86_400.0  # seconds after which a replica that others stand in for is no trouble
 REPLICAS = ("processor", "gallery")  # services of which one is as good as another
 REASONS_SHOWN = 4
-SENDER = "sender_"  # checks of processors that name a device: processor/offenders.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +120,8 @@ def _reasons(instances: list[Instance], states: Mapping[InstanceName, str]) -> t
 
 def format_reason(check: str, reason: str) -> str:
     """`cloud_broker`, `refused` as people read it: the words of the manual stay what they are."""
-    if check.startswith(SENDER):
-        device = check.removeprefix(SENDER)
+    if check.startswith(FLOODING_SENDER):
+        device = check.removeprefix(FLOODING_SENDER)
         return f"device {device} {reason}; to cut it off: enroll revoke {device}"
     return f"{check.replace('_', ' ')} {reason}"
 

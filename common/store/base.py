@@ -103,9 +103,13 @@ class NewObject(NamedTuple):
 
     @property
     def md5(self) -> str:
-        """The MD5 of the body in base64, for stores that know no other checksum."""
-        digest = hashlib.md5(self.body, usedforsecurity=False).digest()
-        return base64.b64encode(digest).decode()
+        """The body's Content-MD5, for stores that know no other checksum."""
+        return content_md5(self.body)
+
+
+def content_md5(body: bytes) -> str:
+    """The MD5 of a body in base64: RFC 1864."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 def new_json(key: str, body: bytes) -> NewObject:

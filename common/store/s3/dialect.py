@@ -9,12 +9,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 from typing import Any
 
-from common.store.base import REGION
+from common.store.base import REGION, content_md5
 from common.store.s3.store_errors import Answer, to_answer
 
 log = logging.getLogger(__name__)
@@ -95,8 +93,7 @@ def _replace_checksum(request: dict[str, Any]) -> bool:
         body = body.read()
         request["body"].seek(0)
     if body:
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
-        headers["Content-MD5"] = base64.b64encode(digest).decode()
+        headers["Content-MD5"] = content_md5(body)
     return bool(names)
 
 

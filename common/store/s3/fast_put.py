@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 import urllib.parse
+from typing import Any
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.exceptions import (
@@ -59,20 +60,18 @@ class FastPut:
         """Write the object. Raises StoreError; without `replace`, `exists` if there is one."""
         signer, md5 = self._signer, self._dialect.md5
         refusal = self._put(new, replace, signer, md5)
-        if refusal is not None:
-            self._dialect.learn_region(refusal)
-            if signer.region != self._dialect.region:
-                self._signer = signer = signer.for_region(self._dialect.region)
-                refusal = self._put(new, replace, signer, md5)
         if refusal is None:
             return
-        if (
-            md5
-            or not refusal.is_about_checksum
-            or self._put(new, replace, signer, True) is not None
-        ):
-            raise self._endpoint.error_of(refusal, "PUT", "write to")
-        self._dialect.use_md5(refusal)
+        self._dialect.learn_region(refusal)
+        if signer.region != self._dialect.region:
+            self._signer = signer = signer.for_region(self._dialect.region)
+            refusal = self._put(new, replace, signer, md5)
+            if refusal is None:
+                return
+        if refusal.is_about_checksum and not md5 and self._put(new, replace, signer, True) is None:
+            self._dialect.use_md5(refusal)
+            return
+        raise self._endpoint.error_of(refusal, "PUT", "write to")
 
     def _put(self, new: NewObject, replace: bool, signer: Signer, md5: bool) -> Answer | None:
         """What the store says in place of writing the object. Raises StoreError."""
@@ -164,23 +163,16 @@ def _create_pool(
     parts: urllib.parse.SplitResult, trusted: str, connections: int
 ) -> HTTPConnectionPool:
     """trusted: file of the authorities to trust, for https."""
-    host, timeout = parts.hostname or "", Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+    host = parts.hostname or ""
+    options: dict[str, Any] = {
+        "timeout": Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+        "maxsize": connections,
+        "socket_options": _SOCKET_OPTIONS,
+    }
     if parts.scheme == "http":
-        return HTTPConnectionPool(
-            host,
-            parts.port,
-            timeout=timeout,
-            maxsize=connections,
-            socket_options=_SOCKET_OPTIONS,
-        )
-    return HTTPSConnectionPool(
-        host,
-        parts.port,
-        timeout=timeout,
-        maxsize=connections,
-        socket_options=_SOCKET_OPTIONS,
-        ssl_context=ssl.create_default_context(cafile=trusted),
-    )
+        return HTTPConnectionPool(host, parts.port, **options)
+    options["ssl_context"] = ssl.create_default_context(cafile=trusted)
+    return HTTPSConnectionPool(host, parts.port, **options)
 
 
 def _host(parts: urllib.parse.SplitResult) -> str:

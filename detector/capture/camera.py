@@ -23,7 +23,7 @@ from common.settings import SettingsError
 from detector import metrics
 from detector.capture.camera_options import CameraOptions
 from detector.capture.frame import Frame, Image
-from detector.capture.producer import PRODUCERS
+from detector.capture.producer import PRODUCERS, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +37,6 @@ OPEN_WITHIN = 40.0  # seconds, for Python, OpenCV and a stream's first bytes, on
 KILL_WITHIN = 1.0  # seconds; a process that hangs in a driver may outlive SIGKILL
 FRAMES_AHEAD = 3  # frames of a camera that wait while one is searched; 6 MB each at 1080p
 STABLE = 3.0  # seconds of frames after which a failure counts as over
-
-
-class CameraError(Exception):
-    """The camera gives no (more) frames. `reason` is a fixed word."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
 
 
 class Camera:
@@ -89,7 +81,7 @@ class Camera:
                         yield frame
                 self._on_file_end()
                 return
-            except CameraError as error:
+            except SourceError as error:
                 if not self._may_recover(error, self._frames > before):
                     self._on_file_failed(error)
                     return
@@ -99,7 +91,7 @@ class Camera:
             backoff.record_uptime(time.monotonic() - started)
             await self._service.pause(backoff.next())
 
-    def _may_recover(self, error: CameraError, progress: bool) -> bool:
+    def _may_recover(self, error: SourceError, progress: bool) -> bool:
         if self._options.source.live:
             return True
         if self.live:  # a looped file may be away for a while, as a camera may
@@ -174,7 +166,7 @@ class Camera:
             elif answer["kind"] == "ended":
                 return
             else:
-                raise CameraError(answer["reason"], answer["text"])
+                raise SourceError(answer["reason"], answer["text"])
 
     def _on_frame(self, answer: dict[str, Any], lasted: float) -> None:
         self.skipped += answer["skipped"]
@@ -194,14 +186,14 @@ class Camera:
             async with asyncio.timeout(patience):
                 line = await process.stdout.readline()
         except TimeoutError:
-            raise CameraError("stalled", f"no frame for {patience:.0f} s") from None
+            raise SourceError("stalled", f"no frame for {patience:.0f} s") from None
         if not line.endswith(b"\n"):
             code = await process.wait()
-            raise CameraError("crashed", f"the capture process ended with code {code}")
+            raise SourceError("crashed", f"the capture process ended with code {code}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _on_file_failed(self, error: CameraError) -> None:
+    def _on_file_failed(self, error: SourceError) -> None:
         if self._frames == 0:
             raise SettingsError(
                 ["CAMERA is not a video or image that can be read: " + self._options.shown]
@@ -211,7 +203,7 @@ class Camera:
 
     def _on_file_end(self) -> None:
         if self._frames == 0:
-            self._on_file_failed(CameraError("empty", "it has no frames"))
+            self._on_file_failed(SourceError("empty", "it has no frames"))
         self._service.health.check("camera", None)
         # In many formats the number of frames is an estimate, a few per cent off.
         if self._frames < self._expected * 0.95 - 2:

@@ -37,7 +37,7 @@ def test_the_settings_that_the_readme_names_exist() -> None:
 def test_each_reason_word_of_the_code_is_explained_to_operators() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text()
     raised = re.compile(
-        r"(?:ConnectionFailed|StoreError|BadImage|CameraError|SourceError|NoThumb|Refused|\.fail)\(\s*\"([a-z_]+)\""
+        r"(?:ConnectionFailed|StoreError|BadImage|SourceError|NoThumb|Refused|\.fail)\(\s*\"([a-z_]+)\""
     )
     words = {word for path in CODE for word in raised.findall(path.read_text())}
     assert len(words) > 15

@@ -67,7 +67,7 @@ def read_clip(path: str) -> list[npt.NDArray[Any]]:
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = ProducerKind(sys.modules[__name__].__name__, live=False, schemes=("backwards",))
+    kind = ProducerKind(__name__, live=False, schemes=("backwards",))
     monkeypatch.setitem(producer.PRODUCERS, "backwards", kind)
 
 
@@ -99,11 +99,10 @@ def test_a_source_that_a_producer_cannot_open_is_an_error_of_the_settings() -> N
 
 
 def test_the_detector_publishes_faces_from_a_producer_that_was_added(edge: Mosquitto) -> None:
-    module = sys.modules[__name__].__name__
     code = f"""
 import runpy
 from detector.capture.producer import PRODUCERS, ProducerKind
-PRODUCERS["backwards"] = ProducerKind({module!r}, live=False, schemes=("backwards",))
+PRODUCERS["backwards"] = ProducerKind({__name__!r}, live=False, schemes=("backwards",))
 runpy.run_module("detector", run_name="__main__")
 """
     service = detector(edge, f"backwards://clip{clips.CLIP}", CAPTURE="best")

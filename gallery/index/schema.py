@@ -56,7 +56,7 @@ UPDATE faces SET device = :device, camera = :camera, captured = :captured, sharp
   quality = :quality, score = :score, known = 1
 WHERE ref = :ref
 """
-OF_DEVICES = "SELECT device, count(*) FROM faces GROUP BY device ORDER BY 2 DESC"
+OF_DEVICES = "SELECT device, count(*) FROM faces GROUP BY device"
 TRIM = """
 DELETE FROM faces WHERE ref IN (SELECT ref FROM faces WHERE device = ? ORDER BY captured LIMIT ?)
 """

@@ -28,7 +28,7 @@ class SessionStore:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()  # to close it under a statement would end the process
-        self._seldom = RateLimitedLogger(log)
+        self._limited_log = RateLimitedLogger(log)
         try:
             self._database = _open_database(path)
         except sqlite3.DatabaseError:  # damaged
@@ -76,7 +76,7 @@ class SessionStore:
             with self._lock:
                 self._database.execute(statement, values)
         except sqlite3.Error as error:
-            self._seldom.warn("sessions", f"changes to the sessions cannot be saved: {error}")
+            self._limited_log.warn("sessions", f"changes to the sessions cannot be saved: {error}")
 
 
 def _open_database(path: Path) -> sqlite3.Connection:

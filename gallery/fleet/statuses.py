@@ -35,7 +35,7 @@ class Statuses:
         self._devices: dict[str, dict[InstanceName, Instance]] = {}
         self._count = 0
         self._connection = 0
-        self._seldom = RateLimitedLogger(log)
+        self._limited_log = RateLimitedLogger(log)
 
     def disconnected(self) -> None:
         """What comes next, with a new connection, was retained, perhaps for long.
@@ -87,7 +87,7 @@ class Statuses:
 
     def _pass_over(self, reason: str, text: str) -> None:
         metrics.STATUSES_REFUSED.labels(reason).inc()
-        self._seldom.warn(reason, text)
+        self._limited_log.warn(reason, text)
 
     def _name(self, topic: str) -> InstanceName | None:
         parts = topic.removeprefix(self._root).split("/")

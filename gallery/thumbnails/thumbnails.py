@@ -51,7 +51,7 @@ class Thumbnails:
         self._painter = Workers("pictures")
         self._large = asyncio.Semaphore(1)
         self._room = threading.Lock()
-        self._seldom = RateLimitedLogger(log)
+        self._limited_log = RateLimitedLogger(log)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in folder.glob("??/*.new"):  # by a kill amid a write
             left.unlink()
@@ -138,7 +138,9 @@ class Thumbnails:
             new.write_bytes(thumb)
             new.replace(path)
         except OSError as error:  # shown all the same; made again the next time
-            self._seldom.warn("not_kept", f"a thumbnail cannot be saved: {error} (GALLERY_DATA)")
+            self._limited_log.warn(
+                "not_kept", f"a thumbnail cannot be saved: {error} (GALLERY_DATA)"
+            )
             with contextlib.suppress(OSError):
                 new.unlink()
             return

@@ -38,7 +38,7 @@ class LoginPage:
         self._secure = secure
         self._limits = limits or LoginLimits()
         self._worker = Workers("passwords")  # one at a time: each takes 19 MiB
-        self._seldom = RateLimitedLogger(log)
+        self._limited_log = RateLimitedLogger(log)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -86,7 +86,7 @@ class LoginPage:
 
     def _limited(self, name: str, onward: str, address: str, wait: float) -> Response:
         metrics.LOGINS_REFUSED.labels("limited").inc()
-        self._seldom.warn("limited", f"login refused: too many attempts, now from {address}")
+        self._limited_log.warn("limited", f"login refused: too many attempts, now from {address}")
         seconds = math.ceil(wait)
         when = "1 second" if seconds == 1 else f"{seconds} seconds"
         response = self._again(429, name, onward, f"Too many attempts. Try again in {when}.")

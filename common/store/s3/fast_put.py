@@ -1,43 +1,23 @@
-"""A PUT past the SDK, on urllib3: the same request, for a small part of the CPU time.
+"""A PUT past the SDK, on http.client: the same request, for a small part of the CPU time.
 
 docs/decisions/0016-put.md has the figures. Every other request to the store goes by the SDK.
 """
 
 from __future__ import annotations
 
+import http.client
 import re
-import socket
 import ssl
 import time
 import urllib.parse
-from typing import Any
-
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ProtocolError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from common import __version__
 from common.store.base import NewObject, StoreError, StoreOptions
-from common.store.s3.endpoint import CONNECT_TIMEOUT, READ_TIMEOUT, Endpoint
+from common.store.s3.connections import ConnectError, Connections, Response
+from common.store.s3.endpoint import Endpoint
 from common.store.s3.signature import Signer
 from common.store.s3.store_errors import Answer, parse_error
 
-BODY_LIMIT = 64 * 1024  # bytes of an answer's body that are read; after more it is hung up
-# A firewall may forget a connection that is idle. The kernel's probes remind it from 30 s on, and
-# end the connection when nobody answers three of them.
-_SOCKET_OPTIONS = [
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-]
 _NO_HEADER = re.compile("[\0\r\n\x80-\U0010ffff]")
 
 
@@ -48,7 +28,7 @@ class FastPut:
         parts = urllib.parse.urlsplit(options.endpoint)
         self._endpoint = endpoint
         self._errors = endpoint.errors
-        self._pool = _create_pool(parts, endpoint.trusted, options.connections)
+        self._connections = Connections(parts, endpoint.trusted)
         self._host = _host(parts)
         self._path = f"{parts.path.rstrip('/')}/{options.bucket}/"
         self._tokens = endpoint.tokens
@@ -77,62 +57,28 @@ class FastPut:
         """What the store says in place of writing the object. Raises StoreError."""
         path = self._path + urllib.parse.quote(new.key, safe="/~")
         headers = self._headers(path, new, replace, signer, md5)
-        response = self._request(path, headers, new.body)
-        body = self._read_body(response)
+        response = self._request(_encode_head(path, headers, len(new.body)), new.body)
         if response.status != 200:
-            return parse_error(response.status, response.headers, body)
+            return parse_error(*response)
         if "etag" not in response.headers:
             raise self._errors.no_etag()
         return None
 
     def close(self) -> None:
-        """Close the connections that are not in use; none is made from now on."""
-        self._pool.close()
+        """Close the connections that are not in use."""
+        self._connections.close()
 
-    def _request(self, path: str, headers: dict[str, str], body: bytes) -> BaseHTTPResponse:
-        """The answer, its body still unread. Raises StoreError."""
+    def _request(self, head: bytes, body: bytes) -> Response:
         try:
-            try:
-                return self._try_request(path, headers, body)
-            except ProtocolError as error:
-                if not isinstance(error.args[-1], ConnectionError):
-                    raise
-                # The store has ended a kept connection just now. A PUT may be repeated.
-                return self._try_request(path, headers, body)
-        except HTTPError as error:
-            raise self._store_error(error) from None
-
-    def _try_request(self, path: str, headers: dict[str, str], body: bytes) -> BaseHTTPResponse:
-        return self._pool.urlopen(
-            "PUT",
-            path,
-            body,
-            headers,
-            retries=False,
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
-        )
-
-    def _read_body(self, response: BaseHTTPResponse) -> bytes:
-        """What is read of the body; the connection is kept if that is all. Raises StoreError."""
-        try:
-            body = response.read(BODY_LIMIT)
-        except HTTPError as error:
-            raise self._store_error(error) from None
-        if not response.closed:
-            response.close()
-        response.release_conn()
-        return body
-
-    def _store_error(self, error: HTTPError) -> StoreError:
-        if isinstance(error, NewConnectionError):
-            return self._errors.nothing_listens()
-        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
-            return self._errors.no_answer()
-        if isinstance(error, SSLError):
-            return self._errors.no_tls(error)
-        return self._errors.broken_request(error)
+            return self._connections.request("PUT", head, body)
+        except TimeoutError:
+            raise self._errors.no_answer() from None
+        except ssl.SSLError as error:
+            raise self._errors.no_tls(error) from None
+        except ConnectError:
+            raise self._errors.nothing_listens() from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self._errors.broken_request(error) from None
 
     def _headers(
         self, path: str, new: NewObject, replace: bool, signer: Signer, md5: bool
@@ -155,24 +101,15 @@ class FastPut:
             headers["x-amz-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             headers |= metadata
             headers["authorization"] = signer.authorization("PUT", path, headers)
+        headers["accept-encoding"] = "identity"
         headers["user-agent"] = f"facepipe/{__version__}"
         return headers
 
 
-def _create_pool(
-    parts: urllib.parse.SplitResult, trusted: str, connections: int
-) -> HTTPConnectionPool:
-    """trusted: file of the authorities to trust, for https."""
-    host = parts.hostname or ""
-    options: dict[str, Any] = {
-        "timeout": Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
-        "maxsize": connections,
-        "socket_options": _SOCKET_OPTIONS,
-    }
-    if parts.scheme == "http":
-        return HTTPConnectionPool(host, parts.port, **options)
-    options["ssl_context"] = ssl.create_default_context(cafile=trusted)
-    return HTTPSConnectionPool(host, parts.port, **options)
+def _encode_head(path: str, headers: dict[str, str], length: int) -> bytes:
+    """The head of a PUT of `length` bytes; path and headers are ASCII without ends of lines."""
+    lines = [f"PUT {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+    return "\r\n".join([*lines, f"content-length: {length}", "\r\n"]).encode()
 
 
 def _host(parts: urllib.parse.SplitResult) -> str:

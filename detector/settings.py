@@ -27,10 +27,20 @@ class DetectorSettings(PageSettings):
     camera: str = setting(
         "CAMERA",
         text,
-        "webcam (0, /dev/video0), rtsp:// or http:// stream, video file, or folder of images",
+        "webcam (0, /dev/video0), URL of a stream, video file, folder of images, or exec:COMMAND",
         default="0",
         secret=True,
         show=source.hide_secrets,
+    )
+    camera_username: str = setting(
+        "CAMERA_USERNAME", text, "user name of a stream's login, as it is typed", default=""
+    )
+    camera_password: str = setting(
+        "CAMERA_PASSWORD",
+        text,
+        "password of a stream's login, as it is typed",
+        default="",
+        secret=True,
     )
     camera_name: str = setting(
         "CAMERA_NAME", name, "name of this camera in keys and topics", default="camera-0"
@@ -41,7 +51,7 @@ class DetectorSettings(PageSettings):
     camera_fps: float | None = setting(
         "CAMERA_FPS",
         number(0.1, 240),
-        "frames a second to ask a webcam for, or to play a looped file at",
+        "frames a second to ask a webcam for, to play a file at, or to ask a snapshot URL (2)",
         default=None,
     )
     camera_loop: bool = setting(
@@ -279,6 +289,8 @@ class DetectorSettings(PageSettings):
             shown=source.hide_secrets(self.camera),
             size=self.camera_size,
             fps=self.camera_fps,
+            username=self.camera_username,
+            password=self.camera_password,
             loop=self.camera_loop,
             timeout=self.camera_timeout,
         )
@@ -288,6 +300,8 @@ class DetectorSettings(PageSettings):
         fault = source.find_problem(self.source)
         if fault is not None:
             yield f"CAMERA {fault}"
+        if self.camera_password and not self.camera_username:
+            yield "CAMERA_PASSWORD needs CAMERA_USERNAME"
         yield from registry.load(self.engine).find_problems(self.engine_options)
         if self.preview:
             yield from self.preview_options.access.problems()

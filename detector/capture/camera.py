@@ -8,6 +8,7 @@ import json
 import logging
 import mmap
 import os
+import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -118,7 +119,7 @@ class Camera:
             yield process, memory
         finally:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # and a command that it has started
             os.close(memory)
             try:
                 async with asyncio.timeout(KILL_WITHIN):
@@ -134,9 +135,13 @@ class Camera:
             "address": source.address,
             "live": source.live,
             "loop": self._options.loop and not source.live,
-            "size": self._options.size,
-            "fps": self._options.fps,
-            "timeout": self._options.timeout,
+            "options": {
+                "size": self._options.size,
+                "fps": self._options.fps,
+                "timeout": self._options.timeout,
+                "username": self._options.username,
+                "password": self._options.password,
+            },
             "start": self._next,
             "memory": memory,
             "parent": os.getpid(),

@@ -13,6 +13,7 @@ class CameraOptions:
 
     shown: the source as logs may show it, without passwords.
     size, fps: width and height in pixels, and frames a second, to ask a webcam for.
+    username, password: the login of a stream, as it is typed; "" for none.
     loop: play a file again and again, as if it were live.
     timeout: seconds without a frame after which the camera is opened again.
     """
@@ -21,6 +22,8 @@ class CameraOptions:
     shown: str
     size: tuple[int, int] | None = None
     fps: float | None = None
+    username: str = ""
+    password: str = dataclasses.field(default="", repr=False)
     loop: bool = False
     timeout: float = 10.0
 

@@ -13,9 +13,7 @@ import select
 import sys
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from detector.capture.frame import Image
 
@@ -43,9 +41,8 @@ class Handover:
         sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
         sys.stdout.flush()
 
-    def send_frame(self, image: npt.NDArray[Any], **facts: Any) -> None:
-        """Answer a request with a frame, as a producer's `retrieve` returns it."""
-        pixels = to_bgr(image)
+    def send_frame(self, pixels: Image, **facts: Any) -> None:
+        """Answer a request with a frame."""
         if pixels.nbytes > self._size:
             self._size = pixels.nbytes
             os.ftruncate(self._fd, self._size)
@@ -61,12 +58,3 @@ class Handover:
         if path not in self._reported:
             self.send("unreadable", path=path)
         self._reported.add(path)
-
-
-def to_bgr(image: npt.NDArray[Any]) -> Image:
-    """Three channels of 8 bits, whatever the camera gives."""
-    if image.dtype != np.uint8:
-        image = cv2.convertScaleAbs(image, alpha=255.0 / np.iinfo(image.dtype).max).astype(np.uint8)
-    if image.ndim == 2 or image.shape[2] == 1:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR).astype(np.uint8)
-    return np.ascontiguousarray(image[:, :, :3])

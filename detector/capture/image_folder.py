@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from detector.capture.frame import Image
 from detector.capture.producer import ProducerOptions
 from detector.capture.source import list_images
 
@@ -22,7 +21,7 @@ class ImageFolder:
         self._paths = paths
         self._report = options.on_unreadable
         self._index = -1
-        self._image: npt.NDArray[Any] | None = None
+        self._image: Image | None = None
         self.fps = options.fps or FPS
         self.frames = 0  # unknown: unreadable images are reported by name, not by their number
 
@@ -39,7 +38,11 @@ class ImageFolder:
                 self._report(str(path))
         return self._index
 
-    def retrieve(self) -> npt.NDArray[Any] | None:
+    @property
+    def time(self) -> float:
+        return self._index / self.fps
+
+    def retrieve(self) -> Image | None:
         return self._image
 
     def close(self) -> None:
@@ -51,9 +54,10 @@ def create(address: str, options: ProducerOptions) -> ImageFolder:
     return ImageFolder(list_images(Path(address)), options)
 
 
-def _read(path: Path) -> npt.NDArray[Any] | None:
+def _read(path: Path) -> Image | None:
     """The image, or None for a file that OpenCV cannot decode (imread only takes UTF-8 names)."""
     try:
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
         return None
+    return None if image is None else image.astype(np.uint8, copy=False)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from detector.capture.frame import Image
 
 USUAL_FPS = 25.0  # for a file that does not state its frame rate, or states nonsense
 
@@ -24,12 +24,15 @@ class ProducerOptions:
     size: width and height in pixels that a webcam is asked for.
     fps: frames a second that a webcam is asked for, or that a folder is played at.
     timeout: seconds without a frame after which a stream should give up.
+    username, password: the login of a stream, as it is typed; "" for none.
     on_unreadable: called with the path of an image that cannot be read.
     """
 
     size: tuple[int, int] | None = None
     fps: float | None = None
     timeout: float = 10.0
+    username: str = ""
+    password: str = ""
     on_unreadable: Callable[[str], None] = lambda _: None
 
 
@@ -50,15 +53,13 @@ class FrameProducer(Protocol):
 
     fps: float  # frames a second
     frames: int  # number of frames, an estimate; 0 if unknown
+    time: float  # of the grabbed frame, in seconds from the source's start; never goes back
 
     def grab(self) -> int | None:
         """Advance to the next frame; returns its number, from 0, or None after the last one."""
 
-    def retrieve(self) -> npt.NDArray[Any] | None:
-        """The grabbed frame: height x width, with 0, 1, 3 or 4 channels (BGR), uint8 or uint16.
-
-        None if it cannot be converted.
-        """
+    def retrieve(self) -> Image | None:
+        """The grabbed frame: height x width x 3, uint8, BGR; None if it cannot be converted."""
 
     def close(self) -> None:
         """Release the source."""
@@ -83,10 +84,12 @@ class ProducerKind(NamedTuple):
     schemes: tuple[str, ...] = ()
 
 
+STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "tcp", "udp")
 PRODUCERS = {
     "device": ProducerKind("detector.capture.opencv", live=True),
-    "stream": ProducerKind("detector.capture.opencv", True, ("rtsp", "rtsps", "http", "https")),
-    "video": ProducerKind("detector.capture.opencv", live=False),
+    "stream": ProducerKind("detector.capture.pyav", True, STREAMS),
+    "command": ProducerKind("detector.capture.command", live=True),
+    "video": ProducerKind("detector.capture.pyav", live=False),
     "images": ProducerKind("detector.capture.image_folder", live=False),
 }
 

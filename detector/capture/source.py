@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
+import shutil
 import urllib.parse
 from pathlib import Path
 
 from common.settings import star_url
 from detector.capture.producer import PRODUCERS
 
+COMMAND = "exec:"  # before a command whose standard output is the video
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -30,6 +33,8 @@ def parse(camera: str) -> Source:
     """The source that `camera` names; `find_problem` checks that it is there."""
     if re.fullmatch(r"[0-9]{1,3}", camera):
         return Source("device", f"/dev/video{camera}")
+    if camera.startswith(COMMAND):
+        return Source("command", camera.removeprefix(COMMAND).strip())
     scheme, mark, rest = camera.partition("://")
     for kind, producer in PRODUCERS.items():
         if mark and scheme.lower() in producer.schemes:
@@ -45,6 +50,8 @@ def parse(camera: str) -> Source:
 
 def hide_secrets(camera: str) -> str:
     """CAMERA as logs may show it: without user, password, query, or a path that may hold them."""
+    if camera.startswith(COMMAND):
+        return re.sub(r"://\S*@", "://***@", camera)
     if "://" not in camera:
         # Not even a mistyped URL may show its password.
         before, at, after = camera.rpartition("@")
@@ -55,26 +62,63 @@ def hide_secrets(camera: str) -> str:
     return f"{scheme}://{host}/***" if "=" in path else f"{scheme}://{rest}"
 
 
-def _host(url: str) -> str | None:
-    try:
-        return urllib.parse.urlsplit(url).hostname
-    except ValueError:
-        return None
+def add_login(address: str, username: str, password: str) -> str:
+    """The URL with user and password, each character as a URL may hold it (RFC 3986, section 2.1).
+
+    They take the place of those in the URL. Files, devices and pipes stay as they are.
+    """
+    scheme, mark, rest = address.partition("://")
+    if not mark or not username:
+        return address
+    authority, slash, path = rest.partition("/")
+    host = authority.rpartition("@")[2]
+    login = f"{urllib.parse.quote(username, safe='')}:{urllib.parse.quote(password, safe='')}"
+    return f"{scheme}://{login}@{host}{slash}{path}"
 
 
 def find_problem(source: Source) -> str | None:
     """Why it cannot be a camera; None if it can, or if it may still appear, as a webcam may."""
+    if source.kind == "command":
+        return _find_problem_of_command(source.address)
     if PRODUCERS[source.kind].schemes:
-        shown = hide_secrets(source.address)
-        return None if _host(source.address) else f"is a URL without a valid host: {shown}"
+        return _find_problem_of_url(source.address)
     if source.live:
         return None
-    path = Path(source.address)
     if "://" in source.address:
         schemes = sorted(scheme for kind in PRODUCERS.values() for scheme in kind.schemes)
         return f"is a URL, but its scheme is none of {', '.join(schemes)}"
+    return _find_problem_of_path(Path(source.address))
+
+
+def _find_problem_of_command(command: str) -> str | None:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        return f"is a command that cannot be split into words: {error}"
+    if not words:
+        return "names no command after exec:"
+    return None if shutil.which(words[0]) else f"names a command that is not here: {words[0]}"
+
+
+def _find_problem_of_url(url: str) -> str | None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if host or (port and url.startswith("udp:")):
+        return None
+    if "@" in url:
+        return (
+            "is a URL whose login has a character that no URL can hold:"
+            " set CAMERA_USERNAME and CAMERA_PASSWORD instead"
+        )
+    return f"is a URL without a valid host: {hide_secrets(url)}"
+
+
+def _find_problem_of_path(path: Path) -> str | None:
     if not path.exists():
-        return f"names a file or folder that does not exist: {hide_secrets(source.address)}"
+        return f"names a file or folder that does not exist: {hide_secrets(str(path))}"
     if not os.access(path, os.R_OK):
         return f"names a file or folder that cannot be read: {path}"
     if path.is_dir() and not list_images(path):

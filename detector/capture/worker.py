@@ -15,8 +15,6 @@ import sys
 import time
 from typing import Any
 
-import cv2
-
 from detector.capture.handover import Handover
 from detector.capture.producer import (
     FrameProducer,
@@ -71,7 +69,7 @@ class Playback:
                 image = producer.retrieve()
                 if image is None:
                     raise SourceError("crashed", "a frame cannot be converted")
-                facts = {"at": time.time(), "time": index / producer.fps, "skipped": 0}
+                facts = {"at": time.time(), "time": producer.time, "skipped": 0}
                 self._handover.send_frame(image, index=index, **facts)
         self._handover.wait_for_request(None)
         self._handover.send("ended")
@@ -83,11 +81,13 @@ class Playback:
         while True:
             index = None
             with contextlib.closing(self._open()) as producer:
+                position = -1 / producer.fps
                 while (grabbed := producer.grab()) is not None:
                     index = grabbed
-                    time.sleep(max(0.0, due - time.monotonic()))
                     # If it cannot keep up it plays as fast as it can, and never catches up later.
-                    due = max(due + 1 / producer.fps, time.monotonic())
+                    due = max(due + producer.time - position, time.monotonic())
+                    position = producer.time
+                    time.sleep(max(0.0, due - time.monotonic()))
                     image = producer.retrieve() if self._handover.wait_for_request() else None
                     if image is None:
                         skipped += 1
@@ -123,11 +123,8 @@ def _die_with(parent: int) -> None:
 def main() -> None:
     request = _read_request()
     _die_with(request["parent"])
-    cv2.setNumThreads(1)
     handover = Handover(request["memory"])
-    options = ProducerOptions(
-        request["size"], request["fps"], request["timeout"], handover.report_unreadable
-    )
+    options = ProducerOptions(**request["options"], on_unreadable=handover.report_unreadable)
     playback = Playback(handover, load(request["module"]), request["address"], options)
     try:
         if request["loop"]:
@@ -138,8 +135,6 @@ def main() -> None:
             playback.play_once(request["start"])
     except SourceError as error:
         handover.send("failed", reason=error.reason, text=str(error))
-    except cv2.error as error:
-        handover.send("failed", reason="crashed", text=f"OpenCV cannot decode it: {error.err}")
     except BrokenPipeError:
         os._exit(0)  # the detector is gone
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import threading
 import time
@@ -24,7 +25,20 @@ class Mjpeg:
     end: connections are closed in order, and new ones too, after one frame.
     """
 
-    def __init__(self, images: Sequence[Image], port: int | None = None, fps: float = 25.0) -> None:
+    def __init__(
+        self,
+        images: Sequence[Image],
+        port: int | None = None,
+        fps: float = 25.0,
+        form: str = "multipart",
+        login: tuple[str, str] | None = None,
+    ) -> None:
+        """form: multipart, joined (one JPEG after the other), or snapshot (one for each request).
+
+        login: user and password that it wants (Basic, RFC 7617).
+        """
+        self.form = form
+        self.login = login
         self.port = port or free_port()
         self.mode = "play"
         self.fps = fps
@@ -54,6 +68,11 @@ class Mjpeg:
         """Play these from now on."""
         self._jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
+    def snapshot(self, handler: _Handler) -> None:
+        """Send one frame."""
+        handler.wfile.write(self._jpegs[self.sent % len(self._jpegs)])
+        self.sent += 1
+
     def parts(self, handler: _Handler) -> None:
         """Send frames until ordered otherwise."""
         while self._open:
@@ -64,25 +83,48 @@ class Mjpeg:
             jpeg = jpegs[self.sent % len(jpegs)]
             if self.mode == "spoil":
                 jpeg = jpeg[:300] + bytes(len(jpeg) - 300)
-            head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            handler.wfile.write(head.encode() + jpeg + b"\r\n")
+            if self.form == "multipart":
+                head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                jpeg = head.encode() + jpeg + b"\r\n"
+            handler.wfile.write(jpeg)
             self.sent += 1
             if self.mode == "end":
                 return
             time.sleep(1 / self.fps)
 
 
+_TYPES = {
+    "multipart": "multipart/x-mixed-replace;boundary=cut",
+    "joined": "application/octet-stream",
+    "snapshot": "image/jpeg",
+}
+
+
 class _Handler(BaseHTTPRequestHandler):
     camera: Mjpeg
 
     def do_GET(self) -> None:
+        if not self._is_allowed():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
+            return
         self.camera.connections += 1
         self.camera.paths.append(self.path)
         self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=cut")
+        self.send_header("Content-Type", _TYPES[self.camera.form])
         self.end_headers()
         with contextlib.suppress(OSError):  # whoever watched is gone
-            self.camera.parts(self)
+            if self.camera.form == "snapshot":
+                self.camera.snapshot(self)
+            else:
+                self.camera.parts(self)
+
+    def _is_allowed(self) -> bool:
+        if self.camera.login is None:
+            return True
+        wanted = base64.b64encode(":".join(self.camera.login).encode()).decode()
+        return self.headers.get("Authorization") == f"Basic {wanted}"
 
     def log_message(self, *_: object) -> None:
         """Say nothing per request."""

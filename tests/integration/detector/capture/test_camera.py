@@ -177,7 +177,9 @@ def test_a_truncated_video_gives_its_readable_frames_and_a_warning(
 ) -> None:
     whole = clips.write(tmp_path / f"whole.{suffix}", clips.faces(40), fourcc)
     part = clips.cut(tmp_path / f"part.{suffix}", whole, 0.5)
-    frames = list(clips.frames(part))
+    # FFmpeg decodes a JPEG that breaks off: half a picture.
+    pairs = zip(clips.frames(part), clips.frames(whole), strict=False)
+    frames = [frame for frame, original in pairs if np.array_equal(frame, original)]
     assert 5 < len(frames) < 30
     messages, log = play(edge, part)
     assert f"ended after {len(frames)} of about 40 frames" in log

@@ -37,10 +37,11 @@ class Backwards:
     def __init__(self, frames: list[npt.NDArray[Any]]) -> None:
         self._frames = frames
         self._index = -1
-        self.fps, self.frames = 10.0, len(frames)
+        self.fps, self.frames, self.time = 10.0, len(frames), 0.0
 
     def grab(self) -> int | None:
         self._index += 1
+        self.time = self._index / self.fps
         return self._index if self._index < len(self._frames) else None
 
     def retrieve(self) -> npt.NDArray[Any]:

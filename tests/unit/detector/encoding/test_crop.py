@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.png import check
-from detector.capture.handover import to_bgr
+from detector.capture.opencv import to_bgr
 from detector.detection.boxes import Box, Image
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop

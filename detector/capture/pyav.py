@@ -1,0 +1,191 @@
+"""Streams, video files and pipes, read by PyAV (FFmpeg's libraries)."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import av
+import av.error
+import av.logging
+import numpy as np
+import numpy.typing as npt
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from detector.capture.deinterlacer import Deinterlacer
+from detector.capture.open_errors import to_source_error
+from detector.capture.producer import USUAL_FPS, ProducerOptions, SourceError
+from detector.capture.source import add_login
+
+OPEN_TIMEOUT = 30.0  # seconds; some cameras answer DESCRIBE after 20
+SNAPSHOT_FPS = 2.0  # of an address that answers with one picture
+# FFmpeg takes one thread per core, and each holds frames: 16 threads take 92 MB more than 2 at
+# 1080p, and delay a live picture by 15 frames.
+DECODE_THREADS = 2
+
+# What FFmpeg reads before the first frame, to learn of the streams: by default up to 5 MB and 5 s,
+# too long for a person who waits for a slow camera.
+_PROBE = {"probesize": "1000000", "analyzeduration": "1500000", "fpsprobesize": "0"}
+# Of JPEGs one after another, FFmpeg would read just as much, though the first tells all.
+_PROBE_HTTP = _PROBE | {"probesize": "50000"}
+_SCHEMES = {
+    "rtsp": _PROBE | {"rtsp_flags": "prefer_tcp"},
+    "rtsps": _PROBE | {"rtsp_transport": "tcp"},
+    "http": _PROBE_HTTP,
+    "https": _PROBE_HTTP,
+}
+
+av.logging.set_level(None)  # our own lines report failures, once and without passwords
+
+
+class PyAvProducer:
+    """A `FrameProducer` over a container that PyAV has opened.
+
+    Interlaced frames are deinterlaced. Size and pixel format may change from frame to frame. An
+    address that answers with a single picture (a snapshot) is asked for it again and again.
+    """
+
+    def __init__(self, address: str, options: ProducerOptions) -> None:
+        self._address = address
+        self._options = options
+        self._container, self._stream = open_container(address, options)
+        own = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        self.fps = options.fps or (own if 0.1 <= own <= 240 else USUAL_FPS)
+        seconds = (self._container.duration or 0) / av.time_base
+        self.frames = self._stream.frames or round(seconds * own)
+        self.time = 0.0
+        self._index = -1
+        self._deinterlacer = Deinterlacer()
+        self._frame: VideoFrame | None = None
+        self._frames = self._read()
+
+    def grab(self) -> int | None:
+        """Advance to the next frame that can be decoded. Raises SourceError, `stalled`."""
+        self._frame = next(self._frames, None)
+        if self._frame is None:
+            return None
+        self._index += 1
+        self.time = self._position(self._frame)
+        return self._index
+
+    def retrieve(self) -> npt.NDArray[np.uint8] | None:
+        """The grabbed frame, upright: height x width x 3, BGR."""
+        assert self._frame is not None  # noqa: S101 - it was grabbed
+        bgr = self._frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
+        return np.rot90(bgr, round(self._frame.rotation / 90) % 4).astype(np.uint8)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _read(self) -> Iterator[VideoFrame]:
+        started = time.monotonic()
+        count = 0
+        for frame in self._decode():
+            if self._plays_at_own_rate:
+                time.sleep(max(0.0, started + self._position(frame) - time.monotonic()))
+            count += 1
+            yield frame
+        while count == 1 and self._is_snapshot:
+            rate = self._options.fps or SNAPSHOT_FPS
+            started = max(started + 1 / rate, time.monotonic())
+            time.sleep(started - time.monotonic())
+            self._container.close()
+            self._container, self._stream = open_container(self._address, self._options)
+            yield from self._decode()
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        """The sound frames of the container, to its end or to where it breaks off."""
+        for frame in self._decode_packets():
+            if not frame.is_corrupt:
+                yield from self._deinterlacer.process(frame)
+        yield from self._deinterlacer.flush()
+
+    def _decode_packets(self) -> Iterator[VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.error.EOFError):
+                return
+            except av.error.ExitError:
+                text = f"no frame for {self._options.timeout:.0f} s"
+                raise SourceError("stalled", text) from None
+            except av.error.FFmpegError:
+                return  # the caller tells a file that ends early from a stream that is lost
+            if packet.is_corrupt:
+                continue  # FFmpeg would decode a picture that breaks off
+            with contextlib.suppress(av.error.FFmpegError):  # the next one may be sound
+                yield from packet.decode()
+
+    def _position(self, frame: VideoFrame) -> float:
+        """Seconds from the start: by the time stamps, if they are there and go forward."""
+        if self._options.fps or frame.pts is None or frame.time_base is None:
+            return max(self.time, (self._index + 1) / self.fps)
+        start = self._stream.start_time or 0
+        base = self._stream.time_base or frame.time_base
+        return max(self.time, float(frame.pts * frame.time_base - start * base))
+
+    @property
+    def _is_http(self) -> bool:
+        return self._address.startswith(("http://", "https://"))
+
+    @property
+    def _is_snapshot(self) -> bool:
+        return self._is_http and self._container.format.name.endswith("_pipe")
+
+    @property
+    def _plays_at_own_rate(self) -> bool:
+        """Whether it is a recording behind a URL: read at once, it would be over in seconds."""
+        return self._is_http and self._container.duration is not None
+
+
+def create(address: str, options: ProducerOptions) -> PyAvProducer:
+    """Open a URL, a file, or `pipe:FD`.
+
+    Raises:
+        SourceError: with the reason why it does not open.
+    """
+    return PyAvProducer(address, options)
+
+
+def open_container(address: str, options: ProducerOptions) -> tuple[InputContainer, VideoStream]:
+    """What `address` holds, and its video stream with the most pixels.
+
+    Raises:
+        SourceError: it does not open, or has no video.
+    """
+    asked = _SCHEMES.get(address.partition("://")[0], _PROBE if _is_stream(address) else {})
+    container = _open(address, options, asked)
+    if _find_video(container) is None and asked.get("probesize") == _PROBE_HTTP["probesize"]:
+        container.close()
+        container = _open(address, options, asked | _PROBE)
+    stream = _find_video(container)
+    if stream is None:
+        container.close()
+        raise SourceError("no_video", "it has no video that can be decoded")
+    stream.codec_context.thread_count = DECODE_THREADS
+    # Threads that each take a frame would hold the newest one back.
+    stream.codec_context.thread_type = "SLICE" if _is_stream(address) else "AUTO"
+    return container, stream
+
+
+def _open(address: str, options: ProducerOptions, asked: dict[str, str]) -> InputContainer:
+    # If a read hangs, the parent gives up first, and reports that the camera has stalled.
+    timeout = (OPEN_TIMEOUT, options.timeout + 5) if _is_stream(address) else None
+    try:
+        login = add_login(address, options.username, options.password)
+        return av.open(login, options=asked, timeout=timeout)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise to_source_error(error, address) from None
+
+
+def _is_stream(address: str) -> bool:
+    return "://" in address or address.startswith("pipe:")
+
+
+def _find_video(container: InputContainer) -> VideoStream | None:
+    sound = [s for s in container.streams.video if s.codec_context.width]
+    return max(sound, key=lambda s: s.codec_context.width * s.codec_context.height, default=None)

@@ -1,0 +1,63 @@
+"""An RTSP server over GStreamer's, for Debian's Python: prints its port, then serves until killed.
+
+    /usr/bin/python3 rtsp_server.py '{"launch": "videotestsrc ! x264enc ! rtph264pay name=pay0"}'
+
+launch: the pipeline of /cam. user, password, digest: who may see it, and how they log in. delay:
+seconds until DESCRIBE is answered. port: to listen at, 0 for a free one.
+"""
+
+import json
+import sys
+import time
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - versions come first
+
+
+class _SlowFactory(GstRtspServer.RTSPMediaFactory):
+    delay = 0.0
+
+    def do_create_element(self, url):
+        time.sleep(self.delay)
+        return GstRtspServer.RTSPMediaFactory.do_create_element(self, url)
+
+
+def _create_auth(wanted):
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    if wanted.get("digest"):
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(wanted["user"], wanted["password"], token)
+    else:
+        basic = GstRtspServer.RTSPAuth.make_basic(wanted["user"], wanted["password"])
+        auth.add_basic(basic, token)
+    return auth
+
+
+def main(wanted):
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(str(wanted.get("port", 0)))
+    factory = _SlowFactory()
+    factory.delay = wanted.get("delay", 0.0)
+    factory.set_launch(f"( {wanted['launch']} )")
+    factory.set_shared(True)
+    if wanted.get("user"):
+        server.set_auth(_create_auth(wanted))
+        permissions = GstRtspServer.RTSPPermissions()
+        permissions.add_permission_for_role("viewer", "media.factory.access", True)
+        permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+        factory.set_permissions(permissions)
+    server.get_mount_points().add_factory("/cam", factory)
+    server.attach(None)
+    print(server.get_bound_port(), flush=True)
+    GLib.MainLoop().run()
+
+
+main(json.loads(sys.argv[1]))

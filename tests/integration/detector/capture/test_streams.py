@@ -1,0 +1,187 @@
+"""Network cameras: real RTSP of several kinds, their logins, and why one does not open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from common.service import Service as OwnService
+from common.settings import read
+from detector.capture.camera import Camera
+from detector.capture.frame import Frame
+from detector.settings import DetectorSettings
+from testing.clips import clips
+from testing.host.wait import free_port, until
+from testing.mqtt.client import Mqtt
+from testing.mqtt.mosquitto import Mosquitto
+from testing.network.mjpeg import Mjpeg
+from testing.network.rtsp import H264, H265, MJPEG, Rtsp, clip
+from testing.services.detector import detector
+
+FAILURES = "facepipe_detector_camera_failures_total"
+TEST = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1"
+SPECIAL = "p[a]#s/%40@:w?&d+ \"\\'ü"
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled clip in a form that Debian's GStreamer can decode."""
+    path = tmp_path_factory.mktemp("film") / "film.avi"
+    return clips.write(path, clips.faces(400, 0), "MJPG", 15.0)
+
+
+def watch(count: int, **settings: str) -> list[Frame]:
+    """The first frames of a camera."""
+    options = read(DetectorSettings, settings).camera_options
+
+    async def collect() -> list[Frame]:
+        seen: list[Frame] = []
+        async for frame in Camera(options, OwnService()).frames():
+            seen.append(frame)
+            if len(seen) == count:
+                break
+        return seen
+
+    return asyncio.run(collect())
+
+
+@pytest.mark.parametrize("codec", [H264, H265, MJPEG], ids=["h264", "h265", "mjpeg"])
+@pytest.mark.parametrize("gop", [15, 150])
+def test_faces_come_from_rtsp(edge: Mosquitto, film: Path, codec: str, gop: int) -> None:
+    with (
+        Rtsp(clip(film, codec, gop=gop)) as camera,
+        Mqtt(edge.port, "faces") as mqtt,
+        detector(edge, camera.url) as service,
+    ):
+        until(lambda: len(mqtt.messages) > 3, 60, "faces came")
+        assert service.metric(FAILURES) == 0
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "RTSP"])
+def test_the_scheme_may_stand_in_capitals(film: Path, scheme: str) -> None:
+    with Rtsp(clip(film)) as camera:
+        (frame,) = watch(1, CAMERA=camera.url.replace("rtsp", scheme, 1))
+    assert frame.image.shape == (360, 640, 3)
+
+
+@pytest.mark.parametrize("digest", [False, True], ids=["basic", "digest"])
+def test_a_login_is_typed_as_it_is(digest: bool) -> None:
+    launch = f"{TEST} ! {H264.format(gop=15)} name=pay0"
+    with Rtsp(launch, user="us@er", password=SPECIAL, digest=digest) as camera:
+        (frame,) = watch(1, CAMERA=camera.url, CAMERA_USERNAME="us@er", CAMERA_PASSWORD=SPECIAL)
+    assert frame.image.shape == (240, 320, 3)
+
+
+def test_a_camera_that_takes_seven_seconds_to_answer_opens(edge: Mosquitto) -> None:
+    launch = f"{TEST} ! {H264.format(gop=15)} name=pay0"
+    with Rtsp(launch, delay=7) as camera, detector(edge, camera.url, CAMERA_TIMEOUT=1) as service:
+        service.says("gives frames of 320x240", 40)
+        assert service.metric(FAILURES) == 0
+
+
+def test_a_camera_that_comes_back_with_another_size_goes_on(edge: Mosquitto, film: Path) -> None:
+    with (
+        Rtsp(clip(film)) as camera,
+        detector(edge, camera.url, CAMERA_TIMEOUT=2) as service,
+    ):
+        service.says("gives frames of 640x360", 40)
+        camera.restart(clip(film, size="320,height=180"))
+        service.says("gives frames of 320x180", 60)
+        assert service.metric(FAILURES) >= 1
+
+
+def serve(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Whoever connects gets this answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    answer(connection)
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def babbler() -> Iterator[str]:
+    """Sends what is no video, and ends."""
+    yield from serve(lambda connection: connection.sendall(b"no video at all\n" * 100))
+
+
+@pytest.fixture
+def guarded() -> Iterator[Rtsp]:
+    with Rtsp(f"{TEST} ! {H264.format(gop=15)} name=pay0", user="anna", password="x") as camera:
+        yield camera
+
+
+@pytest.fixture
+def sound() -> Iterator[Rtsp]:
+    with Rtsp("audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay0") as camera:
+        yield camera
+
+
+def fails(edge: Mosquitto, address: str, reason: str, **settings: object) -> None:
+    """The log, the metric, health and status name the same reason."""
+    with (
+        Mqtt(edge.port, "faces/status/#") as mqtt,
+        detector(edge, address, CAMERA_TIMEOUT=1, **settings) as service,
+    ):
+        service.says(rf"camera .*\({reason}\)", 50)
+        until(lambda: service.metric(FAILURES, reason=reason) >= 1)
+        until(lambda: service.health()["reasons"].get("camera") == reason)
+        until(lambda: any(reason.encode() in m.payload for m in mqtt.messages), 30, "the status")
+        assert "Traceback" not in service.log
+
+
+def test_a_login_that_is_refused_has_its_own_reason(edge: Mosquitto, guarded: Rtsp) -> None:
+    fails(edge, guarded.url, "unauthorized", CAMERA_USERNAME="anna", CAMERA_PASSWORD="y")
+
+
+def test_a_path_that_the_camera_does_not_know_has_its_own_reason(
+    edge: Mosquitto, guarded: Rtsp
+) -> None:
+    address = guarded.url.replace("/cam", "/other")
+    fails(edge, address, "not_found", CAMERA_USERNAME="anna", CAMERA_PASSWORD="x")
+
+
+def test_a_stream_of_sound_alone_has_its_own_reason(edge: Mosquitto, sound: Rtsp) -> None:
+    fails(edge, sound.url, "no_video")
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "rtmp", "tcp"])
+def test_a_port_where_nothing_listens_has_its_own_reason(edge: Mosquitto, scheme: str) -> None:
+    fails(edge, f"{scheme}://127.0.0.1:{free_port()}/live", "refused")
+
+
+def test_a_name_that_nobody_knows_has_its_own_reason(edge: Mosquitto) -> None:
+    fails(edge, "rtsp://camera.invalid/cam", "unknown_host")
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "tcp"])
+def test_what_is_no_video_has_its_own_reason(edge: Mosquitto, babbler: str, scheme: str) -> None:
+    fails(edge, f"{scheme}://{babbler}/cam", "not_video")
+
+
+@pytest.mark.parametrize("form", ["joined", "snapshot"])
+def test_jpegs_over_http_come_without_multipart(form: str) -> None:
+    with Mjpeg(clips.faces(20), form=form) as server:
+        frames = watch(5, CAMERA=server.url)
+    assert {frame.image.shape for frame in frames} == {(360, 640, 3)}
+    assert server.connections == (1 if form == "joined" else 5)
+
+
+def test_a_login_reaches_an_http_camera() -> None:
+    with Mjpeg(clips.faces(20), login=("anna", SPECIAL)) as server:
+        (frame,) = watch(1, CAMERA=server.url, CAMERA_USERNAME="anna", CAMERA_PASSWORD=SPECIAL)
+    assert frame.image.shape == (360, 640, 3)

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
+def until(condition: Callable[[], T | None], seconds: float = 15.0, what: str = "") -> T:
     """The first true value of `condition`; fails when there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -20,6 +20,20 @@ def until(condition: Callable[[], T], seconds: float = 15.0, what: str = "") -> 
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what or condition}")
         time.sleep(0.02)
+
+
+def until_equal(
+    read: Callable[[], object], expected: object, seconds: float = 15.0, what: str = ""
+) -> None:
+    """Wait until `read` returns what is expected."""
+    until(lambda: read() == expected, seconds, f"{what or read} is {expected!r}")
+
+
+def until_above(
+    read: Callable[[], float], bound: float, seconds: float = 15.0, what: str = ""
+) -> None:
+    """Wait until `read` returns more than `bound`."""
+    until(lambda: read() > bound, seconds, f"{what or read} is above {bound}")
 
 
 def free_port() -> int:

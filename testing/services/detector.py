@@ -8,25 +8,27 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
-from paho.mqtt.client import MQTTMessage
 from prometheus_client.parser import text_string_to_metric_families
 
 from testing.clips.clips import Image, decode
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.received import Received
 from testing.services.process import Service
 
 NAMES = ("captured", "confirmed", "sent", "rejected", "dropped", "waiting")
 
 
-def detector(broker: Mosquitto, camera: object, **env: object) -> Service:
+def detector(broker: Mosquitto | int, camera: object, **env: object) -> Service:
+    """To be started, with the broker or its port; it captures every face."""
+    port = broker if isinstance(broker, int) else broker.port
     env.setdefault("CAPTURE", "every")
     env.setdefault("OUTBOX_PATH", tempfile.mkdtemp(prefix="facepipe-test-outbox-"))
-    return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=broker.port, **env)
+    return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=port, **env)
 
 
-def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[MQTTMessage], str]:
+def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[Received], str]:
     """Play a file to its end: the faces that came, and the log."""
     with Mqtt(broker.port, "faces") as mqtt, detector(broker, camera, **env) as service:
         assert service.wait(60) == 0, service.log
@@ -35,14 +37,13 @@ def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[MQTTMes
         return mqtt.messages, service.log
 
 
-def facts(message: MQTTMessage) -> dict[str, str]:
-    assert message.properties is not None
-    pairs = message.properties.UserProperty
-    assert len(dict(pairs)) == len(pairs), "a property stands there twice"
-    return dict(pairs)
+def facts(message: Received) -> dict[str, str]:
+    known = dict(message.user)
+    assert len(known) == len(message.user), "a property stands there twice"
+    return known
 
 
-def is_cut_from(message: MQTTMessage, frame: Image) -> bool:
+def is_cut_from(message: Received, frame: Image) -> bool:
     """Whether the PNG is exactly the frame's pixels in its box."""
     x, y, w, h = map(int, facts(message)["box"].split(","))
     return np.array_equal(decode(message.payload), frame[y : y + h, x : x + w])

@@ -44,7 +44,8 @@ class Gallery(Service):
     @property
     def at(self) -> str:
         self.says("the gallery is on")
-        return re.findall(r"the gallery is on (https?://\S+)/", self.log)[-1]
+        places: list[str] = re.findall(r"the gallery is on (https?://\S+)/", self.log)
+        return places[-1]
 
     def admin(self, name: str = "anna") -> Admin:
         admin = Admin(self.at)

@@ -179,7 +179,7 @@ class Browser:
         return {name: text for name, text in headers.items() if text is not None}
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str | None
+        self, method: str, path: str, body: bytes | None = None, /, **headers: str | None
     ) -> Answer:
         connection = self.connection()
         try:

@@ -11,7 +11,7 @@ import sys
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -37,7 +37,7 @@ class Process:
                 self.command, env=self._env, cwd=ROOT, stdout=output, stderr=output
             )
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

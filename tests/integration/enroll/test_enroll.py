@@ -102,7 +102,7 @@ def test_openssl_agrees_about_chain_purpose_and_names(enrolment: Enrolment, devi
     ca = enrolment.broker / "ca.crt"
     server, processor = enrolment.broker / "server.pem", enrolment.processor / "processor.pem"
     gallery = enrolment.gallery / "gallery.pem"
-    strict = ("verify", "-x509_strict", "-CAfile", ca, "-crl_check")
+    strict: tuple[object, ...] = ("verify", "-x509_strict", "-CAfile", ca, "-crl_check")
     strict += ("-CRLfile", enrolment.broker / "crl.pem")
     for file in (device, processor, gallery):
         assert f"{file}: OK" in openssl(*strict, "-purpose", "sslclient", file)

@@ -103,9 +103,9 @@ def test_the_last_rule_is_taken_away_with_the_configuration(moto: Moto, tmp_path
 
 
 def test_a_store_that_says_yes_and_has_no_rules_is_found_out(store: Store, tmp_path: Path) -> None:
-    store = bucket(store.settings, tmp_path)
-    assert not store.expire_after(30)
-    assert store.expire_after(0)
+    ours = bucket(store.settings, tmp_path)
+    assert not ours.expire_after(30)
+    assert ours.expire_after(0)
 
 
 def test_what_cannot_be_read_is_not_written_over(store: Store, tmp_path: Path) -> None:

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from testing.browser import DESKTOP, PHONE
 from testing.host.wait import free_port, until
 from testing.network.pki import Authority
 from testing.services.preview import Shown
 
 PASSWORD = "correct horse battery"
-DESKTOP = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
 BAR = ("capture", "search", "follow", "encode")
 
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "apt install chromium"
-    with sync_playwright() as playwright:
-        # Root cannot have the sandbox; it sees nothing but our own page.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

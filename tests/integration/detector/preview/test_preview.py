@@ -10,7 +10,6 @@ import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +22,7 @@ from common.settings import SettingsError, read
 from detector.preview.parts import Mark, verdicts
 from detector.preview.view import FACES, MAX_VIEWERS, Preview
 from detector.settings import DetectorSettings
+from testing.clips.clips import Image, decode
 from testing.host.wait import free_port, until
 from testing.network.pki import Authority
 from testing.services.preview import HEIGHT, WIDTH, Shown, Viewer
@@ -72,7 +72,7 @@ def test_a_viewer_gets_the_picture_its_marks_and_the_figures(page: Shown) -> Non
     assert facts["size"] == [WIDTH, HEIGHT]
     assert set(facts["marks"][0]) == {"box", "track", "score", "quality", "confirmed", "sent"}
     assert facts["figures"]["capture_ms"] == 4.1
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    picture = decode(jpeg)
     assert picture.shape == (540, 960, 3)
 
 
@@ -84,7 +84,7 @@ def test_candidates_come_with_the_judges_verdict_and_faces_without() -> None:
 def test_the_faces_sent_are_shown_small_with_their_facts(page: Shown) -> None:
     with Viewer(page) as viewer:
         facts, jpeg = viewer.next("face")
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    picture = decode(jpeg)
     assert max(picture.shape[:2]) == 160
     assert facts["facts"]["captured"] == "2026-03-01T10:42:07.123456Z"
     assert facts["png_bytes"] > len(jpeg)
@@ -116,7 +116,7 @@ def test_without_preview_there_is_no_page() -> None:
 # --- what it costs
 
 
-def blank() -> Any:
+def blank() -> Image:
     return np.zeros((90, 160, 3), np.uint8)
 
 
@@ -201,7 +201,7 @@ def test_a_shot_sent_between_two_pictures_is_seen_in_the_next() -> None:
 def test_figures_that_are_no_numbers_do_not_break_the_page() -> None:
     preview = Preview(Health())
     with preview.watch() as parts:
-        preview.show(blank(), [], {"a": float("nan"), "b": float("inf"), "c": np.float32(1)})
+        preview.show(blank(), [], {"a": float("nan"), "b": float("inf"), "c": 1.0})
         assert b'"figures": {"a": null, "b": null, "c": 1.0}' in next(frames(parts))
 
 

@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import re
-import shutil
 import time
 import urllib.parse
 import zipfile
@@ -27,9 +26,9 @@ from playwright.sync_api import (
     Locator,
     Page,
     expect,
-    sync_playwright,
 )
 
+from testing.browser import DESKTOP, PHONE
 from testing.host.wait import until
 from testing.mqtt.mosquitto import Mosquitto
 from testing.mqtt.sender import Sender
@@ -38,8 +37,6 @@ from testing.services.process import Service
 from testing.store.filled import Put, crops, face, fill, many
 from testing.store.nanio import Store
 
-DESKTOP = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
 # West of UTC, without daylight saving time: the last of the faces' days, which are those of UTC,
 # ends on the same day of the reader's.
 ZONE = "America/Sao_Paulo"
@@ -115,17 +112,6 @@ def sign_in(page: Page, at: str, name: str, password: str = PASSWORD) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "apt install chromium"
-    with sync_playwright() as playwright:
-        # Root cannot have the sandbox; it sees nothing but our own pages.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
 def now() -> int:
     """The end of yesterday (UTC, unix milliseconds): whatever the time is, that day is full."""
     return int(time.time() * 1000) // DAY * DAY - 1000
@@ -184,7 +170,7 @@ def shown(page: Page) -> str:
     """The ref of the face in the viewer, once all of it is there."""
     expect(page.locator("#viewer[open] dl").first).to_be_visible()
     expect(page.locator("#viewer")).not_to_have_attribute("aria-busy", "true")
-    ref = page.locator("#viewer article").get_attribute("data-ref")
+    ref: str | None = page.locator("#viewer article").get_attribute("data-ref")
     assert ref
     return ref
 
@@ -260,7 +246,7 @@ def test_an_empty_chunk_is_as_high_as_a_full_one(page: Page) -> None:
 
     def emptied() -> bool:
         page.mouse.wheel(0, 3000)
-        return page.locator(".tiles").first.locator(".tile").count() == 0
+        return bool(page.locator(".tiles").first.locator(".tile").count() == 0)
 
     until(emptied)
     after = page.locator(".tiles").first.bounding_box()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,28 +11,16 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from playwright.sync_api import expect as expected
 
 from gallery.auth import passwords
 from gallery.auth.users import Account, User, Users
+from testing.browser import DESKTOP, PHONE
 from testing.services.guarded import Guarded
 
 PASSWORD = "correct horse"
 USERS = Users([Account(User("ada", "admin"), passwords.hash_password(PASSWORD))])
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "apt install chromium"
-    with sync_playwright() as playwright:
-        # Root cannot have the sandbox; it sees nothing but our own page.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

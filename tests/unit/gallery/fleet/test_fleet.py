@@ -215,13 +215,18 @@ def test_a_message_in_between_does_not_spoil_a_rate(told: Told) -> None:
 
 
 def test_a_device_is_the_sum_of_its_services(told: Told) -> None:
-    books = {"waiting": 3, "dropped": {"full": 2}, "round_trip": 0.2, "certificate_days": 80}
+    books: dict[str, Any] = {
+        "waiting": 3,
+        "dropped": {"full": 2},
+        "round_trip": 0.2,
+        "certificate_days": 80,
+    }
     for seconds in (0, 10):
         told.now = NOW + seconds
         told.says(frames=seconds * 10, captured=seconds, **books)
         told.says("jetson-1/detector/yard", frames=seconds * 20, captured=0, **books)
         told.says("jetson-1/forwarder/main", waiting=5, certificate_days=12)
-    silent = {"status": "degraded", "reasons": {"camera": "silent"}}
+    silent: dict[str, Any] = {"status": "degraded", "reasons": {"camera": "silent"}}
     told.says("jetson-1/detector/yard", frames=200, captured=0, **silent, **books)
     summary = told.summary()
     assert (summary.frames, summary.faces, summary.services) == (30, 1, 3)

@@ -20,6 +20,7 @@ from testing.host.wait import until
 from testing.services.process import Service
 from testing.services.visitor import Visitor
 
+DELETED = "facepipe_gallery_objects_deleted_total"
 PASSWORD = "correct horse battery"
 HASH = passwords.hash_password(PASSWORD)
 USERS = "\n".join(

@@ -14,13 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from playwright.sync_api import expect as expected
 
-from gallery.auth import passwords
-from gallery.auth.users import Account, User, Users
 from testing.browser import DESKTOP, PHONE
-from testing.services.guarded import Guarded
-
-PASSWORD = "correct horse"
-USERS = Users([Account(User("ada", "admin"), passwords.hash_password(PASSWORD))])
+from testing.services.guarded import PASSWORD, USERS, Guarded
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from testing.browser import chromium
+from testing.browser.chromium import chromium
 
 
 @pytest.fixture(scope="module")

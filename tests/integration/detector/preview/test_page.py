@@ -11,15 +11,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from testing.browser import DESKTOP, PHONE
+from testing.browser.chromium import DESKTOP, PHONE
 from testing.host.wait import free_port, until
 from testing.network.pki import Authority
 from testing.services.preview import Shown
 
 PASSWORD = "correct horse battery"
 BAR = ("capture", "search", "follow", "encode")
-
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from playwright.sync_api import expect as expected
 
-from testing.browser import DESKTOP, PHONE
+from testing.browser.chromium import DESKTOP, PHONE
 from testing.services.guarded import PASSWORD, USERS, Guarded
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from cryptography import x509
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -23,6 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from common.mqtt import tls
+from enroll.authority import Authority
 from testing.host.wait import free_port, listening, until
 from testing.host.wallclock import inherited
 from testing.mqtt.mosquitto import BINARY, build_limits
@@ -253,3 +255,15 @@ def running(enrolment: Enrolment) -> Iterator[CloudBroker]:
         enrolment.settings["BROKER_HOST"] = "localhost"
         enrolment.settings["BROKER_PORT"] = str(broker.inner_port)
         yield broker
+
+
+def passing_bundle(enrolment: Enrolment, name: str) -> Path:
+    """An identity at the inner listener, as enrolment makes one for itself."""
+    authority = Authority(enrolment.authority, 3650)
+    file = enrolment.folder / f"{name}.pem"
+    file.write_text(authority.bundle(authority.issue_temporary(name)))
+    return file
+
+
+def certificate(file: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(file.read_bytes())

@@ -261,9 +261,7 @@ def test_settings_are_read_without_opencv_and_numpy(service: str) -> None:
 
 def test_no_test_imports_another_and_testing_imports_none() -> None:
     """What two test modules share lies in `testing/`, or beside them under another name."""
-    # Two views of the same PUT; what they share has yet to move.
-    left = {ROOT / "tests/integration/common/store/test_dialects.py"}
-    for path in sorted({*(ROOT / "tests").rglob("*.py")} - left):
+    for path in sorted((ROOT / "tests").rglob("*.py")):
         assert not [name for name in imported_names(path) if ".test_" in name], path
     for path in sorted((ROOT / "testing").rglob("*.py")):
         assert not [name for name in imported_names(path) if name.startswith("tests.")], path

@@ -117,6 +117,14 @@ def workshop() -> dict[str, Path]:
     return {module_of(path): path for path in sorted(paths)}
 
 
+@cache
+def everything() -> dict[str, Path]:
+    """The modules of the product, of the workshop and of the tests."""
+    return (
+        modules() | workshop() | {module_of(path): path for path in (ROOT / "tests").rglob("*.py")}
+    )
+
+
 def folders() -> list[Path]:
     return sorted({path.parent for path in (modules() | workshop()).values()})
 
@@ -219,10 +227,9 @@ def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
     assert len(names) <= MODULES_IN_A_FOLDER
 
 
-@pytest.mark.parametrize("name", modules() | workshop())
+@pytest.mark.parametrize("name", sorted(everything()))
 def test_a_module_can_be_read_at_one_sitting(name: str) -> None:
-    path = (modules() | workshop())[name]
-    assert len(path.read_text().splitlines()) <= LINES_IN_A_MODULE
+    assert len(everything()[name].read_text().splitlines()) <= LINES_IN_A_MODULE
 
 
 def test_the_benches_stay_small() -> None:

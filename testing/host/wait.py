@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -37,9 +39,15 @@ def until_above(
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port where nothing listens, below those that Linux gives to connections (32768 and on).
+
+    Of one of theirs, any connection of this machine may take it before its server does.
+    """
+    while True:
+        port = 16_384 + secrets.randbelow(16_384)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def listening(port: int) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -155,9 +156,8 @@ def test_an_outbox_of_a_newer_version_is_left_alone(
     edge: Mosquitto, clip: Path, folder: Path, database: Path
 ) -> None:
     fill(database, 3)
-    outbox = OutboxDatabase(database)
-    outbox._db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
-    outbox.close()
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
     before = database.read_bytes()
     with start(edge, clip, OUTBOX_PATH=folder) as service:
         assert service.wait() == 2

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import tempfile
-import urllib.request
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from prometheus_client.parser import text_string_to_metric_families
 
 from testing.clips.clips import Image, decode
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
 from testing.mqtt.received import Received
-from testing.services.process import Service
+from testing.services.process import Service, scrape
 
 NAMES = ("captured", "confirmed", "sent", "rejected", "dropped", "waiting")
 
@@ -63,10 +62,16 @@ def gone(pid: int) -> bool:
         return True
 
 
-def books(service: Service) -> dict[str, float]:
+class Measured(Protocol):
+    """A detector, in a process or in a container."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def books(service: Measured) -> dict[str, float]:
     """The books by one scrape, reasons summed, by name without prefix."""
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
-        families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
+    families = {family.name: family for family in scrape(service.url)}
     prefix = "facepipe_detector_faces_"
     return {name: sum(s.value for s in families[prefix + name].samples) for name in NAMES}
 

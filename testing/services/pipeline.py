@@ -64,7 +64,7 @@ class Pipeline:
         if credentials is not None:
             store = {k: v for k, v in store.items() if k not in BY_HMAC} | credentials
         self._processors = {"MQTT_PORT": cloud.port, **store}
-        self._edge = edge
+        self.edge_port, self.cloud_port = edge.port, cloud.port
         self._ports = {name: free_port() for name in ("detector", "forwarder", "processor")}
         self.parts: dict[str, Process] = {
             "edge": edge,
@@ -191,10 +191,6 @@ class Pipeline:
         service = self.parts[name]
         assert isinstance(service, Service)
         return service
-
-    @property
-    def edge_port(self) -> int:
-        return self._edge.port
 
     def books(self) -> dict[str, float]:
         return books(self.detector)

@@ -259,15 +259,19 @@ def test_at_qos_1_what_is_refused_and_what_is_taken_are_told_apart(
             taker.comes_up()
             giver.comes_up()
             outcomes: list[tuple[str, str | None]] = []
-            for number in range(120):
-                topic = "denied" if number % 3 == 0 else "t"
-                payload = bytes([number]) * (200_000 if number % 10 == 1 else 1000)
+
+            def publish(topic: str, payload: bytes) -> None:
                 giver.call(
                     giver.link.publish,
                     topic,
                     payload,
-                    done=lambda reason, topic=topic: outcomes.append((topic, reason)),
+                    done=lambda reason: outcomes.append((topic, reason)),
                 )
+
+            for number in range(120):
+                topic = "denied" if number % 3 == 0 else "t"
+                payload = bytes([number]) * (200_000 if number % 10 == 1 else 1000)
+                publish(topic, payload)
             until(lambda: len(outcomes) == 120)
             until(lambda: len(taker.messages) == 80)
     assert set(outcomes) == {("denied", "refused"), ("t", None)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -157,10 +158,15 @@ def nothing(path: Path) -> None:
 )
 @pytest.mark.parametrize("loop", [0, 1])
 def test_a_file_that_is_no_camera_ends_with_2_before_any_work(
-    edge: Mosquitto, tmp_path: Path, name: str, make: object, words: str, loop: int
+    edge: Mosquitto,
+    tmp_path: Path,
+    name: str,
+    make: Callable[[Path], object],
+    words: str,
+    loop: int,
 ) -> None:
     path = tmp_path / name
-    make(path)  # type: ignore[operator]
+    make(path)
     with detector(edge, path, CAMERA_LOOP=loop) as service:
         assert service.wait(20) == 2
         assert re.search(f"^detector: CAMERA {words}", service.log, re.MULTILINE) or (

@@ -20,6 +20,7 @@ from testing.clips import clips
 from testing.host.disk import mounted
 from testing.host.wait import until
 from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.received import Received
 from testing.services.detector import balance, books, facts
 from testing.services.outbox import fill, overwrite
 from testing.services.process import ROOT, Service
@@ -97,7 +98,7 @@ def test_what_waited_at_a_kill_is_sent_by_the_next_run(
 def test_the_table_tells_the_same_beside_a_running_and_a_stopped_detector(
     edge: Mosquitto, clip: Path, folder: Path
 ) -> None:
-    def half(message: Any, _: int) -> list[dict[str, Any]]:
+    def half(message: Received, _: int) -> list[dict[str, Any]]:
         return [stored(message)] if int(facts(message)["frame_index"]) < 6 else []
 
     env = {"OUTBOX_PATH": folder, "OUTBOX_ORDER": "oldest"}

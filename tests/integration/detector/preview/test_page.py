@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, HttpCredentials, Page, expect
 
 from testing.browser.chromium import DESKTOP, PHONE
 from testing.host.wait import free_port, until
@@ -180,7 +180,7 @@ def test_with_password_and_tls_it_works_the_same(browser: Browser, tmp_path: Pat
     port = free_port()
     settings: dict[str, Any] = {"HTTP_CERT": own.cert, "HTTP_KEY": own.key}
     settings |= {"PREVIEW_PASSWORD": PASSWORD, "METRICS_PORT": 0, "HTTP_PORT": port}
-    credentials: Any = {"username": "me", "password": PASSWORD}
+    credentials: HttpCredentials = {"username": "me", "password": PASSWORD}
     with Shown(HTTP_HOST="0.0.0.0", **settings) as service:
         context = browser.new_context(ignore_https_errors=True, http_credentials=credentials)
         service.says("preview on")

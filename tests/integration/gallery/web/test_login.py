@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize
 from playwright.sync_api import expect as expected
 
 from testing.browser.chromium import DESKTOP, PHONE
@@ -95,7 +95,9 @@ def test_password_managers_know_the_fields(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_everybody_can_read_it(app: Guarded, browser: Browser, scheme: Any, size: Any) -> None:
+def test_everybody_can_read_it(
+    app: Guarded, browser: Browser, scheme: Literal["light", "dark"], size: ViewportSize
+) -> None:
     context = browser.new_context(viewport=size, color_scheme=scheme)
     # axe brings itself in as a script, which the page's policy refuses to everybody else.
     reader = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True)

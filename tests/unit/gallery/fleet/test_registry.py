@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def status(**facts: Any) -> bytes:
     ).encode()
 
 
-async def happens(condition: Any) -> None:
+async def happens(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(15):
         while not condition():
             await asyncio.sleep(0.01)

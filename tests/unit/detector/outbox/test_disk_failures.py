@@ -13,6 +13,7 @@ import pytest
 from common.service import Service
 from detector.outbox import accounting, queue
 from detector.outbox.accounting import Accounts
+from detector.outbox.database import OutboxDatabase
 from detector.outbox.queue import OutboxQueue
 from testing.host.disk import refusing_beyond
 from testing.services.outbox import face, fill, overwrite
@@ -91,6 +92,7 @@ def test_a_face_that_the_disk_refuses_is_counted_and_one_with_a_receipt_leaves_l
     found = run(path, work)
     assert (found["captured"], found["confirmed"], found["waiting"]) == (3, 1, 1)
     assert found["dropped"] == {"disk_failed": 1}
+    assert [entry.seq for entry in OutboxDatabase(path).entries()] == [3]
 
 
 def test_a_corrected_time_that_cannot_be_saved_is_not_for_publication(path: Path) -> None:

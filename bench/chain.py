@@ -96,7 +96,7 @@ def times(ear: Mqtt) -> list[float]:
     """Milliseconds from capture to receipt, to the millisecond that keys know."""
     offset = time.time() - time.monotonic()
     return [
-        1000 * (message.timestamp + offset) - int(found[1])
+        1000 * (message.at + offset) - int(found[1])
         for message in ear.messages
         if (found := CAPTURED.search(message.payload))
     ]

@@ -69,7 +69,7 @@ def take_up(bucket: ObjectStore, index: Index) -> None:
 def _take_up(bucket: ObjectStore, index: Index, listed: Listed) -> None:
     try:
         with contextlib.closing(bucket.get(listed.key)) as body:
-            record = _read(body.read())
+            record = read_record(body.read())
     except StoreError as error:
         if error.reason != "missing":
             raise
@@ -80,7 +80,13 @@ def _take_up(bucket: ObjectStore, index: Index, listed: Listed) -> None:
     index.bury(listed.key, record)
 
 
-def _read(content: bytes) -> Record:
+def read_record(content: bytes) -> Record:
+    """The record in an object's bytes.
+
+    Raises:
+        ValueError: they are none.
+        RecursionError: their JSON is nested too deep.
+    """
     told: Any = json.loads(content)
     if not isinstance(told, dict) or not isinstance(told.get("ids"), list):
         raise ValueError("it has no ids")

@@ -30,6 +30,11 @@ def faces(count: int, start: int = 80) -> list[Image]:
     return [image for index, image in zip(range(start + count), frames(), strict=False)][start:]
 
 
+def resize(image: Image, size: tuple[int, int]) -> Image:
+    """The image, shrunk to width and height."""
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
 def write(path: Path, images: Iterable[Image], fourcc: str = "mp4v", fps: float = 25.0) -> Path:
     """Make a video of `images`."""
     writer: cv2.VideoWriter | None = None

@@ -20,8 +20,8 @@ Place = tuple[float, float] | None  # where its top left corner is; None: not th
 def picture(mirrored: bool = False, blur: float = 0.0) -> Image:
     """A face with some room around it."""
     cut = faces(1)[0][45 : 45 + SIDE, 236 : 236 + SIDE]
-    cut = cv2.flip(cut, 1) if mirrored else cut
-    return (cv2.GaussianBlur(cut, (0, 0), blur) if blur else cut).astype(np.uint8)
+    cut = cut[:, ::-1].copy() if mirrored else cut
+    return cv2.GaussianBlur(cut, (0, 0), blur).astype(np.uint8) if blur else cut
 
 
 def wall(noise: float = 1.0, seed: int = 3) -> Image:

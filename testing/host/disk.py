@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,17 @@ def needs_root(command: list[str]) -> None:
     if done.returncode and "CI" not in os.environ:
         pytest.skip(f"{command[0]} needs root: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
+
+
+@contextlib.contextmanager
+def refusing_beyond(size: int) -> Iterator[None]:
+    """A disk that takes no byte of this process beyond `size` bytes of a file: it says EFBIG."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @contextlib.contextmanager

@@ -24,10 +24,9 @@ time.time_ns = lambda: _real_ns() + int(_shift() * 1e9)
 
 
 def inherited() -> dict[str, str]:
-    """What shows a process the time of day of the whole run, if tests/clocked has set one."""
-    return {
-        name: os.environ[name] for name in ("LD_PRELOAD", "WALL_CLOCK_SHIFT") if name in os.environ
-    }
+    """What concerns all processes of a run: its time of day (tests/clocked), and its coverage."""
+    names = ("LD_PRELOAD", "WALL_CLOCK_SHIFT", "COVERAGE_PROCESS_CONFIG")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 class WallClock:

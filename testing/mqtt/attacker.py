@@ -7,17 +7,10 @@ import socket
 import ssl
 from types import TracebackType
 
-from common.mqtt.message import encode_number, encode_publish_head
+from common.mqtt.message import encode_number
 
 PING, PONG = b"\xc0\x00", b"\xd0\x00"
 SECONDS = 60.0
-
-
-def encode_publish(
-    topic: str, payload: bytes = b"", *, retain: bool = False, properties: bytes = b""
-) -> bytes:
-    """A PUBLISH of QoS 0."""
-    return encode_publish_head(topic, len(payload), 0, retain, 0, properties) + payload
 
 
 def encode_connect(client_id: str = "attacker", will: tuple[str, bytes] | None = None) -> bytes:

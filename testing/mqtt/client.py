@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Self, TypedDict, Unpack
 
-from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from testing.host.wait import until
+from testing.mqtt.received import PublishProperties, Received
+
+
+class Login(TypedDict):
+    """Give it to a client as `**login`."""
+
+    username: str
+    password: str
 
 
 class Mqtt:
@@ -28,14 +37,14 @@ class Mqtt:
         tls: ssl.SSLContext | None = None,
         client_id: str = "",
     ) -> None:
-        self.messages: list[MQTTMessage] = []
+        self.messages: list[Received] = []
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
         if username:
             self._client.username_pw_set(username, password)
         if tls is not None:
             self._client.tls_set_context(tls)
-        self._client.on_message = lambda _c, _u, message: self.messages.append(message)
+        self._client.on_message = lambda _c, _u, message: self.take(Received.of(message))
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.connect("127.0.0.1", port, clean_start=True)
         self._client.loop_start()
@@ -45,7 +54,7 @@ class Mqtt:
             self._client.subscribe([(topic, options) for topic in topics])
             assert self._subscribed.wait(5)
 
-    def __enter__(self) -> Mqtt:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -60,9 +69,8 @@ class Mqtt:
         qos: int = 0,
         retain: bool = False,
         user: list[tuple[str, str]] | None = None,
-        **properties: Any,
+        **properties: Unpack[PublishProperties],
     ) -> None:
-        """`properties` by paho's names, such as ResponseTopic."""
         made = Properties(PacketTypes.PUBLISH)
         for name, value in properties.items():
             setattr(made, name, value)
@@ -73,10 +81,14 @@ class Mqtt:
     def send_raw(self, packets: bytes) -> None:
         """Packets as they are, past paho, as fast as the link takes them; QoS 0 only."""
         self._client.loop_stop()
-        socket = self._client.socket()
-        assert socket is not None
-        socket.setblocking(True)
-        socket.sendall(packets)
+        link = self._client.socket()
+        assert isinstance(link, socket.socket)
+        link.setblocking(True)
+        link.sendall(packets)
 
-    def on(self, topic: str) -> list[MQTTMessage]:
+    def take(self, message: Received) -> None:
+        """What to do with a message; paho's thread calls it."""
+        self.messages.append(message)
+
+    def on(self, topic: str) -> list[Received]:
         return [message for message in self.messages if message.topic == topic]

@@ -12,10 +12,10 @@ from typing import Any
 
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from paho.mqtt.client import MQTTMessage
 
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
+from testing.mqtt.received import Received
 
 BIRTH = "homeassistant/status"
 # With a node id, Home Assistant 2025.1 does not remove what it has found: none here.
@@ -82,10 +82,7 @@ class HomeAssistant(Mqtt):
         topics = ("homeassistant/#", "faces/status/#")
         super().__init__(port, *topics, username=username, password=password)
 
-    def __enter__(self) -> HomeAssistant:
-        return self
-
-    def configs(self) -> list[MQTTMessage]:
+    def configs(self) -> list[Received]:
         return [m for m in list(self.messages) if CONFIG.fullmatch(m.topic)]
 
     def config(self) -> dict[str, Any]:
@@ -122,10 +119,10 @@ class HomeAssistant(Mqtt):
         found: dict[str, Any] = json.loads(rendered(component["json_attributes_template"], payload))
         return found
 
-    def images(self) -> list[MQTTMessage]:
+    def images(self) -> list[Received]:
         """What has come for the camera's picture, be it a face or none."""
         return self.on(self.component("face")["image_topic"])
 
     def _newest(self, topic: str) -> bytes:
         found = self.on(topic)
-        return bytes(found[-1].payload) if found else b""
+        return found[-1].payload if found else b""

@@ -6,13 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 from common.mqtt import Ack, Broker, Client, Message
 from common.runtime.backoff import Backoff
 from common.runtime.health import Health
 from testing.host.wait import until
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -70,7 +71,7 @@ class Linked:
         self._thread.join(10)
         assert not self._thread.is_alive()
 
-    def call(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
+    def call(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call in the event loop."""
 
         async def calling() -> T:

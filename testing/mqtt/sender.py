@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
+from testing.mqtt.received import PublishProperties
 
 _SERIAL = itertools.count()
 
@@ -21,28 +23,32 @@ class Sender(Mqtt):
         self.port = port
         super().__init__(port, "faces/receipts/+", "faces/stored", "faces/status/#")
 
-    def __enter__(self) -> Sender:
-        return self
-
-    def send(self, png: bytes, id: str = "", *, topic: str = "faces", **properties: Any) -> str:
-        """Publish a face; its id. None for a property of `properties` leaves that one out."""
+    def send(
+        self,
+        png: bytes,
+        id: str = "",
+        *,
+        topic: str = "faces",
+        facts: Mapping[str, str | None] | None = None,
+        **properties: Unpack[PublishProperties],
+    ) -> str:
+        """Publish a face; its id. None for one of `facts` leaves that fact out."""
         id = id or f"{next(_SERIAL):08d}{secrets.token_hex(8)}"
-        facts = {
+        known: dict[str, str | None] = {
             "id": id,
             "device": self.device,
             "camera": "cam-1",
             "captured": "2026-03-01T23:59:59.123456Z",
         }
-        facts |= properties.pop("facts", {})
-        made = {
+        known |= facts or {}
+        made: PublishProperties = {
             "ContentType": "image/png",
             "ResponseTopic": f"faces/receipts/{self.device}",
             "CorrelationData": id.encode(),
             **properties,
         }
-        user = [(name, value) for name, value in facts.items() if value is not None]
-        given = {name: value for name, value in made.items() if value is not None}
-        self.publish(topic, png, user=user, **given)
+        user = [(name, value) for name, value in known.items() if value is not None]
+        self.publish(topic, png, user=user, **made)
         return id
 
     def receipts(self, id: str) -> list[dict[str, Any]]:
@@ -51,7 +57,7 @@ class Sender(Mqtt):
             json.loads(message.payload) | {"topic": message.topic}
             for message in list(self.messages)
             if message.topic.startswith("faces/receipts/")
-            and getattr(message.properties, "CorrelationData", None) == id.encode()
+            and message.properties.get("CorrelationData") == id.encode()
         ]
 
     def receipt(self, id: str, seconds: float = 15.0) -> dict[str, Any]:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import re
 import tempfile
-import urllib.request
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from paho.mqtt.client import MQTTMessage
-from prometheus_client.parser import text_string_to_metric_families
 
 from testing.clips.clips import Image, decode
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
-from testing.services.process import Service
+from testing.mqtt.received import Received
+from testing.services.process import Service, scrape
 
 NAMES = ("captured", "confirmed", "sent", "rejected", "dropped", "waiting")
 
 
-def detector(broker: Mosquitto, camera: object, **env: object) -> Service:
+def detector(broker: Mosquitto | int, camera: object, **env: object) -> Service:
+    """To be started, with the broker or its port; it captures every face."""
+    port = broker if isinstance(broker, int) else broker.port
     env.setdefault("CAPTURE", "every")
     env.setdefault("OUTBOX_PATH", tempfile.mkdtemp(prefix="facepipe-test-outbox-"))
-    return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=broker.port, **env)
+    return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=port, **env)
 
 
-def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[MQTTMessage], str]:
+def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[Received], str]:
     """Play a file to its end: the faces that came, and the log."""
     with Mqtt(broker.port, "faces") as mqtt, detector(broker, camera, **env) as service:
         assert service.wait(60) == 0, service.log
@@ -35,14 +36,13 @@ def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[MQTTMes
         return mqtt.messages, service.log
 
 
-def facts(message: MQTTMessage) -> dict[str, str]:
-    assert message.properties is not None
-    pairs = message.properties.UserProperty
-    assert len(dict(pairs)) == len(pairs), "a property stands there twice"
-    return dict(pairs)
+def facts(message: Received) -> dict[str, str]:
+    known = dict(message.user)
+    assert len(known) == len(message.user), "a property stands there twice"
+    return known
 
 
-def is_cut_from(message: MQTTMessage, frame: Image) -> bool:
+def is_cut_from(message: Received, frame: Image) -> bool:
     """Whether the PNG is exactly the frame's pixels in its box."""
     x, y, w, h = map(int, facts(message)["box"].split(","))
     return np.array_equal(decode(message.payload), frame[y : y + h, x : x + w])
@@ -62,10 +62,16 @@ def gone(pid: int) -> bool:
         return True
 
 
-def books(service: Service) -> dict[str, float]:
+class Measured(Protocol):
+    """A detector, in a process or in a container."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def books(service: Measured) -> dict[str, float]:
     """The books by one scrape, reasons summed, by name without prefix."""
-    with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
-        families = {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
+    families = {family.name: family for family in scrape(service.url)}
     prefix = "facepipe_detector_faces_"
     return {name: sum(s.value for s in families[prefix + name].samples) for name in NAMES}
 

@@ -11,21 +11,24 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from cryptography import x509
+from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from common.mqtt import tls
+from enroll.authority import Authority
 from testing.host.wait import free_port, listening, until
 from testing.host.wallclock import inherited
 from testing.mqtt.mosquitto import BINARY, build_limits
+from testing.mqtt.received import Received
 from testing.services.process import ROOT, Process
 
 PLUGIN = "mosquitto_dynamic_security.so"
@@ -57,6 +60,11 @@ class Enrolment:
     def start(
         self, *words: str, stdout: int | IO[str] = subprocess.PIPE, **settings: str
     ) -> subprocess.Popen[str]:
+        return self._start(words, settings, stdout)
+
+    def _start(
+        self, words: Iterable[str], settings: Mapping[str, str], stdout: int | IO[str]
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "enroll", *words],
             cwd=ROOT,
@@ -68,7 +76,12 @@ class Enrolment:
 
     def run(self, *words: str, code: int = 0, **settings: str) -> tuple[str, str]:
         """What it writes to stdout and says on stderr."""
-        with self.start(*words, **settings) as process:
+        return self._run(words, settings, code)
+
+    def _run(
+        self, words: Iterable[str], settings: Mapping[str, str], code: int = 0
+    ) -> tuple[str, str]:
+        with self._start(words, settings, subprocess.PIPE) as process:
             out, said = process.communicate(timeout=100)
         assert process.returncode == code, said
         return out, said
@@ -76,7 +89,7 @@ class Enrolment:
     def enrol(self, name: str, **settings: str) -> Path:
         """The bundle, as a person would keep it."""
         file = self.folder / f"{name}-{len(list(self.folder.glob('*.pem')))}.pem"
-        file.write_text(self.run(name, **settings)[0])
+        file.write_text(self._run((name,), settings)[0])
         return file
 
 
@@ -100,9 +113,9 @@ class CloudBroker(Process):
         }.items():
             assert written in conf
             conf = conf.replace(written, here)
-        for written, port in ((8883, self.port), (8884, self.inner_port)):
+        for inside, port in ((8883, self.port), (8884, self.inner_port)):
             conf, count = re.subn(
-                rf"^listener {written}$", f"listener {port} 127.0.0.1", conf, flags=re.MULTILINE
+                rf"^listener {inside}$", f"listener {port} 127.0.0.1", conf, flags=re.MULTILINE
             )
             assert count == 1
         return f"{conf}\nuser root\n"
@@ -147,16 +160,16 @@ class Peer:
     """An MQTT client that comes with a bundle, and keeps what it is told. Use in `with`."""
 
     def __init__(self, port: int, bundle: Path, client_id: str = "", tls13: bool = True) -> None:
-        self.messages: list[MQTTMessage] = []
+        self.messages: list[Received] = []
         self.ended: list[ReasonCode] = []
         self._answer: list[ReasonCode] = []
         self._answered = threading.Event()
         self._up = threading.Event()
         client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
         client.tls_set_context(context(bundle, tls13))
-        client.on_connect = lambda _c, _u, _f, code, _p: code.is_failure or self._up.set()
+        client.on_connect = lambda _c, _u, _f, code, _p: None if code.is_failure else self._up.set()
         client.on_disconnect = lambda _c, _u, _f, code, _p: self.ended.append(code)
-        client.on_message = lambda _c, _u, message: self.messages.append(message)
+        client.on_message = lambda _c, _u, message: self.messages.append(Received.of(message))
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._take(codes[0])
         client.on_publish = lambda _c, _u, _m, code, _p: self._take(code)
         # It does not come back by itself.
@@ -242,3 +255,15 @@ def running(enrolment: Enrolment) -> Iterator[CloudBroker]:
         enrolment.settings["BROKER_HOST"] = "localhost"
         enrolment.settings["BROKER_PORT"] = str(broker.inner_port)
         yield broker
+
+
+def passing_bundle(enrolment: Enrolment, name: str) -> Path:
+    """An identity at the inner listener, as enrolment makes one for itself."""
+    authority = Authority(enrolment.authority, 3650)
+    file = enrolment.folder / f"{name}.pem"
+    file.write_text(authority.bundle(authority.issue_temporary(name)))
+    return file
+
+
+def certificate(file: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(file.read_bytes())

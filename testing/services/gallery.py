@@ -20,6 +20,7 @@ from testing.host.wait import until
 from testing.services.process import Service
 from testing.services.visitor import Visitor
 
+DELETED = "facepipe_gallery_objects_deleted_total"
 PASSWORD = "correct horse battery"
 HASH = passwords.hash_password(PASSWORD)
 USERS = "\n".join(
@@ -44,7 +45,8 @@ class Gallery(Service):
     @property
     def at(self) -> str:
         self.says("the gallery is on")
-        return re.findall(r"the gallery is on (https?://\S+)/", self.log)[-1]
+        places: list[str] = re.findall(r"the gallery is on (https?://\S+)/", self.log)
+        return places[-1]
 
     def admin(self, name: str = "anna") -> Admin:
         admin = Admin(self.at)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 
+from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
@@ -26,15 +27,21 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from common.http.exposure import Exposure
+from gallery.auth import passwords
 from gallery.auth.limits import LoginLimits
 from gallery.auth.middleware import AccessMiddleware
 from gallery.auth.roles import needs_admin
 from gallery.auth.sessions import Sessions
-from gallery.auth.users import Users
+from gallery.auth.users import Account, User, Users
 from gallery.server import create_server
 from gallery.web import static_files
 from gallery.web.login import LoginPage
 from testing.host.wait import until
+
+PASSWORD, OTHER = "correct horse", "battery staple"
+ADA = Account(User("ada", "admin"), passwords.hash_password(PASSWORD))
+VIC = Account(User("vic", "viewer"), passwords.hash_password(OTHER))
+USERS = Users([ADA, VIC])
 
 
 class Clock:
@@ -179,7 +186,7 @@ class Browser:
         return {name: text for name, text in headers.items() if text is not None}
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str | None
+        self, method: str, path: str, body: bytes | None = None, /, **headers: str | None
     ) -> Answer:
         connection = self.connection()
         try:
@@ -211,3 +218,13 @@ class Browser:
 
     def login(self, name: str, password: str, **fields: str) -> Answer:
         return self.post("/login", {"username": name, "password": password, **fields})
+
+
+def signed_in(app: Guarded, name: str, password: str) -> Browser:
+    browser = Browser(app)
+    assert browser.login(name, password).status == 303
+    return browser
+
+
+def read_counter(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"facepipe_gallery_{name}_total", labels) or 0.0

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 
 from testing.clips import clips
@@ -50,7 +49,7 @@ class Pipeline:
         fps: float = 20.0,
         **settings: object,
     ) -> None:
-        self._images = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in clips.faces(40)]
+        self._images = [clips.resize(image, size) for image in clips.faces(40)]
         self.camera = Mjpeg(self._images, fps=fps)
         self.outbox = folder / "outbox"
         self.record = Record()
@@ -65,7 +64,7 @@ class Pipeline:
         if credentials is not None:
             store = {k: v for k, v in store.items() if k not in BY_HMAC} | credentials
         self._processors = {"MQTT_PORT": cloud.port, **store}
-        self._edge = edge
+        self.edge_port, self.cloud_port = edge.port, cloud.port
         self._ports = {name: free_port() for name in ("detector", "forwarder", "processor")}
         self.parts: dict[str, Process] = {
             "edge": edge,
@@ -97,7 +96,9 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         with contextlib.ExitStack() as stack:  # ends what runs, and shows the logs, if this fails
-            for part in (self.camera, self.tap, self.wan, self.s3_link, *self.parts.values()):
+            for link in (self.camera, self.tap, self.wan, self.s3_link):
+                stack.enter_context(link)
+            for part in self.parts.values():
                 stack.enter_context(part)
             self.captures(5)
             until(self.stored, 30, "the first object")
@@ -190,10 +191,6 @@ class Pipeline:
         service = self.parts[name]
         assert isinstance(service, Service)
         return service
-
-    @property
-    def edge_port(self) -> int:
-        return self._edge.port
 
     def books(self) -> dict[str, float]:
         return books(self.detector)

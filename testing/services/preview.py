@@ -1,12 +1,13 @@
 """A preview as a process of its own: the product's settings, server and page, and a scene drawn.
 
-`python -m tests.harness.preview` gives 30 frames a second of people walking, until SIGUSR1 comes,
-as when a camera hangs; with the next one it goes on.
+`python -m testing.services.preview` gives 30 frames a second of people walking, until SIGUSR1
+comes, as when a camera hangs; with the next one it goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 import signal
@@ -25,6 +26,8 @@ from detector.preview.view import Preview
 from detector.settings import DetectorSettings
 from testing.services import process
 
+PASSWORD = "correct horse battery"
+ADDRESSES = ("/", "/page.js", "/page.css", "/icon.svg")
 WIDTH, HEIGHT = 1920, 1080
 SKINS = ((150, 180, 224), (98, 134, 190), (62, 88, 140), (170, 196, 236))  # BGR
 SHIRTS = ((140, 90, 50), (70, 120, 60), (60, 60, 150), (120, 110, 90))
@@ -67,6 +70,19 @@ class Viewer:
 
     def next(self, kind: str) -> tuple[dict[str, Any], bytes]:
         return next(part for part in self.parts() if part[0]["kind"] == kind)
+
+
+def get(page: Shown, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    connection = HTTPConnection(page.at.rpartition("/")[2], timeout=10)
+    connection.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
+
+
+def basic(password: str) -> str:
+    return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
 
 
 def room() -> Image:

@@ -11,8 +11,9 @@ import sys
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from testing.host.wait import until
@@ -37,7 +38,7 @@ class Process:
                 self.command, env=self._env, cwd=ROOT, stdout=output, stderr=output
             )
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -111,14 +112,23 @@ class Service(Process):
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
-            families = list(text_string_to_metric_families(answer.read().decode()))
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return read_metric(self.url, name, **labels)
+
+
+def scrape(url: str) -> list[Metric]:
+    """All metrics of the service whose health and metrics are at this URL."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        return list(text_string_to_metric_families(answer.read().decode()))
+
+
+def read_metric(url: str, metric: str, /, **labels: str) -> float:
+    """The sum of a metric's samples with these labels."""
+    return sum(
+        sample.value
+        for family in scrape(url)
+        for sample in family.samples
+        if sample.name == metric and labels.items() <= sample.labels.items()
+    )
 
 
 def _bare() -> dict[str, str]:

@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
-
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.received import Received
 from testing.services.detector import detector, facts
 from testing.services.process import Service
 
 STATUS = "faces/status/box-1/detector/camera-0"
-Answers = Callable[[MQTTMessage, int], list[dict[str, Any]]]
+Answers = Callable[[Received, int], list[dict[str, Any]]]
 
 
-def stored(message: MQTTMessage, **other: Any) -> dict[str, Any]:
+def stored(message: Received, **other: Any) -> dict[str, Any]:
     digest = hashlib.sha256(message.payload).hexdigest()
     answer = {"id": facts(message)["id"], "sha256": digest, "outcome": "stored"}
     return answer | {"key": "k", "reason": None} | other
@@ -30,23 +29,21 @@ class Processor(Mqtt):
     """Answers each face as `answers(message, how often it came)` says."""
 
     def __init__(self, port: int, answers: Answers) -> None:
-        super().__init__(port, "faces", STATUS)
         self.answers = answers
         self.copies: dict[str, list[bytes]] = {}
         self.at: dict[str, list[float]] = {}
         self.most_unanswered = 0
         self._unanswered: set[str] = set()
         self._lock = threading.Lock()
-        self._client.on_message = lambda _c, _u, message: self._take(message)
+        super().__init__(port, "faces", STATUS)
 
-    def _take(self, message: MQTTMessage) -> None:
-        self.messages.append(message)
+    def take(self, message: Received) -> None:
+        super().take(message)
         if message.topic != "faces":
             return
         with self._lock:
             id = facts(message)["id"]
-            assert message.properties is not None
-            assert message.properties.CorrelationData == id.encode()
+            assert message.properties["CorrelationData"] == id.encode()
             self.copies.setdefault(id, []).append(message.payload)
             self.at.setdefault(id, []).append(time.monotonic())
             self._unanswered.add(id)
@@ -54,10 +51,9 @@ class Processor(Mqtt):
             for answer in self.answers(message, len(self.copies[id])):
                 self.answer(message, answer)
 
-    def answer(self, message: MQTTMessage, answer: dict[str, Any]) -> None:
-        assert message.properties is not None
+    def answer(self, message: Received, answer: dict[str, Any]) -> None:
         self._unanswered.discard(answer["id"])
-        self._client.publish(message.properties.ResponseTopic, json.dumps(answer))
+        self._client.publish(message.properties["ResponseTopic"], json.dumps(answer))
 
     def answer_the_rest(self) -> None:
         with self._lock:

@@ -29,7 +29,8 @@ LAST = datetime.datetime(2026, 3, 31, 20, 0, tzinfo=datetime.UTC).timestamp()
 def pictures(folder: Path, side: int = 120, count: int = PICTURES) -> list[Path]:
     """PNG files, each another cut of the clip."""
     folder.mkdir(parents=True, exist_ok=True)
-    clip, made = cv2.VideoCapture(str(CLIP)), []
+    clip = cv2.VideoCapture(str(CLIP))
+    made: list[Path] = []
     while len(made) < count:
         ok, frame = clip.read()
         if not ok:

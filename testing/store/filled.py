@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from common.protocol import keys
+from detector.detection.model_files import CASCADES
 from testing.clips.clips import Image, frames
 from testing.store import bucketful
 from testing.store.nanio import Store
@@ -47,7 +48,7 @@ def crops(count: int = 36) -> list[bytes]:
 
 
 def _cut(count: int) -> Iterator[Image]:
-    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    cascade = cv2.CascadeClassifier(str(CASCADES / "haarcascade_frontalface_default.xml"))
     images = [image for index, image in enumerate(frames()) if index >= 60 and index % 2 == 0]
     boxes: list[Image] = []
     for image in images:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from paho.mqtt.client import MQTTMessage
 
 from testing.clips.clips import Image, decode, frames
 from testing.host.wait import free_port, until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.received import Received
 from testing.services.detector import facts
 from testing.services.process import ROOT
 from tests.arm64.conftest import progress
@@ -47,14 +47,14 @@ def running(image: str, **settings: object) -> Iterator[str]:
         docker("rm", "--force", "--volumes", id, code=None)
 
 
-def is_what_it_says(message: MQTTMessage, clip: list[Image]) -> bool:
+def is_what_it_says(message: Received, clip: list[Image]) -> bool:
     """Whether the picture has the size of its box and shows what is there in the clip.
 
     Decoders differ in rounding from one kind of processor to the other, so not exactly that.
     """
     x, y, w, h = map(int, facts(message)["box"].split(","))
     there = clip[int(facts(message)["frame_index"])][y : y + h, x : x + w].astype(int)
-    shown = decode(bytes(message.payload))
+    shown = decode(message.payload)
     return shown.shape == there.shape and bool(np.abs(shown - there).mean() < 2)
 
 

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from testing.host.wait import until
-from testing.services.process import ROOT, Service
+from testing.services.process import ROOT, read_metric
 from tests.containers.engine import docker
 
 PORTS = {"detector": 9101, "forwarder": 9102, "processor": 9103, "gallery": 9114}
@@ -57,7 +57,7 @@ class Container:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels."""
-        return Service.metric(cast(Any, self), name, **labels)
+        return read_metric(self.url, name, **labels)
 
     @property
     def log(self) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from pathlib import Path
-from typing import Any
 
 from gallery.auth import passwords
 from testing.host.wait import free_port, until
@@ -105,9 +105,9 @@ class Stack:
         """Its bundle, in a file that its owner writes into."""
         return Path(self.file(f"{device}.pem", self.cloud.enroll(device)[0]))
 
-    def visitor(self, scheme: str = "http", **options: Any) -> Visitor:
+    def visitor(self, scheme: str = "http", context: ssl.SSLContext | None = None) -> Visitor:
         """Somebody on this machine, not logged in."""
-        return Visitor(f"{scheme}://127.0.0.1:{self.gallery_port}", **options)
+        return Visitor(f"{scheme}://127.0.0.1:{self.gallery_port}", context)
 
     def plays(self, loop: bool) -> None:
         """The clip begins anew: again and again, or once."""
@@ -115,8 +115,7 @@ class Stack:
         self.jetson.up("--force-recreate", "--no-deps", "detector")
 
     def books(self) -> dict[str, float]:
-        found: Any = self.jetson.one("detector")
-        return books(found)
+        return books(self.jetson.one("detector"))
 
     def metric(self, service: str, name: str, **labels: str) -> float:
         """The sum over all containers of a service."""

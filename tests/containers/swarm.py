@@ -12,14 +12,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from paho.mqtt.client import MQTTMessage
+from typing import Self
 
 from gallery.auth import passwords
 from testing.host.wait import free_port, until
+from testing.mqtt.received import Received
 from testing.mqtt.sender import Sender
 from testing.pictures import png
 from testing.services import enrolment
@@ -133,7 +133,7 @@ class Swarm(Project):
         docker("network", "rm", "docker_gwbridge", code=None)
         volumes = docker("volume", "ls", "--quiet", "--filter", f"name={self.name}_").split()
         for volume in volumes:
-            until(lambda v=volume: "Error" not in docker("volume", "rm", v, code=None), 30)
+            until(partial(_is_removed, volume), 30)
 
     def down(self) -> None:
         self("--profile", "*", "down", "--timeout", "5", code=None)
@@ -158,6 +158,10 @@ class Swarm(Project):
             return sum("(healthy)" in line for line in lines) == len(lines) == count
 
         until(well, seconds, f"{count} of {service} are healthy")
+
+
+def _is_removed(volume: str) -> bool:
+    return "Error" not in docker("volume", "rm", volume, code=None)
 
 
 def _this_machine() -> str:
@@ -200,18 +204,17 @@ class Device(Sender):
         self._thread = threading.Thread(target=self._send)
         topic = f"faces/receipts/{DEVICE}"
         super(Sender, self).__init__(port, topic, tls=enrolment.context(bundle))
-        self._client.on_message = self._came
 
-    def __enter__(self) -> Device:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *words: Any) -> None:
+    def __exit__(self, *words: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._over.set()
         self._thread.join()
         super().__exit__(*words)
 
-    def _came(self, _client: Any, _user: Any, message: MQTTMessage) -> None:
+    def take(self, message: Received) -> None:
         receipt = json.loads(message.payload)
         assert receipt["outcome"] == "stored", receipt
         self._waiting.pop(receipt["id"], None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
-from testing.host.wait import until
+from testing.host.wait import until, until_above
 from tests.containers.compose import Container
 from tests.containers.stack import DEVICE, Stack
 
@@ -37,7 +38,7 @@ def test_the_server_takes_up_what_is_renewed_there(stack: Stack) -> None:
     broker = stack.cloud.one("broker")
     until(lambda: "certificates have changed" in broker.log, what="the broker is told")
     for one, count in zip(services, taken, strict=True):
-        until(lambda one=one, count=count: times(one) > count, LOOKS_EVERY, "it is taken up")
+        until_above(partial(times, one), count, LOOKS_EVERY, "certificates taken up")
     assert starts(stack) == before
     # A bundle of before the renewal is good still, and so are the names in the new certificate.
     stack.jetson("restart", "forwarder")

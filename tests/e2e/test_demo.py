@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import cv2
 import numpy as np
 import pytest
 
-from testing.host.wait import until
+from testing.clips.clips import decode
+from testing.host.wait import until, until_equal
 from testing.pictures import DATA
 from testing.services.process import ROOT
 from testing.services.visitor import Visitor
@@ -40,13 +42,16 @@ def demo(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def objects(data: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def objects(data: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Each stored face with its metadata."""
     bucket = data / "faces"
+    found = []
     for meta in (bucket / ".nanio-meta").rglob("face_*.png.json"):
         key = meta.relative_to(bucket / ".nanio-meta").with_suffix("")
         facts = json.loads(meta.read_text())["user_metadata"]
-        yield bucket / key, {name.removeprefix("x-amz-meta-"): facts[name] for name in facts}
+        named = {name.removeprefix("x-amz-meta-"): facts[name] for name in facts}
+        found.append((bucket / key, named))
+    return found
 
 
 def frames(clip: Path) -> list[np.ndarray]:
@@ -66,14 +71,14 @@ def test_once_stores_every_captured_face_with_the_pixels_of_its_frame(
     ended = demo("--once", "--camera", clip, "--data", tmp_path)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout.splitlines()[-1])
-    stored = list(objects(tmp_path))
+    stored = objects(tmp_path)
     assert result["captured"] == result["stored"] == len(stored) > 0
     assert result["rejected"] == 0
     pictures = frames(clip)
     for path, facts in stored:
         x, y, w, h = map(int, facts["box"].split(","))
         expected = pictures[int(facts["frame_index"])][y : y + h, x : x + w]
-        assert np.array_equal(cv2.imread(str(path)), expected)
+        assert np.array_equal(decode(path.read_bytes()), expected)
 
 
 def test_once_with_nothing_to_be_found_ends_just_as_well(tmp_path: Path) -> None:
@@ -90,7 +95,7 @@ def test_an_outage_of_the_link_delays_faces_and_loses_none(tmp_path: Path) -> No
     ended = demo("--once", "--outage", 3, "--data", tmp_path)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout.splitlines()[-1])
-    assert result["captured"] == result["stored"] == len(list(objects(tmp_path))) > 100
+    assert result["captured"] == result["stored"] == len(objects(tmp_path)) > 100
     assert "LINK CUT" in ended.stderr
     (log,) = (tmp_path / ".logs").glob("forwarder.log")
     assert "closed); trying again" in log.read_text() or "lost); trying again" in log.read_text()
@@ -114,7 +119,7 @@ def test_two_demos_run_side_by_side_and_leave_nothing_running(tmp_path: Path) ->
         demos.append(subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output))
         output.close()
     for name in ("one", "two"):
-        until(lambda where=tmp_path / name: list(objects(where)), 60, f"faces of demo {name}")
+        until(partial(objects, tmp_path / name), 60, f"faces of demo {name}")
     for running in demos:
         running.send_signal(signal.SIGINT)
     assert [running.wait(30) for running in demos] == [0, 0]
@@ -159,7 +164,7 @@ def test_what_is_printed_first_leads_to_the_faces(tmp_path: Path) -> None:
         (ref, *_) = until(visitor.faces, 60, "faces on the page")
         assert visitor.image(ref) in [path.read_bytes() for path, _ in objects(data)]
         for url in re.findall(r"(http://\S+/healthz)", said.read_text()):
-            until(lambda url=url: status_of(url) == "well", 30, f"{url} is well")
+            until_equal(partial(status_of, url), "well", 30, url)
     with running(data) as said:
         visitor, again = enter(said)
         assert again == password

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from testing.host.wait import until
-from testing.mqtt.client import Mqtt
+from testing.mqtt.client import Login, Mqtt
 from testing.mqtt.edge import EdgeBroker
 from testing.pictures import png
 from testing.services.enrolment import CloudBroker
@@ -74,7 +74,7 @@ def secured(folder: Path, store: Store) -> Iterator[Brokers]:
             yield Brokers(edge, cloud)
 
 
-def login(folder: Path, user: str) -> dict[str, str]:
+def login(folder: Path, user: str) -> Login:
     return {"username": user, "password": (folder / f"{user}.password").read_text().strip()}
 
 

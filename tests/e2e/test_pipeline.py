@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from testing.host.wait import until
+from testing.host.wait import until_equal
 from testing.mqtt.mosquitto import Mosquitto
 from testing.pictures import png
 from testing.services.process import Service
@@ -31,6 +31,6 @@ def test_a_plain_png_at_either_broker_ends_as_an_object(
         face = tmp_path / f"face-{count}.png"
         face.write_bytes(png(seed=count))
         mosquitto_pub(broker.port, face)
-        until(lambda expected=count: len(store.objects()) == expected)
+        until_equal(lambda: len(store.objects()), count)
     assert set(store.objects().values()) == {png(seed=1), png(seed=2)}
     assert all(key.startswith("unknown/unknown/") for key in store.objects())

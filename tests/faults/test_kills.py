@@ -19,8 +19,8 @@ SAMPLE = 5  # of the 15 pairs
 
 
 def sampled() -> list[tuple[str, ...]]:
-    alone = [(part,) for part in PARTS]
-    return alone + (PAIRS if ALL else sorted(random.Random(SEED).sample(PAIRS, SAMPLE)))
+    pairs = PAIRS if ALL else sorted(random.Random(SEED).sample(PAIRS, SAMPLE))
+    return [*((part,) for part in PARTS), *pairs]
 
 
 @pytest.mark.parametrize("victims", sampled(), ids="+".join)

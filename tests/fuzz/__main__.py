@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +87,10 @@ def memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def _is_over(end: float, _: int) -> bool:
+    return time.monotonic() > end
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the parsers.")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
@@ -99,7 +104,7 @@ def main() -> int:
                 run(given.input.read_bytes())
             continue
         end = time.monotonic() + 60 * given.minutes
-        count = fuzz(name, lambda _, end=end: time.monotonic() > end, given.seed)
+        count = fuzz(name, partial(_is_over, end), given.seed)
         print(f"{name}: {count} inputs, seed {given.seed}", flush=True)
     return 0
 

@@ -95,7 +95,7 @@ def json_message(payload: bytes) -> None:
     with contextlib.suppress(BadMessage):
         entry_from_announcement(Stored.decode(payload), _read_key)
     with contextlib.suppress(ValueError, RecursionError):  # both are caught where it is called
-        records._read(payload)
+        records.read_record(payload)
 
 
 @contextlib.contextmanager

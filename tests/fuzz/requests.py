@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from testing.host.wait import free_port
+from testing.host.wait import free_port, until
 from testing.services.gallery import Gallery
 from testing.services.preview import Shown
 from testing.services.process import Service
@@ -45,6 +44,15 @@ def memory(service: Service) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
 
+def count_sockets(service: Service) -> int:
+    """How many the process has open."""
+    count = 0
+    for descriptor in Path(f"/proc/{service.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            count += str(descriptor.readlink()).startswith("socket:")
+    return count
+
+
 @contextlib.contextmanager
 def watched(service: Service, port: int, prepare: Callable[[bytes], bytes]) -> Iterator[Target]:
     def run(data: bytes) -> None:
@@ -53,9 +61,13 @@ def watched(service: Service, port: int, prepare: Callable[[bytes], bytes]) -> I
 
     for _ in range(200):
         ask(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    before = memory(service)
+    before, opened = memory(service), count_sockets(service)
     yield run
-    time.sleep(1)
+    until(
+        lambda: not service.running or count_sockets(service) <= opened,
+        30,
+        "it has done with every connection",
+    )
     assert service.running, "it has ended"
     assert "Traceback" not in service.log, service.log[-4000:]
     assert memory(service) - before < MEMORY, f"{before} MiB, then {memory(service)}"

@@ -43,17 +43,17 @@ class Lifecycle:
             rules = self._read()
             if rules is None:
                 return not days
-            if _days_of_our_rule(rules) == (days or None):
+            if days_of_our_rule(rules) == (days or None):
                 return True
             try:
-                self._write(_with_our_rule(rules, days))
+                self._write(with_our_rule(rules, days))
             except StoreError as error:
                 if error.reason in ("server", "not_s3"):  # 501, 405: it knows no such request
                     return False
                 raise
             # Some stores take this for another request, and say yes.
             written = self._read()
-            return written is not None and _days_of_our_rule(written) == (days or None)
+            return written is not None and days_of_our_rule(written) == (days or None)
 
     def _read(self) -> ET.Element | None:
         """The configuration; None from a store that has none."""
@@ -95,7 +95,7 @@ class Lifecycle:
         params["body"] = self._xml
 
 
-def _with_our_rule(rules: ET.Element, days: int) -> ET.Element:
+def with_our_rule(rules: ET.Element, days: int) -> ET.Element:
     """The rules with ours, the last one, in their own namespace; without it for 0 days."""
     for rule in _our_rules(rules):
         rules.remove(rule)
@@ -109,7 +109,7 @@ def _with_our_rule(rules: ET.Element, days: int) -> ET.Element:
     return rules
 
 
-def _days_of_our_rule(rules: ET.Element) -> int | None:
+def days_of_our_rule(rules: ET.Element) -> int | None:
     """After how many days our rule deletes; None without one, -1 where it is not as we make it."""
     ours = _our_rules(rules)
     if not ours:

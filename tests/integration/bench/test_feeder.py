@@ -45,10 +45,10 @@ def test_its_faces_are_sound_and_of_their_device(edge: Mosquitto) -> None:
         until(lambda: len(watcher.messages) == fed.sent)
     ids = set()
     for message in watcher.messages:
-        facts = Face.decode(message.payload, message.properties.UserProperty).facts
+        facts = Face.decode(message.payload, message.user).facts
         assert message.topic == f"faces/from/{facts['device']}"
-        assert message.properties.ResponseTopic == f"faces/receipts/{facts['device']}"
-        assert message.properties.CorrelationData == facts["id"].encode()
+        assert message.properties["ResponseTopic"] == f"faces/receipts/{facts['device']}"
+        assert message.properties["CorrelationData"] == facts["id"].encode()
         assert message.payload.startswith(b"\x89PNG")
         ids.add(facts["id"])
     assert len(ids) == fed.sent > 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testing.host.wait import until
-from testing.mqtt.client import Mqtt
+from testing.mqtt.client import Login, Mqtt
 from testing.mqtt.edge import EdgeBroker
 
 pytestmark = pytest.mark.attack
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.attack
 PASSWORDS = {user: f"secret-{user}" for user in ("detector", "forwarder", "homeassistant")}
 
 
-def login(user: str) -> dict[str, str]:
+def login(user: str) -> Login:
     return {"username": user, "password": PASSWORDS[user]}
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.mqtt.attacker import Attacker, encode_publish
+from testing.mqtt.attacker import Attacker
+from testing.mqtt.publish import encode_publish
 from testing.services.enrolment import Enrolment, Peer, context, running
 from testing.services.process import ROOT
 

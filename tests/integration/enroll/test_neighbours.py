@@ -13,7 +13,8 @@ import pytest
 
 from enroll.authority import Authority
 from testing.host.wait import until
-from testing.mqtt.attacker import Attacker, encode_connect, encode_publish
+from testing.mqtt.attacker import Attacker, encode_connect
+from testing.mqtt.publish import encode_publish
 from testing.services.enrolment import CloudBroker, Enrolment, Peer, context, refusal
 from testing.services.process import ROOT
 
@@ -106,7 +107,12 @@ def test_last_wills_count_as_well(enrolment: Enrolment, cloud: CloudBroker, devi
         with Attacker(cloud.port, context(device), encode_connect(will=will)):
             pass
     newest = f"{STATUS}/{KEPT + 4}"
-    kept = until(lambda: (now := read_retained(enrolment, cloud)) and newest in now and now)
+
+    def with_the_newest() -> dict[str, bytes] | None:
+        now = read_retained(enrolment, cloud)
+        return now if newest in now else None
+
+    kept = until(with_the_newest)
     assert len(kept) == KEPT
 
 

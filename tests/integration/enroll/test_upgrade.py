@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_devices_keep_their_certificates_and_services_move(
             assert processor.may_publish("faces/stored")
         if broker is CloudBroker:
             for bundle in (moved, before):
-                until(lambda bundle=bundle: refusal(cloud.port, bundle))
+                until(partial(refusal, cloud.port, bundle))
 
 
 def test_the_list_names_who_is_left_until_the_old_authority_is_not_trusted_any_more(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from testing.host.disk import needs_root
-from testing.host.wait import free_port, until
+from testing.host.wait import free_port, until, until_equal
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
 from testing.network.proxy import Proxy
@@ -87,7 +88,7 @@ def test_memory_is_bounded_and_each_face_dropped_is_counted(edge: Mosquitto, siz
                 id = b"%032d" % sent
                 camera.publish("faces", os.urandom(size), user=facts, CorrelationData=id)
                 sent += 1
-            until(lambda sent=sent: service.metric(RECEIVED) == sent)
+            until_equal(lambda: service.metric(RECEIVED), sent)
         assert service.metric(DROPPED, reason="full") + service.metric(BUFFERED) == sent
         assert service.metric("facepipe_forwarder_buffer_bytes") <= 4 * 1024 * 1024
         assert service.metric("process_resident_memory_bytes") - empty < 10 * 1024 * 1024
@@ -143,7 +144,7 @@ def test_a_link_that_stalls_or_swallows_is_noticed_and_made_anew(
         stopped.signal(signal.SIGCONT)
         for service in services:
             service.says(r"cloud broker .*connected, after", 30)
-            until(lambda service=service: service.metric(BUFFERED) == 0)
+            until_equal(partial(service.metric, BUFFERED), 0)
 
 
 def failures(service: Service, reason: str) -> float:

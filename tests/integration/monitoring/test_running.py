@@ -24,11 +24,12 @@ OF_TROUBLE = re.compile(r"failures|rejected|dropped|refused|errors|ALERTS|certif
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Service]]:
     folder = tmp_path_factory.mktemp("services")
-    with Pipeline(folder) as line:
-        port = line.parts["cloud"].port  # type: ignore[attr-defined]
-        with Gallery(line.store, folder / "gallery", MQTT_PORT=port) as gallery:
-            made = {"detector": line.detector, "forwarder": line.forwarder}
-            yield {**made, "processor": line.processor, "gallery": gallery}
+    with (
+        Pipeline(folder) as line,
+        Gallery(line.store, folder / "gallery", MQTT_PORT=line.cloud_port) as gallery,
+    ):
+        made = {"detector": line.detector, "forwarder": line.forwarder}
+        yield {**made, "processor": line.processor, "gallery": gallery}
 
 
 @pytest.fixture(scope="module", params=SIDES)

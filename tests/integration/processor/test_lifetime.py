@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from testing.host.wait import until
+from testing.host.wait import until, until_equal
 from testing.pictures import png
 from testing.services.process import Service
 from testing.services.processor import DROPPED, IN_HAND, IN_HAND_BYTES, RECEIVED, storing
@@ -212,7 +212,7 @@ def test_its_memory_stays_small_with_its_hands_full(tmp_path: Path) -> None:
         for stored in range(150, 2001, 150):  # a burst is within the share of one sender
             for face in some[:150]:
                 sender.send(face)
-            until(lambda expected=held + stored: len(s3.faces) == expected, 60)
+            until_equal(lambda: len(s3.faces), held + stored, 60)
         status = Path(f"/proc/{service.pid}/status").read_text()
         peak = re.findall(r"VmHWM:\s+(\d+) kB", status)[0]
         assert int(peak) < MEMORY_LIMIT

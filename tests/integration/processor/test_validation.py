@@ -16,6 +16,7 @@ import numpy as np
 from common.protocol import keys
 from processor.validation import Arrival, validate
 from testing.host.wait import until
+from testing.mqtt.received import PublishProperties
 from testing.pictures import png
 from testing.services.processor import DROPPED, DUPLICATES, RECEIVED, storing
 
@@ -181,10 +182,11 @@ def test_thousands_over_the_wire_are_all_counted(tmp_path: Path) -> None:
             came = arrival(rng)
             if rng.random() < 0.5:
                 came = renamed(came, f"{number:032x}")
-            given = {"CorrelationData": came.correlation, "ResponseTopic": came.response_topic}
-            named = {name: value for name, value in given.items() if value is not None}
-            if named.get("ResponseTopic") == "$SYS/x":
-                del named["ResponseTopic"]
+            named = PublishProperties()
+            if came.correlation is not None:
+                named["CorrelationData"] = came.correlation
+            if came.response_topic not in (None, "$SYS/x"):
+                named["ResponseTopic"] = came.response_topic
             user = [pair for pair in came.user_properties if wire("".join(pair))]
             topic = rng.choice(TOPICS[:6])
             sender.publish(topic, came.payload, user=user, **named)

@@ -6,6 +6,8 @@ import contextlib
 import struct
 import tracemalloc
 import zlib
+from random import Random
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +75,13 @@ def test_every_kind_of_png_that_a_reader_opens_is_taken(
     st.integers(0, 9),
     st.randoms(use_true_random=False),
 )
-def test_what_opencv_writes_is_taken(width, height, kind, level, random) -> None:  # type: ignore[no-untyped-def]
+def test_what_opencv_writes_is_taken(
+    width: int,
+    height: int,
+    kind: tuple[type[np.integer[Any]], int],
+    level: int,
+    random: Random,
+) -> None:
     dtype, channels = kind
     size = width * height * channels * np.dtype(dtype).itemsize
     pixels = np.frombuffer(random.randbytes(size), dtype).reshape(height, width, channels)

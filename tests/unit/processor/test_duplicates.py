@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from common.protocol.receipt import Receipt
 from processor.duplicates import REMEMBERED, Duplicates, FaceKey
 
 NAME: FaceKey = (b"0123abcd", "0" * 64)
+STORED = Receipt("0123abcd", NAME[1], "stored", "a key", None)
 
 
 def test_of_threads_that_claim_a_face_at_the_same_time_one_gets_it() -> None:
@@ -27,9 +29,9 @@ def test_a_face_that_was_let_go_may_be_claimed_again_and_one_that_was_answered_m
     assert copies.claim(NAME)
     copies.release(NAME, None)
     assert copies.claim(NAME)
-    copies.release(NAME, {"outcome": "stored"})
+    copies.release(NAME, STORED)
     assert not copies.claim(NAME)
-    assert copies.receipt(NAME) == {"outcome": "stored"}
+    assert copies.receipt(NAME) == STORED
 
 
 def test_the_same_id_with_other_bytes_is_another_face() -> None:
@@ -42,7 +44,7 @@ def test_without_an_id_each_message_is_a_face_of_its_own() -> None:
     copies = Duplicates()
     assert copies.claim(None)
     assert copies.claim(None)
-    copies.release(None, {"outcome": "stored"})
+    copies.release(None, STORED)
     assert copies.receipt(None) is None
 
 
@@ -51,6 +53,6 @@ def test_the_eldest_answers_are_forgotten() -> None:
     for number in range(REMEMBERED + 1):
         name = (b"%d" % number, "")
         assert copies.claim(name)
-        copies.release(name, {"outcome": "stored"})
+        copies.release(name, STORED)
     assert copies.claim((b"0", ""))
     assert not copies.claim((b"1", ""))

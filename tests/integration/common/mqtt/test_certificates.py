@@ -15,7 +15,7 @@ from common.mqtt import certificates
 from common.mqtt.broker import Broker
 from common.mqtt.certificates import DAY
 from common.mqtt.presence import Presence
-from testing.host.wait import free_port, until
+from testing.host.wait import free_port, until, until_equal
 from testing.mqtt.client import Mqtt
 from testing.mqtt.linked import Linked
 from testing.mqtt.mosquitto import Mosquitto
@@ -275,7 +275,7 @@ def test_new_files_that_cannot_be_used_are_said_once_and_the_connection_stays(
         other.comes_up()
         put(bundle, content)
         for one in (linked, other):
-            until(lambda one=one: one.health.reasons() == {"test_certificate": "unusable"})
+            until_equal(one.health.reasons, {"test_certificate": "unusable"})
         tried = secure.log.count("New connection")
         if "accept" in words:  # it is tried again, with the broker
             until(lambda: secure.log.count("New connection") > tried + 2)

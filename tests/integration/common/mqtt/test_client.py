@@ -13,7 +13,7 @@ import pytest
 
 from common.mqtt.connection import Connection
 from common.runtime import sockets
-from testing.host.wait import free_port, until
+from testing.host.wait import free_port, until, until_above
 from testing.mqtt.client import Mqtt
 from testing.mqtt.linked import Linked
 from testing.mqtt.mosquitto import Mosquitto
@@ -56,7 +56,7 @@ def test_many_reconnects_leak_neither_descriptors_nor_clients(edge: Mosquitto, q
                 linked.call(linked.link.publish, "t", bytes(10_000))
                 downs, ups = len(linked.downs), linked.ups
                 proxy.reset()
-                until(lambda downs=downs: len(linked.downs) > downs)
+                until_above(lambda: len(linked.downs), downs)
                 linked.comes_up(ups + 1)
             until(lambda: gc.collect() == 0 and connections() == 1)  # those of the last second go
             return len(gc.get_objects())

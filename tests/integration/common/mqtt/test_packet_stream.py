@@ -44,7 +44,7 @@ def whole(packets: list[tuple[int, bytes | bytearray]]) -> bytes:
 
 
 def taken(wire: PacketStream) -> list[tuple[int, bytes | bytearray]]:
-    found = []
+    found: list[tuple[int, bytes | bytearray]] = []
     while wire.read():
         found += wire.packets()
     return found
@@ -131,8 +131,12 @@ def test_what_is_queued_goes_in_order_and_is_given_once_the_kernel_has_it(
     given: list[int] = []
     payloads = [os.urandom(size) for size in (0, JOINED, JOINED + 1, 900_000, 1, 500_000)]
     expected = b""
+
+    def put(number: int, payload: bytes) -> None:
+        wire.put(b"head", payload, lambda _: given.append(number))
+
     for number, payload in enumerate(payloads):
-        wire.put(b"head", payload, lambda _, number=number: given.append(number))
+        put(number, payload)
         wire.send(b"of paho")
         expected += b"head" + payload + b"of paho"
     heard = bytearray()
@@ -178,8 +182,12 @@ def test_no_more_go_unacknowledged_than_the_broker_takes() -> None:
     with wire.sock:
         sender.maximum = 3
         done: list[tuple[int, str | None]] = []
+
+        def send(number: int) -> None:
+            sender.send("t", b"x", False, b"", lambda reason: done.append((number, reason)))
+
         for number in range(5):
-            sender.send("t", b"x", False, b"", lambda r, n=number: done.append((n, r)))
+            send(number)
         assert mids(wire) == [FIRST, FIRST + 1, FIRST + 2]
         sender.on_puback(ack(FIRST + 1))
         sender.on_puback(ack(FIRST + 1))  # again: of nothing that is open
@@ -251,15 +259,19 @@ def test_at_qos_1_what_is_refused_and_what_is_taken_are_told_apart(
             taker.comes_up()
             giver.comes_up()
             outcomes: list[tuple[str, str | None]] = []
-            for number in range(120):
-                topic = "denied" if number % 3 == 0 else "t"
-                payload = bytes([number]) * (200_000 if number % 10 == 1 else 1000)
+
+            def publish(topic: str, payload: bytes) -> None:
                 giver.call(
                     giver.link.publish,
                     topic,
                     payload,
-                    done=lambda reason, topic=topic: outcomes.append((topic, reason)),
+                    done=lambda reason: outcomes.append((topic, reason)),
                 )
+
+            for number in range(120):
+                topic = "denied" if number % 3 == 0 else "t"
+                payload = bytes([number]) * (200_000 if number % 10 == 1 else 1000)
+                publish(topic, payload)
             until(lambda: len(outcomes) == 120)
             until(lambda: len(taker.messages) == 80)
     assert set(outcomes) == {("denied", "refused"), ("t", None)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -88,10 +88,10 @@ def test_a_server_that_cannot_be_trusted_is_named_and_tried_again(
     edge: Mosquitto,
     authority: Authority,
     own: Identity,
-    wrong: object,
+    wrong: Callable[[Path, Authority, Identity], tuple[Identity, Path, Identity]],
     words: str,
 ) -> None:
-    server, ca, own = wrong(tmp_path, authority, own)  # type: ignore[operator]
+    server, ca, own = wrong(tmp_path, authority, own)
     settings = {"CLOUD_CA": ca, "CLOUD_CERT": own.cert, "CLOUD_KEY": own.key}
     with (
         Mosquitto(tmp_path, authority.listener(server)) as cloud,
@@ -187,10 +187,13 @@ def empty(authority: Authority, own: Identity) -> str:
     ],
 )
 def test_a_bundle_that_cannot_be_used_is_a_problem_by_name(
-    tmp_path: Path, authority: Authority, own: Identity, content: object
+    tmp_path: Path,
+    authority: Authority,
+    own: Identity,
+    content: Callable[[Authority, Identity], str],
 ) -> None:
     bundle = tmp_path / "bundle.pem"
-    bundle.write_text(content(authority, own))  # type: ignore[operator]
+    bundle.write_text(content(authority, own))
     problems = list(Broker("x", "h", 1, bundle=str(bundle)).problems("CLOUD"))
     assert len(problems) == 1
     assert problems[0].startswith("CLOUD_BUNDLE: cannot be used for TLS: ")

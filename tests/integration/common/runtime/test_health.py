@@ -152,7 +152,7 @@ def test_a_head_that_is_dripped_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -
             return True
         return False
 
-    with socket.create_connection(server.server_address[:2], 5) as sock:
+    with socket.create_connection(("127.0.0.1", server.server_port), 5) as sock:
         sock.sendall(b"GET /healthz HTTP/1.0\r\nX-Slow: ")
         until(dripped, 30, "the server hangs up")
     server.shutdown()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -172,14 +172,8 @@ def test_a_bucket_that_is_not_there_is_said_to_be(settings: dict[str, str]) -> N
 
 def test_threads_may_share_it(store: ObjectStore) -> None:
     names = [f"t/{number:03}.png" for number in range(40)]
-    threads = [
-        threading.Thread(target=lambda part: [store.put(new(one)) for one in part], args=(part,))
-        for part in (names[::2], names[1::2])
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda name: store.put(new(name)), names))
     assert keys(store) == names
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt.client import MQTTMessage
 
 from testing.clips import clips
 from testing.host.wait import until
 from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.received import Received
 from testing.services.detector import balance, books, facts
 from testing.services.receipts import STATUS, Processor, start, stored
 
 
 @pytest.fixture
-def clip(tmp_path: Any) -> Iterator[Any]:
+def clip(tmp_path: Path) -> Path:
     return clips.write(tmp_path / "face.avi", clips.faces(24), "MJPG")
 
 
@@ -63,7 +63,7 @@ def test_a_face_that_never_gets_a_receipt_does_not_hold_up_the_others(
 ) -> None:
     poison: list[str] = []
 
-    def all_but_the_first(message: MQTTMessage, _: int) -> list[dict[str, Any]]:
+    def all_but_the_first(message: Received, _: int) -> list[dict[str, Any]]:
         id = facts(message)["id"]
         poison.append(id)
         return [] if id == poison[0] else [stored(message)]
@@ -77,7 +77,7 @@ def test_a_face_that_never_gets_a_receipt_does_not_hold_up_the_others(
 def test_without_a_receipt_the_same_bytes_come_again_later_and_later(
     edge: Mosquitto, clip: object
 ) -> None:
-    def on_third(message: MQTTMessage, copy: int) -> list[dict[str, Any]]:
+    def on_third(message: Received, copy: int) -> list[dict[str, Any]]:
         return [stored(message)] if copy >= 3 else []
 
     env = {"OUTBOX_WINDOW": 1, "OUTBOX_ORDER": "oldest"}
@@ -95,7 +95,7 @@ def test_without_a_receipt_the_same_bytes_come_again_later_and_later(
 def test_a_wrong_digest_is_counted_and_does_not_count_as_stored(
     edge: Mosquitto, clip: object
 ) -> None:
-    def wrong_then_right(message: MQTTMessage, copy: int) -> list[dict[str, Any]]:
+    def wrong_then_right(message: Received, copy: int) -> list[dict[str, Any]]:
         return [stored(message, sha256="0" * 64) if copy == 1 else stored(message)]
 
     with Processor(edge.port, wrong_then_right) as processor, start(edge, clip) as service:
@@ -109,7 +109,7 @@ def test_a_rejected_face_is_counted_by_its_reason_and_not_sent_again(
 ) -> None:
     reasons = iter(["not_png", "too_large", "Ünfug!\n" * 99, None] * 6)
 
-    def reject(message: MQTTMessage, _: int) -> list[dict[str, Any]]:
+    def reject(message: Received, _: int) -> list[dict[str, Any]]:
         return [stored(message, outcome="rejected", reason=next(reasons))]
 
     with Processor(edge.port, reject) as processor, start(edge, clip) as service:
@@ -124,7 +124,7 @@ def test_a_rejected_face_is_counted_by_its_reason_and_not_sent_again(
 
 
 def test_strange_and_second_receipts_change_nothing(edge: Mosquitto, clip: object) -> None:
-    def oddly(message: MQTTMessage, _: int) -> list[dict[str, Any]]:
+    def oddly(message: Received, _: int) -> list[dict[str, Any]]:
         of_another = stored(message, id="00000000-of-another-camera")
         unknown = stored(message, outcome="perhaps")
         return [of_another, unknown, {"id": 7}, stored(message), stored(message)]
@@ -179,7 +179,7 @@ def test_a_face_that_the_broker_will_not_take_is_dropped_and_holds_up_no_other(
 def test_a_full_memory_drops_the_oldest_and_the_books_balance_at_every_moment(
     edge: Mosquitto,
 ) -> None:
-    def now_and_then(message: MQTTMessage, copy: int) -> list[dict[str, Any]]:
+    def now_and_then(message: Received, copy: int) -> list[dict[str, Any]]:
         return [stored(message)] if int(facts(message)["frame_index"]) % 3 or copy > 1 else []
 
     env = {"OUTBOX_MAX_MB": 1, "OUTBOX_WINDOW": 4, "CAMERA_LOOP": 1, "CAMERA_FPS": 60}

@@ -10,7 +10,7 @@ import pytest
 
 from common.protocol import clock
 from testing.clips import clips
-from testing.host.wait import until
+from testing.host.wait import until, until_above
 from testing.host.wallclock import WallClock
 from testing.mqtt.mosquitto import Mosquitto
 from testing.network.mjpeg import Mjpeg
@@ -101,7 +101,7 @@ def test_a_clock_that_jumps_backwards_makes_no_id_twice_and_drops_nothing(
     ):
         for jump in (-3600.0, 40 * DAY, -1.0, -10 * DAY):
             before = len(processor.copies)
-            until(lambda before=before: len(processor.copies) > before + 4, 30)
+            until_above(lambda: len(processor.copies), before + 4, 30)
             wall.shift(jump)
         count = books(service)
         assert count["dropped"] == 0

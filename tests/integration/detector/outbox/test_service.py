@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from testing.clips import clips
 from testing.host.disk import mounted
 from testing.host.wait import until
 from testing.mqtt.mosquitto import Mosquitto
+from testing.mqtt.received import Received
 from testing.services.detector import balance, books, facts
 from testing.services.outbox import fill, overwrite
 from testing.services.process import ROOT, Service
@@ -96,7 +98,7 @@ def test_what_waited_at_a_kill_is_sent_by_the_next_run(
 def test_the_table_tells_the_same_beside_a_running_and_a_stopped_detector(
     edge: Mosquitto, clip: Path, folder: Path
 ) -> None:
-    def half(message: Any, _: int) -> list[dict[str, Any]]:
+    def half(message: Received, _: int) -> list[dict[str, Any]]:
         return [stored(message)] if int(facts(message)["frame_index"]) < 6 else []
 
     env = {"OUTBOX_PATH": folder, "OUTBOX_ORDER": "oldest"}
@@ -155,9 +157,8 @@ def test_an_outbox_of_a_newer_version_is_left_alone(
     edge: Mosquitto, clip: Path, folder: Path, database: Path
 ) -> None:
     fill(database, 3)
-    outbox = OutboxDatabase(database)
-    outbox._db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
-    outbox.close()
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
     before = database.read_bytes()
     with start(edge, clip, OUTBOX_PATH=folder) as service:
         assert service.wait() == 2

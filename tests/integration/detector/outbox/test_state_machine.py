@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from paho.mqtt.client import MQTTMessage
 
 from common.mqtt.broker import Broker
 from common.mqtt.client import Client
@@ -33,6 +32,7 @@ from detector.outbox import accounting
 from detector.outbox.accounting import Accounts
 from detector.outbox.database import OutboxEntry
 from detector.outbox.queue import OutboxQueue
+from testing.mqtt.publish import encode_publish, parse_publish
 from testing.services.outbox import face, overwrite
 
 T = TypeVar("T")
@@ -82,9 +82,8 @@ class OutboxMachine(RuleBasedStateMachine):
         told = {"id": entry.id, "sha256": entry.sha256, "outcome": "stored", **other}
 
         async def hear() -> None:
-            message = MQTTMessage(topic=b"faces/receipts/box-1")
-            message.payload = json.dumps(told).encode()
-            self.hear(message, lambda: None)
+            packet = encode_publish("faces/receipts/box-1", json.dumps(told).encode())
+            self.hear(parse_publish(packet), lambda: None)
 
         self.run(hear())
 

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, HttpCredentials, Page, expect
 
+from testing.browser.chromium import DESKTOP, PHONE
 from testing.host.wait import free_port, until
 from testing.network.pki import Authority
 from testing.services.preview import Shown
 
 PASSWORD = "correct horse battery"
-DESKTOP = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
 BAR = ("capture", "search", "follow", "encode")
-
-expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "apt install chromium"
-    with sync_playwright() as playwright:
-        # Root cannot have the sandbox; it sees nothing but our own page.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +180,7 @@ def test_with_password_and_tls_it_works_the_same(browser: Browser, tmp_path: Pat
     port = free_port()
     settings: dict[str, Any] = {"HTTP_CERT": own.cert, "HTTP_KEY": own.key}
     settings |= {"PREVIEW_PASSWORD": PASSWORD, "METRICS_PORT": 0, "HTTP_PORT": port}
-    credentials: Any = {"username": "me", "password": PASSWORD}
+    credentials: HttpCredentials = {"username": "me", "password": PASSWORD}
     with Shown(HTTP_HOST="0.0.0.0", **settings) as service:
         context = browser.new_context(ignore_https_errors=True, http_credentials=credentials)
         service.says("preview on")

@@ -12,12 +12,12 @@ from detector.encoding.crop import FaceCrop
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameAnalyzer
 from testing.clips import scenes
-from testing.clips.clips import CLIP
+from testing.clips.clips import CLIP, Image
 from testing.clips.scenes import FPS, HEIGHT, WIDTH, Place, face_of, scene
 
 SHARP, MIRRORED, BLURRED = scenes.picture(), scenes.picture(mirrored=True), scenes.picture(blur=3.0)
 of_each_engine = pytest.mark.parametrize("engine", ["haar", "yunet"])
-Actor = tuple[Callable[[float], scenes.Image], Callable[[float], Place]]
+Actor = tuple[Callable[[float], Image], Callable[[float], Place]]
 
 
 class Watched:
@@ -53,7 +53,7 @@ def moving(*route: tuple[float, float, float]) -> Callable[[float], Place]:
     return place
 
 
-def always(picture: scenes.Image) -> Callable[[float], scenes.Image]:
+def always(picture: Image) -> Callable[[float], Image]:
     return lambda _: picture
 
 
@@ -114,7 +114,7 @@ def test_a_face_that_leaves_and_comes_back_later_is_another_visit(engine: str) -
 
 @of_each_engine
 def test_the_best_shot_of_a_visit_is_taken_while_the_face_is_sharp(engine: str) -> None:
-    def blurs(time: float) -> scenes.Image:
+    def blurs(time: float) -> Image:
         return SHARP if 1.4 <= time < 1.8 else BLURRED
 
     walk = moving((0, 60, 100), (3, 360, 100))
@@ -126,7 +126,7 @@ def test_the_best_shot_of_a_visit_is_taken_while_the_face_is_sharp(engine: str) 
 
 @of_each_engine
 def test_a_face_that_is_blurred_when_it_is_first_seen_is_sent_once_it_is_sharp(engine: str) -> None:
-    def blurs(time: float) -> scenes.Image:
+    def blurs(time: float) -> Image:
         return BLURRED if time < 0.6 else SHARP
 
     walk = moving((0, 60, 100), (1, 160, 100))

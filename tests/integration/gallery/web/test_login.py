@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize
 from playwright.sync_api import expect as expected
 
-from gallery.auth import passwords
-from gallery.auth.users import Account, User, Users
-from testing.services.guarded import Guarded
-
-PASSWORD = "correct horse"
-USERS = Users([Account(User("ada", "admin"), passwords.hash_password(PASSWORD))])
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "apt install chromium"
-    with sync_playwright() as playwright:
-        # Root cannot have the sandbox; it sees nothing but our own page.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
+from testing.browser.chromium import DESKTOP, PHONE
+from testing.services.guarded import PASSWORD, USERS, Guarded
 
 
 @pytest.fixture
@@ -113,7 +95,9 @@ def test_password_managers_know_the_fields(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_everybody_can_read_it(app: Guarded, browser: Browser, scheme: Any, size: Any) -> None:
+def test_everybody_can_read_it(
+    app: Guarded, browser: Browser, scheme: Literal["light", "dark"], size: ViewportSize
+) -> None:
     context = browser.new_context(viewport=size, color_scheme=scheme)
     # axe brings itself in as a script, which the page's policy refuses to everybody else.
     reader = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True)

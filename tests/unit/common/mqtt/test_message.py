@@ -15,8 +15,9 @@ from paho.mqtt.properties import Properties
 from common.mqtt import message, property_cache
 from common.mqtt.message import Message
 from common.mqtt.property_cache import PROPERTIES_MAX, Malformed, TooManyProperties
+from testing.mqtt.publish import parse_publish
 
-ANY = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\ufeff")
+ANY = st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")
 # Shapes are of ASCII, so that most should be.
 TEXT = st.text(st.characters(min_codepoint=1, max_codepoint=127), max_size=80) | st.text(
     ANY, max_size=20
@@ -47,14 +48,8 @@ def paho(named: dict[str, Any]) -> Properties:
     return made
 
 
-def parsed(packet: bytes) -> Message:
-    """As the wire would give it: first byte, and all behind the length."""
-    start = property_cache.read_number(packet, 1, len(packet))[1]
-    return Message(packet[0], packet[start:])
-
-
 def came(raw: bytes, payload: bytes = b"") -> Message:
-    return parsed(message.encode_publish_head("t", len(payload), 0, False, 0, raw) + payload)
+    return parse_publish(message.encode_publish_head("t", len(payload), 0, False, 0, raw) + payload)
 
 
 @given(TOPIC, st.binary(max_size=40_000), st.integers(0, 1), st.booleans(), KNOWN)
@@ -63,7 +58,7 @@ def test_what_paho_encodes_is_read_as_paho_names_it(
 ) -> None:
     raw = message.pack_properties(paho(named))
     for _ in range(2):  # by a walk, then by a shape that is known
-        read = parsed(
+        read = parse_publish(
             message.encode_publish_head(topic, len(payload), qos, retain, 7, raw) + payload
         )
         assert (read.topic, read.payload, bytes(read.content)) == (topic, payload, payload)
@@ -211,7 +206,7 @@ def test_properties_beyond_what_the_protocol_needs_are_not_read() -> None:
     packet = message.encode_publish_head("faces/from/thief", 0, 1, True, 7, raw)
     before = tracemalloc.get_traced_memory()[0]
     with pytest.raises(TooManyProperties) as caught:
-        parsed(packet)
+        parse_publish(packet)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (caught.value.topic, caught.value.mid) == ("faces/from/thief", 7)
@@ -221,7 +216,7 @@ def test_properties_beyond_what_the_protocol_needs_are_not_read() -> None:
 def test_as_many_topics_and_shapes_are_remembered_as_there_is_room_for() -> None:
     for number in range(3000):
         assert (
-            parsed(message.encode_publish_head(f"t/{number}", 0, 0, False, 0, b"")).topic
+            parse_publish(message.encode_publish_head(f"t/{number}", 0, 0, False, 0, b"")).topic
             == f"t/{number}"
         )
         came(b"\x03" + text(b"x" * (number % 600)))

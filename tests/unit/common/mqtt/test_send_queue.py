@@ -16,6 +16,7 @@ from paho.mqtt.properties import Properties
 from common.mqtt import message
 from common.mqtt.client import Client
 from common.mqtt.send_queue import HANDED_OVER, MAX_TRIES, OVERHEAD, OutboundMessage, SendQueue
+from testing.mqtt.publish import unpack
 
 MEGABYTE = 1024 * 1024
 
@@ -211,9 +212,7 @@ def test_what_has_expired_is_not_sent(kit: Kit) -> None:
     kit.wire.connect()
     passed = time.monotonic() - begun
     _, properties, _ = kit.wire.handed[0]
-    sent = Properties(PacketTypes.PUBLISH)
-    sent.unpack(message.encode_number(len(properties)) + properties)
-    assert round(100 - passed) <= sent.MessageExpiryInterval <= 100
+    assert round(100 - passed) <= unpack(properties).MessageExpiryInterval <= 100
     kit.wire.send_all()
     assert kit.outcomes == [(b"old", "expired"), (b"young", None)]
 

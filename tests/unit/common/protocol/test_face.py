@@ -18,7 +18,7 @@ from common.protocol.face import (
     Ids,
 )
 from common.protocol.topics import Topics
-from testing.mqtt.properties import unpack
+from testing.mqtt.publish import unpack
 
 GOOD = {
     "id": "0192f0c1a2b37c4d8e5f60718293a4b5",

@@ -15,7 +15,7 @@ from common.protocol.fields import BadMessage
 from common.protocol.receipt import Receipt
 from common.protocol.status import FIGURES, Status
 from common.protocol.stored import Stored
-from testing.mqtt.properties import unpack
+from testing.mqtt.publish import unpack
 
 RECEIPT = Receipt("0192f0c1a2b37c4d", "9f86d081", "stored", "box-1/cam/face.png", None)
 STORED = Stored("box-1/cam/face.png", "9f86", 20_000, 1_700_000_000.5, {"device": "box-1"})

@@ -15,7 +15,7 @@ def test_an_event_is_logged_once_then_once_a_minute_with_a_count(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    monkeypatch.setattr("common.runtime.logs.time.monotonic", lambda: now)
     limited = RateLimitedLogger(logging.getLogger("test"))
     for _ in range(100_000):
         limited.warn("flood", "too much")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -229,6 +231,14 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied
 
 
+@pytest.fixture
+def in_memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose files are written at once: of hundreds of databases, the disk is the time."""
+    shm = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else tmp_path) as folder:
+        yield Path(folder)
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -239,9 +249,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log=st.booleans(),
 )
 def test_whatever_is_overwritten_nothing_wrong_comes_back(
-    sound: Path, tmp_path: Path, share: float, data: bytes, cut: bool, log: bool
+    sound: Path, in_memory: Path, share: float, data: bytes, cut: bool, log: bool
 ) -> None:
-    path = copy(sound, tmp_path / "camera-0.db")
+    path = copy(sound, in_memory / "camera-0.db")
     hurt = Path(f"{path}-wal") if log else path
     at = int(hurt.stat().st_size * share)
     if cut:

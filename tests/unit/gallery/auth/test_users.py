@@ -17,10 +17,11 @@ import pytest
 
 from common.http.exposure import Exposure
 from common.runtime import rate_limit
+from common.runtime.rate_limit import TokenBucket
 from common.settings import SettingsError
 from gallery.auth import passwords
 from gallery.auth.bootstrap import FILE, first_user
-from gallery.auth.limits import LoginLimits, TokenBucket
+from gallery.auth.limits import LoginLimits
 from gallery.auth.users import Account, User, parse
 from testing.network.pki import Authority
 from testing.services.guarded import Clock

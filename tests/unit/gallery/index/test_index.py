@@ -44,8 +44,8 @@ def index(tmp_path: Path) -> Index:
     return Index(tmp_path / "index.db", 1000)
 
 
-def filled(index: Index, count: int, **about: str) -> list[Entry]:
-    made = [entry(face(number, **about)) for number in range(count)]
+def filled(index: Index, count: int, device: str = "box-1", camera: str = "door") -> list[Entry]:
+    made = [entry(face(number, device, camera)) for number in range(count)]
     index.add(made)
     return made
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -21,15 +21,10 @@ from testing.services.process import Service
 from testing.store.canned import DONE, Asked, Canned, answer, forward
 from testing.store.moto import Moto
 from testing.store.nanio import BUCKET, Store, reached_at
-from tests.integration.common.store.test_fast_put import WAYS, bucket, thing, told, xml
+from testing.store.objects import new
+from testing.store.s3 import WAYS, bucket, failure, xml
 
 Reply = Callable[[Asked], bytes]
-
-
-@pytest.fixture
-def canned() -> Iterator[Canned]:
-    with Canned() as server:
-        yield server
 
 
 def port_of(store: Store) -> int:
@@ -74,7 +69,7 @@ def test_a_region_that_the_store_names_is_used_from_then_on(
     )
     made = bucket(canned.endpoint)
     for number in range(3):
-        WAYS[way](made)(thing(f"a/{number}.png", png(seed=number)))
+        WAYS[way](made)(new(f"a/{number}.png", png(seed=number)))
         assert store.objects()[f"a/{number}.png"] == png(seed=number)
     assert [region_of(asked) for asked in canned.asked].count("us-east-1") == 1
     assert [one.key for page in made.pages("a/") for one in page] == [
@@ -90,7 +85,7 @@ def test_a_region_that_the_store_names_is_used_from_then_on(
 def test_a_region_that_is_set_is_used_at_once(canned: Canned, store: Store, way: str) -> None:
     canned.reply = lambda asked: forward(asked, port_of(store))
     made = bucket(canned.endpoint, COS_REGION="eu-central-2")
-    WAYS[way](made)(thing())
+    WAYS[way](made)(new())
     list(made.pages())
     assert {region_of(asked) for asked in canned.asked} == {"eu-central-2"}
 
@@ -100,7 +95,7 @@ def test_a_region_that_is_set_is_used_at_once(canned: Canned, store: Store, way:
 def test_a_region_that_is_no_help_is_a_sentence(canned: Canned, region: str, way: str) -> None:
     body = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{region}</Region></Error>"
     canned.reply = lambda _: answer("400 x", body.encode())
-    reason, text = told(WAYS[way], bucket(canned.endpoint))
+    reason, text = failure(WAYS[way], bucket(canned.endpoint))
     assert reason == "not_s3"
     assert "COS_REGION is not the region of COS_ENDPOINT=http://127" in text
 
@@ -123,7 +118,7 @@ def test_a_bucket_that_is_elsewhere_is_said_to_be_where(
     body = f"<Error><Code>PermanentRedirect</Code><Message>no</Message>{element}</Error>".encode()
     canned.reply = lambda _: answer("301 x", body, header)
     made = bucket(canned.endpoint)
-    reason, text = told(WAYS[way], made)
+    reason, text = failure(WAYS[way], made)
     assert reason == "not_s3"
     assert (
         f"COS_BUCKET={BUCKET} is elsewhere: set COS_ENDPOINT=http://s3.eu-west-1.example;" in text
@@ -140,7 +135,7 @@ def test_a_redirect_for_a_while_is_not_followed_and_is_the_stores_fault(
     where = f"Location: {nobody}/{BUCKET}/a.png\r\n"
     canned.reply = lambda _: answer("307 x", xml("TemporaryRedirect"), where)
     made = bucket(canned.endpoint)
-    reason, text = told(WAYS[way], made)
+    reason, text = failure(WAYS[way], made)
     assert reason == "server"
     assert f"redirects to {nobody}/{BUCKET}/a.png for now; the store says 307" in text
     for ask in (made.check, lambda: made.get("a"), lambda: made.head("a")):
@@ -204,7 +199,7 @@ def test_a_store_that_knows_no_new_checksum_is_given_the_old_one(
     canned.reply = md5_only(status, body, port_of(store))
     made = bucket(canned.endpoint)
     for number in range(3):
-        WAYS[way](made)(thing(f"a/{number}.png", png(seed=number), device="box-1"))
+        WAYS[way](made)(new(f"a/{number}.png", png(seed=number), device="box-1"))
         assert store.objects()[f"a/{number}.png"] == png(seed=number)
     assert len(canned.asked) == 4
     assert made.delete(["a/1.png"]) == {}
@@ -212,7 +207,7 @@ def test_a_store_that_knows_no_new_checksum_is_given_the_old_one(
 
 
 def test_a_deletion_is_given_the_old_checksum_too(canned: Canned, store: Store) -> None:
-    bucket(store.settings["COS_ENDPOINT"]).put(thing("a.png"))
+    bucket(store.settings["COS_ENDPOINT"]).put(new("a.png"))
     canned.reply = md5_only("501 x", xml("NotImplemented"), port_of(store))
     assert bucket(canned.endpoint).delete(["a.png"]) == {}
     assert store.objects() == {}
@@ -228,12 +223,12 @@ def test_a_lifecycle_is_given_the_old_checksum_too(canned: Canned) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_the_old_checksum_does_not_mend_changes_nothing(canned: Canned, way: str) -> None:
+def test_what_the_old_checksum_does_not_mend_changes_nonew(canned: Canned, way: str) -> None:
     canned.reply = lambda _: answer("501 x", xml("NotImplemented"))
     made = bucket(canned.endpoint)
-    reason, text = told(WAYS[way], made)
+    reason, text = failure(WAYS[way], made)
     assert reason == "not_s3"
     assert "501 NotImplemented" in text
     canned.reply = lambda _: DONE
-    WAYS[way](made)(thing())
+    WAYS[way](made)(new())
     assert "x-amz-checksum-sha256" in canned.asked[-1].headers

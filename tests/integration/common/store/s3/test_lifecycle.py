@@ -12,7 +12,7 @@ import pytest
 from common.settings import read
 from common.store.base import ObjectStore
 from common.store.registry import create
-from common.store.s3.lifecycle import _days_of_our_rule, _with_our_rule
+from common.store.s3.lifecycle import days_of_our_rule, with_our_rule
 from gallery.settings import GallerySettings
 from testing.store.moto import Moto
 from testing.store.nanio import Store
@@ -103,9 +103,9 @@ def test_the_last_rule_is_taken_away_with_the_configuration(moto: Moto, tmp_path
 
 
 def test_a_store_that_says_yes_and_has_no_rules_is_found_out(store: Store, tmp_path: Path) -> None:
-    store = bucket(store.settings, tmp_path)
-    assert not store.expire_after(30)
-    assert store.expire_after(0)
+    ours = bucket(store.settings, tmp_path)
+    assert not ours.expire_after(30)
+    assert ours.expire_after(0)
 
 
 def test_what_cannot_be_read_is_not_written_over(store: Store, tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_rules_without_a_namespace_stay_too() -> None:
         b"<LifecycleConfiguration><Rule><ID>theirs</ID><Odd>1</Odd></Rule></LifecycleConfiguration>"
     )
     rules = ET.fromstring(theirs)
-    assert _days_of_our_rule(rules) is None
-    written = ET.tostring(_with_our_rule(rules, 30))
+    assert days_of_our_rule(rules) is None
+    written = ET.tostring(with_our_rule(rules, 30))
     assert b"<Rule><ID>theirs</ID><Odd>1</Odd></Rule><Rule><ID>facepipe-retention</ID>" in written
-    assert _days_of_our_rule(ET.fromstring(written)) == 30
-    assert ET.tostring(_with_our_rule(ET.fromstring(written), 0)) == theirs
+    assert days_of_our_rule(ET.fromstring(written)) == 30
+    assert ET.tostring(with_our_rule(ET.fromstring(written), 0)) == theirs

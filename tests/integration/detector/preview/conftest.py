@@ -1,0 +1,33 @@
+"""Pages of a preview, and a browser that the tests of a module share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from testing.browser.chromium import chromium
+from testing.host.wait import free_port
+from testing.services.preview import PASSWORD, Shown
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page() -> Iterator[Shown]:
+    with Shown() as shown:
+        yield shown
+
+
+@pytest.fixture
+def guarded() -> Iterator[Shown]:
+    """As in a container whose port is published on the host's loopback."""
+    port = free_port()
+    settings = {"HTTP_HOST": "0.0.0.0", "HTTP_PUBLISHED": "127.0.0.1", "METRICS_PORT": 0}
+    with Shown(HTTP_PORT=port, PREVIEW_PASSWORD=PASSWORD, **settings) as shown:
+        yield shown

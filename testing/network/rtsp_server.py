@@ -6,9 +6,12 @@ launch: the pipeline of /cam. user, password, digest: who may see it, and how th
 seconds until DESCRIBE is answered. port: to listen at, 0 for a free one.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 import time
+from typing import Any
 
 import gi
 
@@ -18,15 +21,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - versions come first
 
 
-class _SlowFactory(GstRtspServer.RTSPMediaFactory):
-    delay = 0.0
-
-    def do_create_element(self, url):
-        time.sleep(self.delay)
-        return GstRtspServer.RTSPMediaFactory.do_create_element(self, url)
-
-
-def _create_auth(wanted):
+def _create_auth(wanted: dict[str, Any]) -> Any:
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
@@ -39,13 +34,20 @@ def _create_auth(wanted):
     return auth
 
 
-def main(wanted):
+def _delay_describe(_server: Any, client: Any, seconds: float) -> None:
+    def wait(*_: Any) -> Any:
+        time.sleep(seconds)
+        return GstRtsp.RTSPStatusCode.OK
+
+    client.connect("pre-describe-request", wait)
+
+
+def main(wanted: dict[str, Any]) -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(wanted.get("port", 0)))
-    factory = _SlowFactory()
-    factory.delay = wanted.get("delay", 0.0)
+    factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(f"( {wanted['launch']} )")
     factory.set_shared(True)
     if wanted.get("user"):
@@ -55,6 +57,7 @@ def main(wanted):
         permissions.add_permission_for_role("viewer", "media.factory.construct", True)
         factory.set_permissions(permissions)
     server.get_mount_points().add_factory("/cam", factory)
+    server.connect("client-connected", _delay_describe, wanted.get("delay", 0.0))
     server.attach(None)
     print(server.get_bound_port(), flush=True)
     GLib.MainLoop().run()

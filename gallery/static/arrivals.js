@@ -1,6 +1,6 @@
 // What is new: the server tells, while the page is in view; a page that nobody sees asks nothing.
 
-import { $, announce, notice } from "./page.js";
+import { $, announce, base, notice } from "./page.js";
 import * as grid from "./grid.js";
 
 const TOP = 200; // pixels from the top within which the reader looks at the newest
@@ -24,7 +24,7 @@ export function onFaces(listener) {
 
 function open() {
   let again = source !== null;
-  source = new EventSource("/live");
+  source = new EventSource(`${base}/live`);
   source.onopen = () => {
     if (again) catchUp();
     again = true;
@@ -171,7 +171,7 @@ function say(count) {
 }
 
 $("arrived").addEventListener("click", () => {
-  if (!isLive) return location.assign(`/${root.dataset.query}`);
+  if (!isLive) return location.assign(`${base}/${root.dataset.query}`);
   if (passed && !waiting.size) return location.reload();
   scrollTo({ top: 0, behavior: "instant" });
   take();

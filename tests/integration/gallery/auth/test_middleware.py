@@ -501,7 +501,7 @@ def test_a_websocket_finds_nobody(app: Guarded) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guard = AccessMiddleware(PlainTextResponse("inside"), app.sessions, secure=False)
+    guard = AccessMiddleware(PlainTextResponse("inside"), app.sessions, tls=False)
     asyncio.run(guard({"type": "websocket", "path": "/", "headers": []}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 

@@ -27,7 +27,8 @@ def create_app(state: State) -> ASGIApp:
     app = Starlette(routes=routes, exception_handlers=errors.handlers())
     app.router.redirect_slashes = False  # to an absolute address, which a proxy's client cannot use
     app.state.gallery = state
-    guarded = AccessMiddleware(app, sessions, tls=bool(settings.http_cert))
+    names = settings.publication.host_names
+    guarded = AccessMiddleware(app, sessions, names, tls=bool(settings.http_cert))
     return ProxyMiddleware(guarded, settings.path, settings.trusted_proxy)
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.http.names import HostNames
 from gallery import metrics
 from gallery.auth.denied import DeniedRequest, create_refusal, is_page_load
 from gallery.auth.headers import harden
@@ -25,12 +26,14 @@ class AccessMiddleware:
     It sets `user` (User) and `session` in the state of a request; both may be None for /login and
     /static/, which are open to everyone.
 
+    names: those by which the pages may be asked for.
     tls: the pages are served by TLS, by the gallery itself.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, tls: bool) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, names: HostNames, tls: bool) -> None:
         self._app = app
         self._sessions = sessions
+        self._names = names
         self._tls = tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,6 +66,8 @@ class AccessMiddleware:
             Refused: it is not let through.
         """
         method, path = scope["method"], scope["path"]
+        if not self._names.knows(headers.get("host", "")):
+            raise DeniedRequest("host")
         if not is_ours(method, scope["scheme"], headers):
             raise DeniedRequest("origin")
         token = Request(scope).cookies.get(cookie("session", scope), "")

@@ -114,7 +114,7 @@ class Guarded:
             *static_files.routes(),
         ]
         app = Starlette(routes=[*routes, *login.routes()])
-        guard = AccessMiddleware(app, self.sessions, tls=bool(place.cert))
+        guard = AccessMiddleware(app, self.sessions, place.host_names, tls=bool(place.cert))
         self._socket = socket.create_server((place.host, 0))
         self._server = create_server(guard, place.context())
         self._thread = threading.Thread(

@@ -82,6 +82,7 @@ def housed(
 ) -> Iterator[House]:
     bucket = BucketFolder(folder / "store")
     shared = {"MQTT_PORT": broker.port}
+    settings = {"HTTP_NAMES": NAME, **settings}
     base = str(settings.get("HTTP_PATH", ""))
     with (
         Gallery(bucket, folder / "data", **shared, **settings) as gallery,
@@ -174,7 +175,7 @@ def ask(server: WebServer, method: str, path: str, body: str = "", **headers: st
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     connection.request(method, path, body, named)
     answer = connection.getresponse()
-    answer.read()
+    answer.text = answer.read().decode()  # type: ignore[attr-defined]
     connection.close()
     return answer
 
@@ -208,6 +209,15 @@ def test_a_proxy_that_is_not_trusted_is_the_client_itself(
         answer = log_in(house.server, PASSWORD, X_Forwarded_For="203.0.113.9")
         assert "Secure" not in answer.headers["Set-Cookie"]
         house.gallery.says(r"anna \(admin\) signed in from 127\.0\.0\.1\b")
+
+
+@SERVERS
+def test_a_name_that_the_gallery_was_not_told_is_refused_with_what_to_do(
+    kind: type[WebServer], tmp_path: Path, broker: Mosquitto, identity: Identity
+) -> None:
+    with housed(kind, tmp_path, broker, identity, HTTP_NAMES="other.example") as house:
+        answer = ask(house.server, "GET", "/", Accept="text/html")
+        assert (answer.status, "HTTP_NAMES" in answer.text) == (421, True)
 
 
 @SERVERS

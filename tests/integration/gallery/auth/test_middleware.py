@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
 from common.http.exposure import Exposure
+from common.http.names import HostNames
 from gallery.auth import passwords, request_body, sessions
 from gallery.auth.headers import ALWAYS
 from gallery.auth.middleware import AccessMiddleware
@@ -501,9 +502,21 @@ def test_a_websocket_finds_nobody(app: Guarded) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guard = AccessMiddleware(PlainTextResponse("inside"), app.sessions, tls=False)
+    guard = AccessMiddleware(PlainTextResponse("inside"), app.sessions, HostNames(()), tls=False)
     asyncio.run(guard({"type": "websocket", "path": "/", "headers": []}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/static/login.css", "/live"])
+def test_by_a_name_that_is_not_ours_nothing_is_answered(ada: Browser, path: str) -> None:
+    """As when a stranger's page gives its own name our address: DNS rebinding."""
+    before = counted("requests_refused", reason="host")
+    answer = ada.load(path, host="rebound.example:9104")
+    assert (answer.status, "HTTP_NAMES" in answer.text) == (421, True)
+    assert ada.login("ada", PASSWORD).status == 303
+    told = ada.post("/login", {}, host="rebound.example")
+    assert (told.status, json.loads(told.body)["reason"]) == (421, "host")
+    assert counted("requests_refused", reason="host") == before + 2
 
 
 # --- tries

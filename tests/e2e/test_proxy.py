@@ -23,20 +23,12 @@ from testing.network.web_servers import NAME, Caddy, Nginx, StrippingNginx, WebS
 from testing.pictures import png
 from testing.services.gallery import PASSWORD, Gallery
 from testing.services.process import Service
-from testing.store.nanio import BUCKET, reached_at
+from testing.store.folder import BucketFolder
 
 SERVERS = pytest.mark.parametrize("kind", [Nginx, Caddy], ids=["nginx", "caddy"])
 BELOW = "/faces"
 PLACES = [(Nginx, ""), (Nginx, BELOW), (StrippingNginx, BELOW), (Caddy, ""), (Caddy, BELOW)]
 STRANGER = "127.0.0.2"  # a client's address that is not the proxy's
-
-
-class BucketFolder:
-    """A folder as the bucket."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / BUCKET).mkdir(parents=True)
-        self.settings = reached_at(f"file://{folder}")
 
 
 @pytest.fixture(scope="module")

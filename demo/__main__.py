@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import signal
 import sys
@@ -64,6 +65,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # in a pipe or a log, it would wait for more
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
@@ -102,7 +105,7 @@ def _play_on(stack: Stack, outage: Outage | None) -> int:
         print(f"  {name:<10} http://127.0.0.1:{port}/healthz and /metrics")
     print(f"Live picture: http://127.0.0.1:{stack.ports['detector']}/")
     print(f"Brokers: edge 127.0.0.1:{stack.ports['edge']}, cloud 127.0.0.1:{stack.ports['cloud']}")
-    print(f"Logs: {stack.logs}\nPress Ctrl-C to stop.\n", flush=True)
+    print(f"Logs: {stack.logs}\nPress Ctrl-C to stop.\n")
     line = Line(stack, arrivals, outage)
     while True:
         stack.check()
@@ -130,7 +133,7 @@ def _play_once(stack: Stack, outage: Outage | None) -> int:
     if books.captured != stored + books.rejected:
         lost = f"{books.captured} captured, {stored} stored, {books.rejected} rejected"
         print(f"demo: the counts do not add up: {lost}, {books.dropped} dropped", file=sys.stderr)
-    print(json.dumps(result), flush=True)
+    print(json.dumps(result))
     return 0 if books.captured == stored + books.rejected else 1
 
 

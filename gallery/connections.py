@@ -78,12 +78,13 @@ class Listener:
         sock: socket.socket,
         context: ssl.SSLContext | None,
         create_protocol: Callable[[], PageProtocol],
+        proxies: str,
     ) -> None:
-        """`context`: None is without TLS."""
+        """`context`: None is without TLS. `proxies`: as in HTTP_TRUSTED_PROXY."""
         self._sock = sock
         self._context = context
         self._create_protocol = create_protocol
-        self._quota = ConnectionQuota(MAX_CONNECTIONS, FOR_LOOPBACK)
+        self._quota = ConnectionQuota(MAX_CONNECTIONS, FOR_LOOPBACK, proxies)
         self._refusals = RateLimitedLogger(log)
         self._tasks: set[asyncio.Task[None]] = set()
         metrics.CONNECTIONS.set_function(self._quota.__len__)

@@ -23,6 +23,10 @@ class PageServer(uvicorn.Server):
 
     _listener: Listener
 
+    def __init__(self, config: uvicorn.Config, proxies: str) -> None:
+        super().__init__(config)
+        self._proxies = proxies
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are the service's own: common/service.py."""
@@ -31,7 +35,7 @@ class PageServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen with limits of our own: uvicorn's would apply behind TLS only."""
         [sock] = sockets or []
-        self._listener = Listener(sock, self.config.ssl, self._create_protocol)
+        self._listener = Listener(sock, self.config.ssl, self._create_protocol, self._proxies)
         self.servers = []
         self.started = True
 
@@ -46,14 +50,16 @@ class PageServer(uvicorn.Server):
         return PageProtocol(self.config, self.server_state, {})
 
 
-def create_server(app: ASGIApp, context: ssl.SSLContext | None) -> PageServer:
-    """`context`: None is without TLS."""
+def create_server(
+    app: ASGIApp, context: ssl.SSLContext | None, trusted_proxy: str = ""
+) -> PageServer:
+    """`context`: None is without TLS. `trusted_proxy`: as in HTTP_TRUSTED_PROXY."""
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # an address that a client could choose would know no limit of tries
+        proxy_headers=False,  # gallery/auth/proxy.py believes none but HTTP_TRUSTED_PROXY
         lifespan="off",
         loop="asyncio",
         http=PageProtocol,
@@ -62,7 +68,7 @@ def create_server(app: ASGIApp, context: ssl.SSLContext | None) -> PageServer:
     )
     config.load()
     config.ssl = context
-    return PageServer(config)
+    return PageServer(config, trusted_proxy)
 
 
 def open_socket(settings: GallerySettings) -> socket.socket:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sqlite3
 from functools import partial
 
@@ -167,6 +168,12 @@ def _subscribe(state: State, link: Client) -> Announcements:
     return arrivals
 
 
+def _address(settings: GallerySettings, sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    scheme = "https" if settings.http_cert else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{settings.path}/"
+
+
 async def run(settings: GallerySettings, service: Service) -> int:
     """Show faces until told to stop."""
     state = await Workers("open").run(_create_state, settings, service)
@@ -176,10 +183,10 @@ async def run(settings: GallerySettings, service: Service) -> int:
     own_status = Presence(link, _own_topic(settings), service.health)
     metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
     sock = server.open_socket(settings)
-    pages = server.create_server(app.create_app(state), settings.publication.context())
-    host, port = sock.getsockname()[:2]
-    scheme = "https" if settings.http_cert else "http"
-    log.info("the gallery is on %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)
+    pages = server.create_server(
+        app.create_app(state), settings.publication.context(), settings.trusted_proxy
+    )
+    log.info("the gallery is on %s", _address(settings, sock))
     for work, name in (
         (link.keep_up(), "broker"),
         (own_status.keep_publishing(), "status"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,26 @@ from common.service_settings import HOST, http_port
 from common.settings import integer, name, number, setting, text
 from common.store.store_settings import StoreSettings
 from gallery.auth.users import Users, parse
+
+
+def _networks(value: str) -> str:
+    """Addresses and networks, with commas between them."""
+    found = [part.strip() for part in value.split(",")]
+    try:
+        for part in found:
+            ipaddress.ip_network(part)
+    except ValueError as error:
+        raise ValueError(
+            f"must be addresses or networks, with commas between them: {error}"
+        ) from None
+    return ",".join(found)
+
+
+def _path(value: str) -> str:
+    """A path without a slash at its end; nothing for the root."""
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?", value):
+        raise ValueError("must be a path such as /faces, of letters, digits and ._~-")
+    return value.rstrip("/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +46,19 @@ class GallerySettings(StoreSettings, PageSettings):
         integer(0, 65535),
         "port for /healthz and /metrics, which need no password; 0 picks a free one",
         default=9114,
+    )
+    path: str = setting(
+        "HTTP_PATH",
+        _path,
+        "path below which a proxy in front serves the pages, such as /faces",
+        default="",
+    )
+    trusted_proxy: str = setting(
+        "HTTP_TRUSTED_PROXY",
+        _networks,
+        "addresses or networks of proxies in front, with commas: these are believed who the client"
+        " is (X-Forwarded-For) and whether it uses TLS (X-Forwarded-Proto)",
+        default="",
     )
     users: Users | None = setting(  # noqa: RUF009 - it makes a field
         "GALLERY_USERS",

@@ -7,10 +7,12 @@ A published port of a container ends at an address that is not the container's l
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import ssl
 from collections.abc import Iterator
 
+from common.http.names import HostNames, certificate_names, names
 from common.http.server import server_context
 from common.service_settings import ServiceSettings
 from common.settings import file, host, setting
@@ -20,12 +22,13 @@ SHORTEST = 8  # signs of a password: NIST SP 800-63B, section 5.1.1
 
 @dataclasses.dataclass(frozen=True)
 class Exposure:
-    """HTTP_HOST, HTTP_PUBLISHED, HTTP_CERT and HTTP_KEY of pages for people."""
+    """HTTP_HOST, HTTP_PUBLISHED, HTTP_CERT, HTTP_KEY and HTTP_NAMES of pages for people."""
 
     host: str
     published: str  # the host's address that leads to `host`, when that is a container's
     cert: str
     key: str
+    names: str = ""  # with commas between them
 
     @property
     def wide(self) -> bool:
@@ -64,6 +67,12 @@ class Exposure:
         """
         return server_context(self.cert, self.key) if self.cert else None
 
+    @functools.cached_property
+    def host_names(self) -> HostNames:
+        """The names by which the pages are known: those of settings and certificate."""
+        own = certificate_names(server_context(self.cert, self.key), self.cert) if self.cert else []
+        return HostNames([self.host, self.published, *self.names.split(","), *own])
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PageSettings(ServiceSettings):
@@ -82,11 +91,20 @@ class PageSettings(ServiceSettings):
         default="",
     )
     http_key: str = setting("HTTP_KEY", file, "key of the certificate (PEM file)", default="")
+    http_names: str = setting(
+        "HTTP_NAMES",
+        names,
+        "names of the pages in browsers, with commas, beside those of the certificate; addresses"
+        " and localhost always work",
+        default="",
+    )
 
     @property
     def publication(self) -> Exposure:
         """Where the pages can be reached."""
-        return Exposure(self.http_host, self.http_published, self.http_cert, self.http_key)
+        return Exposure(
+            self.http_host, self.http_published, self.http_cert, self.http_key, self.http_names
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -15,10 +15,15 @@ class ConnectionQuota:
     An address may hold as many connections as are still free for all others: one alone half of
     them, two a third each (dynamic thresholds with a factor of 1, as in processor/shares.py). So
     whoever comes later finds a place. Loopback has places of its own beside those that it shares.
+    A proxy comes for many people, so it may take all that are free.
     """
 
-    def __init__(self, total: int, for_loopback: int) -> None:
-        """`total`: connections at a time; `for_loopback`: those of them that only it may take."""
+    def __init__(self, total: int, for_loopback: int, proxies: str = "") -> None:
+        """`total`: connections at a time; `for_loopback`: those of them that only it may take.
+
+        `proxies`: addresses or networks of proxies, with commas between them.
+        """
+        self._proxies = [ipaddress.ip_network(one) for one in proxies.split(",") if one]
         self._total = total
         self._shared = total - for_loopback
         self._lock = threading.Lock()
@@ -35,7 +40,7 @@ class ConnectionQuota:
                 free = self._shared - total + sum(self._open[own] for own in LOOPBACK)
                 if free <= 0:
                     return "all"
-                if self._open[key] >= free:
+                if self._open[key] >= free and not self._is_proxy(address):
                     return "address"
             self._open[key] += 1
             return ""
@@ -47,6 +52,9 @@ class ConnectionQuota:
             self._open[key] -= 1
             if not self._open[key]:
                 del self._open[key]
+
+    def _is_proxy(self, address: str) -> bool:
+        return any(ipaddress.ip_address(address) in network for network in self._proxies)
 
     def __len__(self) -> int:
         with self._lock:

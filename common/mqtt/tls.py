@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.runtime.handshake import ANY_ISSUER_ANY_TIME, shake_hands
+
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----\n?", re.DOTALL)
-_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h
 
 HANDSHAKE_TIMEOUT = 5.0  # seconds, for each step
 
@@ -58,29 +59,21 @@ def client_context(authorities: str, identity: str) -> ssl.SSLContext:
 def decode_certificate(identity: str) -> dict[str, Any]:
     """The first certificate of `identity` in the form of `SSLSocket.getpeercert`, expired or not.
 
-    Does a TLS handshake with itself in memory: the only public way that `ssl` has to read a
-    certificate. Works for any authority. Empty for a certificate that clients may not use.
+    Works for any authority. Empty for a certificate that clients may not use.
     """
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load_identity(server_side, identity)
     server_side.verify_mode = ssl.CERT_REQUIRED
-    server_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
+    server_side.verify_flags |= ANY_ISSUER_ANY_TIME
     server_side.load_verify_locations(cadata=identity)
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_side.check_hostname = False  # it talks to itself
     client_side.verify_mode = ssl.CERT_NONE
     _load_identity(client_side, identity)
-    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_side.wrap_bio(down, up)
-    server = server_side.wrap_bio(up, down, server_side=True)
-    for _ in range(4):  # flights of a full handshake
-        for end in (client, server):
-            try:
-                end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            except ssl.SSLError:
-                return {}
+    try:
+        server, _ = shake_hands(server_side, client_side)
+    except ssl.SSLError:
+        return {}
     return dict(server.getpeercert() or {})
 
 

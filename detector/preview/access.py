@@ -6,7 +6,6 @@ import base64
 import binascii
 import dataclasses
 import hmac
-import re
 import ssl
 from collections.abc import Iterator
 from email.message import Message
@@ -53,8 +52,8 @@ class Access:
 
         `is_page`: it asks for the page itself, to which other sites may link.
         """
-        if not self.password and not self._is_ours(headers.get("Host", "")):
-            return "host"  # a foreign name that resolves to this host: DNS rebinding
+        if not self.publication.host_names.knows(headers.get("Host", "")):
+            return "host"
         if not is_page and headers.get("Sec-Fetch-Site", "none") not in OWN_SITE:
             return "origin"  # another site's page
         if not self.password:
@@ -64,11 +63,6 @@ class Access:
             return "no_password"
         same = hmac.compare_digest(_password(given), self.password.encode())
         return None if same else "password"
-
-    def _is_ours(self, host: str) -> bool:
-        name = re.sub(r":[0-9]*\Z", "", host.lower())
-        host = self.publication.host
-        return name in ("localhost", "127.0.0.1", "[::1]", host, f"[{host}]")
 
 
 @dataclasses.dataclass(frozen=True)

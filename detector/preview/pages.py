@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.http import server as web
+from common.http.names import ADVICE, UNKNOWN
 from common.runtime import sockets
 from common.service import Service
 from detector import metrics
@@ -37,7 +38,7 @@ HEADERS = {
 WRONG_PASSWORD_PAUSE = 1.0  # seconds; with the server's limit of connections, 32 tries a second
 STALLED = 5.0  # seconds after which a viewer that reads nothing is disconnected
 REFUSALS = {
-    "host": (403, "Open this page as http://localhost or http://127.0.0.1, with its port."),
+    "host": (UNKNOWN, ADVICE),
     "origin": (403, "Only the preview's own page may request this."),
     "no_password": (401, "This page needs a password: the detector's PREVIEW_PASSWORD."),
     "password": (401, "Wrong password. It is the detector's PREVIEW_PASSWORD."),

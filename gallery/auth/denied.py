@@ -5,7 +5,10 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from common.http.names import ADVICE, UNKNOWN
+
 REASONS = {
+    "host": (UNKNOWN, ADVICE),
     "signed_out": (401, "You are not signed in. Please sign in first."),
     "origin": (403, "Only the gallery's own pages may request this."),
     "read_only": (403, "Viewers cannot delete. This requires the role admin."),

@@ -21,9 +21,12 @@ ALWAYS = {
 WITH_TLS = {"Strict-Transport-Security": "max-age=31536000"}  # a year
 
 
-def harden(send: Send, secure: bool) -> Send:
-    """`send`, with these headers on whatever is answered. `secure`: by TLS."""
-    extra = ALWAYS | (WITH_TLS if secure else {})
+def harden(send: Send, tls: bool) -> Send:
+    """`send`, with these headers on whatever is answered. `tls`: by TLS of our own.
+
+    What a proxy promises of its host name's TLS is up to whoever runs it.
+    """
+    extra = ALWAYS | (WITH_TLS if tls else {})
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.http.names import HostNames
 from gallery import metrics
 from gallery.auth.denied import DeniedRequest, create_refusal, is_page_load
 from gallery.auth.headers import harden
 from gallery.auth.origins import SAFE, is_local_path, is_ours
+from gallery.auth.proxy import base_of, cookie
 from gallery.auth.request_body import MAX_BODY, MAX_LOGIN, read_body, replay_body
 from gallery.auth.sessions import Session, Sessions
 
@@ -24,19 +26,21 @@ class AccessMiddleware:
     It sets `user` (User) and `session` in the state of a request; both may be None for /login and
     /static/, which are open to everyone.
 
-    secure: the pages are served by TLS.
+    names: those by which the pages may be asked for.
+    tls: the pages are served by TLS, by the gallery itself.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, names: HostNames, tls: bool) -> None:
         self._app = app
         self._sessions = sessions
-        self._secure = secure
+        self._names = names
+        self._tls = tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, harden(send, self._secure))
+            await self._answer(scope, receive, harden(send, self._tls))
         else:  # a WebSocket, of which we have none
             await send({"type": "websocket.close", "code": 1008})
 
@@ -62,9 +66,11 @@ class AccessMiddleware:
             Refused: it is not let through.
         """
         method, path = scope["method"], scope["path"]
+        if not self._names.knows(headers.get("host", "")):
+            raise DeniedRequest("host")
         if not is_ours(method, scope["scheme"], headers):
             raise DeniedRequest("origin")
-        token = Request(scope).cookies.get(cookie("session", self._secure), "")
+        token = Request(scope).cookies.get(cookie("session", scope), "")
         session = self._sessions.find(token)
         state = scope.setdefault("state", {})
         state["session"] = session
@@ -90,9 +96,11 @@ class AccessMiddleware:
         if scope["method"] in SAFE:
             asked = is_local_path(_target(scope))
             query |= {"next": asked} if asked != "/" else {}
-        if cookie("session", self._secure) in Request(scope).cookies:
+        if cookie("session", scope) in Request(scope).cookies:
             query["why"] = "ended"
-        return "/login" + (f"?{urllib.parse.urlencode(query, safe='/')}" if query else "")
+        return f"{base_of(scope)}/login" + (
+            f"?{urllib.parse.urlencode(query, safe='/')}" if query else ""
+        )
 
     async def _until_it_ends(
         self, session: Session, scope: Scope, receive: Receive, send: Send
@@ -119,11 +127,6 @@ class AccessMiddleware:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             session.streams.discard(limit)
-
-
-def cookie(name: str, secure: bool) -> str:
-    """A cookie's name; with TLS, one that no neighbour under the same domain can set."""
-    return f"{'__Host-' if secure else ''}facepipe_{name}"
 
 
 def _is_open(path: str) -> bool:

@@ -1,11 +1,12 @@
 // What is new: the server tells, while the page is in view; a page that nobody sees asks nothing.
 
-import { $, announce, notice } from "./page.js";
+import { $, announce, ask, base, notice, parsed } from "./page.js";
 import * as grid from "./grid.js";
 
 const TOP = 200; // pixels from the top within which the reader looks at the newest
 const AT_ONCE = 60; // tiles asked for by name; more are taken as a page
 const FULL = 30_000; // milliseconds after which a page that was one too many asks again
+const ADVISE = 3000; // milliseconds between two looks at what to do while there are no faces
 const root = $("days");
 const { device, camera, kind } = root.dataset;
 const isLive = root.dataset.live === "yes";
@@ -24,7 +25,7 @@ export function onFaces(listener) {
 
 function open() {
   let again = source !== null;
-  source = new EventSource("/live");
+  source = new EventSource(`${base}/live`);
   source.onopen = () => {
     if (again) catchUp();
     again = true;
@@ -72,6 +73,14 @@ const TAKE = {
     setTimeout(reopen, FULL);
   },
 };
+
+// What to do while there are no faces depends on what devices and bucket do meanwhile.
+async function advise() {
+  if (document.hidden) return;
+  const answer = await ask("/advice").catch(() => null); // the next try comes by itself
+  const next = answer && parsed(await answer.text()).querySelector("#advice");
+  if (next && next.textContent !== $("advice")?.textContent) $("advice")?.replaceWith(next);
+}
 
 function matches(face) {
   return (
@@ -171,7 +180,7 @@ function say(count) {
 }
 
 $("arrived").addEventListener("click", () => {
-  if (!isLive) return location.assign(`/${root.dataset.query}`);
+  if (!isLive) return location.assign(`${base}/${root.dataset.query}`);
   if (passed && !waiting.size) return location.reload();
   scrollTo({ top: 0, behavior: "instant" });
   take();
@@ -182,3 +191,4 @@ document.addEventListener("visibilitychange", () => {
   else source?.close();
 });
 if (!document.hidden) open();
+if ($("advice")) setInterval(advise, ADVISE);

@@ -2,7 +2,7 @@
 // What is in the page was rendered by the gallery; what comes later is only ever set as text.
 
 import { day } from "./charts.js";
-import { $, ask, format, parsed } from "./page.js";
+import { $, ask, base, format, parsed } from "./page.js";
 
 const AGAIN = 5000; // milliseconds between two looks at an opened device
 const NEW_SAMPLES = 300_000; // milliseconds
@@ -29,7 +29,7 @@ function make(name) {
   row.dataset.device = name;
   const link = cell(row, ".name");
   link.textContent = name;
-  link.href = `/fleet?${new URLSearchParams({ device: name })}`;
+  link.href = `${base}/fleet?${new URLSearchParams({ device: name })}`;
   ready(row);
   return row;
 }
@@ -200,7 +200,7 @@ function toggle(name) {
   const query = new URLSearchParams(location.search);
   if (opens) query.set("device", name);
   else if (query.get("device") === name) query.delete("device");
-  history.replaceState(null, "", query.size ? `/fleet?${query}` : "/fleet");
+  history.replaceState(null, "", `${base}/fleet${query.size ? `?${query}` : ""}`);
 }
 
 $("rows").addEventListener("click", (event) => {
@@ -265,7 +265,7 @@ function listen() {
   live?.close();
   live = null;
   if (document.hidden) return;
-  const source = new EventSource("/live");
+  const source = new EventSource(`${base}/live`);
   const later = () => {
     source.close();
     setTimeout(() => live === source && listen(), FULL);

@@ -3,6 +3,8 @@
 
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const zone = document.documentElement.dataset.zone; // in which this page was made
+// Below which path a proxy serves the pages, such as /faces: all addresses of ours begin with it.
+export const base = document.documentElement.dataset.base;
 
 export const $ = (id) => document.getElementById(id);
 
@@ -11,7 +13,7 @@ export const $ = (id) => document.getElementById(id);
 function keepZone() {
   if (!own || own === zone) return;
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `tz=${own}; path=/; max-age=31536000; SameSite=Lax${secure}`;
+  document.cookie = `tz=${own}; path=${base}/; max-age=31536000; SameSite=Lax${secure}`;
   if (
     !document.cookie.includes(`tz=${own}`) ||
     !document.querySelector("#days, .face, [data-zoned]")
@@ -88,8 +90,8 @@ addEventListener("beforeunload", () => {
   }, 5000);
 });
 
-// Fetch; throws an Error with a sentence when that fails.
-export async function ask(url, told, options = {}) {
+// Fetch a path below `base`; throws an Error with a sentence when that fails.
+export async function ask(path, told, options = {}) {
   const headers = { Accept: "application/json" };
   if (told !== undefined) {
     Object.assign(options, { method: "POST", body: JSON.stringify(told) });
@@ -97,14 +99,16 @@ export async function ask(url, told, options = {}) {
   }
   let answer;
   try {
-    answer = await fetch(url, { headers, ...options });
+    answer = await fetch(base + path, { headers, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     if (leaving) return new Promise(() => {});
     throw new Error("The gallery is not responding.");
   }
   if (answer.status === 401)
-    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    location.assign(
+      `${base}/login?next=${encodeURIComponent(location.pathname + location.search)}`,
+    );
   if (!answer.ok) throw new Error(await sentence(answer));
   return answer;
 }

@@ -1,6 +1,6 @@
 // Selecting: some faces by their refs, or all that a filter asks for.
 
-import { $, announce, ask, make, many } from "./page.js";
+import { $, announce, ask, base, make, many } from "./page.js";
 import { remove, tell } from "./deleting.js";
 import * as grid from "./grid.js";
 
@@ -174,7 +174,7 @@ form.addEventListener("submit", async (event) => {
 
 // The browser saves what a form's answer is, as it comes; a script would have to hold all of it.
 function download() {
-  const post = make("form", { method: "post", action: "/zip", hidden: true });
+  const post = make("form", { method: "post", action: `${base}/zip`, hidden: true });
   const field = (name, value) => make("input", { type: "hidden", name, value });
   post.append(field("selection", JSON.stringify(selection())));
   document.body.append(post);

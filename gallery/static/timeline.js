@@ -1,6 +1,6 @@
 // How many faces each day and hour has: bars that lead there.
 
-import { $, ask, format, many } from "./page.js";
+import { $, ask, base, format, many } from "./page.js";
 import * as grid from "./grid.js";
 
 const [NARROWEST, WIDEST] = [14, 26]; // pixels of a day's bar, its gap included
@@ -70,7 +70,7 @@ const dated = (name) => format("date", new Date(`${name}T12:00:00Z`));
 function address(changes) {
   const query = new URLSearchParams(root.dataset.query);
   for (const [name, value] of Object.entries(changes)) query.set(name, value);
-  return `/?${query}`;
+  return `${base}/?${query}`;
 }
 
 function bar({ x, width, share, href, label, isOn, high }) {

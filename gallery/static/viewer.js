@@ -1,6 +1,6 @@
 // The viewer: one face in a dialog over the grid, at the address of its own page.
 
-import { $, announce, ask, make, parsed } from "./page.js";
+import { $, announce, ask, base, make, parsed } from "./page.js";
 import { enliven, stepOf } from "./single.js";
 import * as grid from "./grid.js";
 
@@ -17,7 +17,7 @@ export function isOpen() {
 }
 
 export function open(ref) {
-  history.pushState({ ref }, "", path(ref));
+  history.pushState({ ref }, "", base + path(ref));
   show(ref);
 }
 
@@ -54,7 +54,7 @@ async function show(ref) {
 
 // Until all is there: the thumbnail that the reader has seen in the grid.
 function skeleton(ref) {
-  const image = make("img", { className: "under", src: `/thumb/${ref}`, alt: "" });
+  const image = make("img", { className: "under", src: `${base}/thumb/${ref}`, alt: "" });
   const picture = make("div", { className: "picture" }, image);
   const about = make("div", { className: "about-face" }, closer());
   return make("article", { className: "face" }, picture, about);
@@ -89,7 +89,7 @@ function put(article, ref) {
   dialog.setAttribute("aria-label", image.alt);
   announce(image.alt);
   for (const by of [1, -1])
-    if (beside(article, by)) new Image().src = `/image/${beside(article, by)}`;
+    if (beside(article, by)) new Image().src = `${base}/image/${beside(article, by)}`;
   if (!grid.beside(ref, 1))
     grid
       .load()
@@ -108,7 +108,7 @@ function beside(article, by) {
 function aim(link, ref, by) {
   link.hidden = !ref;
   if (!ref) return;
-  link.href = path(ref);
+  link.href = base + path(ref);
   link.onclick = (event) => {
     event.preventDefault();
     step(by);
@@ -119,7 +119,7 @@ function step(by) {
   const article = $("shown").querySelector("article");
   const ref = article?.dataset.ref === shown ? beside(article, by) : grid.beside(shown, by);
   if (!ref) return;
-  history.replaceState({ ref }, "", path(ref));
+  history.replaceState({ ref }, "", base + path(ref));
   show(ref);
 }
 
@@ -129,7 +129,7 @@ function gone() {
   const next = beside(article, 1) ?? beside(article, -1);
   grid.remove([was]);
   if (!next) return close();
-  history.replaceState({ ref: next }, "", path(next));
+  history.replaceState({ ref: next }, "", base + path(next));
   show(next);
 }
 

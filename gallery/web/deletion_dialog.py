@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gallery.auth.proxy import base_of
 from gallery.auth.roles import needs_admin
 from gallery.deletion.deletions import Changed
 from gallery.deletion.jobs import Job, Selection
@@ -74,7 +75,7 @@ async def delete(request: Request) -> Response:
         raise Bad(f"To delete {expected:,} faces, enter that number.")
     job = await _begun(request, asked.selection, expected, added)
     if is_form:
-        return RedirectResponse(f"/jobs/{job.id}", 303)
+        return RedirectResponse(f"{base_of(request.scope)}/jobs/{job.id}", 303)
     return JSONResponse(job.facts(), 202, PRIVATE)
 
 

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from common.store.base import StoreError
+from gallery.auth.proxy import base_of
 from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.index.query import FACE
@@ -54,7 +55,7 @@ async def face(request: Request) -> Response:
         entry=entry,
         what="Face" if entry.kind == FACE else "Rejected object",
         query=view.query(day=None, hour=None),
-        back="/" + view.query(day=day, hour=None),
+        back=f"{base_of(request.scope)}/" + view.query(day=day, hour=None),
         newer=newer,
         older=older,
         facts=_facts(entry, stored),

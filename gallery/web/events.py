@@ -16,13 +16,18 @@ from gallery.store_health import StoreHealth
 from gallery.web.rendering import gallery, trouble
 
 QUIET = 20.0  # seconds after which a word is sent, or things in between would end the connection
+# Each event has to pass a proxy at once: nginx buffers answers unless told not to, and what is
+# compressed may wait for more (RFC 9111, section 5.2.2.6).
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+MEDIA_TYPE = "text/event-stream"
 AGAIN = 3000  # milliseconds after which a browser whose connection ended comes again
 
 
 async def live(request: Request) -> Response:
-    headers = {"Cache-Control": "no-store"}
+    if request.method == "HEAD":  # a stream without a body would have no end
+        return Response(headers=HEADERS, media_type=MEDIA_TYPE)
     user = request.scope["state"]["user"].name
-    return StreamingResponse(_stream(gallery(request), user), 200, headers, "text/event-stream")
+    return StreamingResponse(_stream(gallery(request), user), 200, HEADERS, MEDIA_TYPE)
 
 
 async def _stream(state: State, user: str) -> AsyncIterator[str]:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gallery.fleet.advice import advise
 from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.index.query import Filter
@@ -28,7 +29,6 @@ async def grid(request: Request) -> Response:
     after = query_params.cursor(request.query_params.get("after"))
     context = await state.local.run(_grid, state.index, view, place, after)
     _have_read(state, view, context["chunk"], place)
-    settings = state.settings
     context |= _links(view, context.pop("chunk"))
     return page(
         request,
@@ -37,11 +37,27 @@ async def grid(request: Request) -> Response:
         kinds=query_params.KINDS,
         live=view.order == "newest" and view.day is None and after is None,
         paged=after is not None or view.day is not None,
-        bucket=settings.bucket,
-        endpoint=settings.endpoint,
-        key_template=settings.key_template,
+        **_advice(state),
         **context,
     )
+
+
+def _advice(state: State) -> dict[str, Any]:
+    """What advice.html says while there are no faces."""
+    settings, progress = state.settings, state.sync.progress
+    return {
+        "advice": advise(state.fleet),
+        "store_trouble": state.standing.text,
+        "reading": progress.listing and not progress.complete,
+        "bucket": settings.bucket,
+        "endpoint": settings.endpoint,
+        "key_template": settings.key_template,
+    }
+
+
+async def advice(request: Request) -> Response:
+    """What to do while there are no faces, for a page that is open meanwhile."""
+    return page(request, "advice.html", **_advice(gallery(request)))
 
 
 def _grid(index: Index, view: View, place: datetime.tzinfo, after: str | None) -> dict[str, Any]:
@@ -138,6 +154,7 @@ def routes() -> list[Route]:
     return [
         Route("/", grid),
         Route("/more", more),
+        Route("/advice", advice),
         Route("/tiles", tiles),
         Route("/days", days),
         Route("/sharpness", sharpness),

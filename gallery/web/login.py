@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -13,8 +15,8 @@ from common.runtime.logs import RateLimitedLogger
 from common.runtime.workers import Workers
 from gallery import metrics
 from gallery.auth.limits import LoginLimits
-from gallery.auth.middleware import cookie
 from gallery.auth.origins import is_local_path
+from gallery.auth.proxy import base_of, cookie, is_secure, without_base
 from gallery.auth.request_body import parse_fields
 from gallery.auth.sessions import LONGEST, Sessions
 from gallery.auth.users import NAME, Account, Users
@@ -30,12 +32,9 @@ WRONG = "Wrong name or password."
 class LoginPage:
     """GET and POST /login, POST /logout. They count on the guard before them."""
 
-    def __init__(
-        self, users: Users, sessions: Sessions, secure: bool, limits: LoginLimits | None = None
-    ) -> None:
+    def __init__(self, users: Users, sessions: Sessions, limits: LoginLimits | None = None) -> None:
         self._users = users
         self._sessions = sessions
-        self._secure = secure
         self._limits = limits or LoginLimits()
         self._worker = Workers("passwords")  # one at a time: each takes 19 MiB
         self._limited_log = RateLimitedLogger(log)
@@ -48,29 +47,29 @@ class LoginPage:
         ]
 
     async def _show(self, request: Request) -> Response:
-        onward = is_local_path(request.query_params.get("next", "/"))
+        onward = _onward(request, request.query_params)
         if request.state.user is not None:
-            return RedirectResponse(onward, 303)
+            return RedirectResponse(base_of(request.scope) + onward, 303)
         told = TOLD.get(request.query_params.get("why", ""), "")
-        return _page(200, onward, told=told)
+        return _page(request, 200, onward, told=told)
 
     async def _try(self, request: Request) -> Response:
         given = parse_fields(await request.body(), request.headers)
         name = given.get("username", "").strip().lower()
-        onward = is_local_path(given.get("next", "/"))
-        address = request.client.host if request.client else "nowhere"
-        cookies = request.cookies.get(cookie("known", self._secure), "")
+        onward = _onward(request, given)
+        address = _address(request)
+        cookies = request.cookies.get(cookie("known", request.scope), "")
         device = self._sessions.device(cookies, name)
         wait = self._limits.take(address, device)
         if wait > 0:
-            return self._limited(name, onward, address, wait)
+            return self._limited(request, name, onward, wait)
         account = await self._worker.run(self._users.check, name, given.get("password", ""))
         if account is None:
             metrics.LOGINS_REFUSED.labels("password").inc()
             # People type passwords where names belong: only the name of a user is logged.
             known = name if self._users.get(name) else "an unknown name"
             log.warning("login refused: %s, from %s", known, address)
-            return self._again(401, name, onward, WRONG)
+            return _again(request, 401, name, onward, WRONG)
         self._limits.give_back(address, device)
         log.info("%s (%s) signed in from %s", name, account.user.role, address)
         return await self._welcome(request, account, onward)
@@ -79,50 +78,65 @@ class LoginPage:
         if request.state.session is not None:
             await self._sessions.end(request.state.session)
         metrics.LOGINS.inc()
-        response = RedirectResponse(onward, 303)
-        self._set(response, "session", await self._sessions.begin(account), int(LONGEST))
-        self._set(response, "known", self._sessions.device_cookie(account), KNOWN_FOR)
+        response = RedirectResponse(base_of(request.scope) + onward, 303)
+        token = await self._sessions.begin(account)
+        _set(request, response, "session", token, int(LONGEST))
+        _set(request, response, "known", self._sessions.device_cookie(account), KNOWN_FOR)
         return response
 
-    def _limited(self, name: str, onward: str, address: str, wait: float) -> Response:
+    def _limited(self, request: Request, name: str, onward: str, wait: float) -> Response:
+        address = _address(request)
         metrics.LOGINS_REFUSED.labels("limited").inc()
         self._limited_log.warn("limited", f"login refused: too many attempts, now from {address}")
         seconds = math.ceil(wait)
         when = "1 second" if seconds == 1 else f"{seconds} seconds"
-        response = self._again(429, name, onward, f"Too many attempts. Try again in {when}.")
+        response = _again(request, 429, name, onward, f"Too many attempts. Try again in {when}.")
         response.headers["Retry-After"] = str(seconds)
         return response
 
-    def _again(self, status: int, name: str, onward: str, error: str) -> Response:
-        sound = name if NAME.fullmatch(name) else ""
-        response = _page(status, onward, error=error, name=sound)
-        if status == 401:
-            response.headers["WWW-Authenticate"] = 'Cookie realm="facepipe gallery"'
-        return response
-
     async def _out(self, request: Request) -> Response:
-        user, address = request.state.user, request.client.host if request.client else "nowhere"
+        user, address = request.state.user, _address(request)
         await self._sessions.end(request.state.session)
         log.info("%s signed out from %s", user.name, address)
-        response = RedirectResponse("/login?why=out", 303)
-        response.delete_cookie(
-            cookie("session", self._secure), secure=self._secure, httponly=True, samesite="lax"
-        )
+        response = RedirectResponse(f"{base_of(request.scope)}/login?why=out", 303)
+        response.delete_cookie(cookie("session", request.scope), **_rules(request))
         # Pictures that the browser keeps are not for whoever sits there next.
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
-    def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
-        response.set_cookie(
-            cookie(name, self._secure),
-            value,
-            max_age=seconds,
-            secure=self._secure,
-            httponly=True,
-            samesite="lax",
-        )
+
+def _onward(request: Request, given: Mapping[str, str]) -> str:
+    """The page that was asked for before the login."""
+    return is_local_path(without_base(given.get("next", "/"), base_of(request.scope)))
 
 
-def _page(status: int, onward: str, told: str = "", error: str = "", name: str = "") -> Response:
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "nowhere"
+
+
+def _set(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+    response.set_cookie(cookie(name, request.scope), value, max_age=seconds, **_rules(request))
+
+
+def _rules(request: Request) -> dict[str, Any]:
+    """Where and when a browser sends a cookie."""
+    return {
+        "path": f"{base_of(request.scope)}/",
+        "secure": is_secure(request.scope),
+        "httponly": True,
+        "samesite": "lax",
+    }
+
+
+def _again(request: Request, status: int, name: str, onward: str, error: str) -> Response:
+    sound = name if NAME.fullmatch(name) else ""
+    response = _page(request, status, onward, error=error, name=sound)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Cookie realm="facepipe gallery"'
+    return response
+
+
+def _page(request: Request, status: int, onward: str, **told: str) -> Response:
+    context = {"base": base_of(request.scope), "told": "", "error": "", "name": "", **told}
     template = rendering.environment().get_template("login.html")
-    return HTMLResponse(template.render(onward=onward, told=told, error=error, name=name), status)
+    return HTMLResponse(template.render(onward=onward, **context), status)

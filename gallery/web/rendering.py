@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from gallery.auth.proxy import base_of
 from gallery.state import State
 from gallery.store_health import StoreHealth
 
@@ -93,8 +94,9 @@ def version() -> str:
     return digest.hexdigest()[:12]
 
 
-def static(name: str) -> str:
-    return f"/static/v-{version()}/{name}"
+@jinja2.pass_context
+def static(context: jinja2.runtime.Context, name: str) -> str:
+    return f"{context['base']}/static/v-{version()}/{name}"
 
 
 @functools.lru_cache(maxsize=1)
@@ -157,6 +159,7 @@ def render(request: Request, template: str, context: Mapping[str, Any]) -> str:
         "user": user,
         "place": place,
         "zone": place.key,
+        "base": base_of(request.scope),
         "here": request.url.path,
         "nav": NAV,
     }

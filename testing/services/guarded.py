@@ -107,9 +107,8 @@ class Guarded:
     def __init__(self, folder: Path, users: Users, publication: Exposure | None = None) -> None:
         self.clock = Clock()  # of sessions and of limits
         place = publication or Exposure("127.0.0.1", "", "", "")
-        secure = bool(place.cert)
         self.sessions = Sessions(folder / "sessions.db", users, self.clock)
-        login = LoginPage(users, self.sessions, secure, LoginLimits(self.clock))
+        login = LoginPage(users, self.sessions, LoginLimits(self.clock))
         routes = [
             Route("/", _home),
             Route("/page", _page),
@@ -122,7 +121,7 @@ class Guarded:
             *static_files.routes(),
         ]
         app = Starlette(routes=[*routes, *login.routes()])
-        guard = AccessMiddleware(app, self.sessions, secure)
+        guard = AccessMiddleware(app, self.sessions, place.host_names, tls=bool(place.cert))
         self._socket = socket.create_server((place.host, 0))
         self._server = create_server(guard, place.context())
         self._thread = threading.Thread(

@@ -27,6 +27,7 @@ from detector.settings import DetectorSettings
 from testing.services import process
 
 PASSWORD = "correct horse battery"
+NAME = "jetson.example"  # that it is known by
 ADDRESSES = ("/", "/page.js", "/page.css", "/icon.svg")
 WIDTH, HEIGHT = 1920, 1080
 SKINS = ((150, 180, 224), (98, 134, 190), (62, 88, 140), (170, 196, 236))  # BGR

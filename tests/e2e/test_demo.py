@@ -131,8 +131,9 @@ def running(data: Path) -> Iterator[Path]:
     """A demo that goes on until the end of the block; the file with what it prints."""
     said = data.with_suffix(".log")
     with said.open("w") as output:
-        as_at_a_terminal = ["env", "--default-signal=INT"]
-        command = [*as_at_a_terminal, sys.executable, "-um", "demo", "--data", str(data)]
+        # As at a terminal: Python buffers what it prints, and Ctrl-C ends it.
+        plain = ["env", "--default-signal=INT", "--unset=PYTHONUNBUFFERED"]
+        command = [*plain, sys.executable, "-m", "demo", "--data", str(data)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     try:
         yield said
@@ -165,6 +166,9 @@ def test_what_is_printed_first_leads_to_the_faces(tmp_path: Path) -> None:
         assert visitor.image(ref) in [path.read_bytes() for path, _ in objects(data)]
         for url in re.findall(r"(http://\S+/healthz)", said.read_text()):
             until_equal(partial(status_of, url), "well", 30, url)
+        log = until(lambda: re.search(r"^captured .*in the bucket", said.read_text(), re.MULTILINE))
+        assert log.string.index("Press Ctrl-C to stop.") < log.start()
+        assert "\r" not in said.read_bytes().decode()  # in a log, each line stays
     with running(data) as said:
         visitor, again = enter(said)
         assert again == password

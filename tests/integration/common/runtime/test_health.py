@@ -113,17 +113,6 @@ def test_who_connects_and_says_nothing_holds_nobody_up(forwarder: Service) -> No
         sock.close()
 
 
-def test_a_monitor_that_asks_for_the_head_alone_gets_no_body(forwarder: Service) -> None:
-    host, port = forwarder.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), 5) as sock:
-        sock.sendall(b"HEAD /healthz HTTP/1.0\r\n\r\n")
-        answer = sock.makefile("rb").read()
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.0 200")
-    assert b"Content-Length: " in head
-    assert body == b""
-
-
 def test_a_crowd_of_others_leaves_the_machines_own_health_check_its_place() -> None:
     server = web.serve("0.0.0.0", 0, "test", Health())
     port = server.server_address[1]

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from testing.browser.chromium import chromium
 from testing.host.wait import free_port
-from testing.services.preview import PASSWORD, Shown
+from testing.services.preview import NAME, PASSWORD, Shown
 
 
 @pytest.fixture(scope="module")
@@ -29,5 +29,6 @@ def guarded() -> Iterator[Shown]:
     """As in a container whose port is published on the host's loopback."""
     port = free_port()
     settings = {"HTTP_HOST": "0.0.0.0", "HTTP_PUBLISHED": "127.0.0.1", "METRICS_PORT": 0}
+    settings |= {"HTTP_NAMES": NAME}
     with Shown(HTTP_PORT=port, PREVIEW_PASSWORD=PASSWORD, **settings) as shown:
         yield shown

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
+from common.http.names import HostNames
 from gallery.auth.middleware import AccessMiddleware
-from testing.services.guarded import PASSWORD, Browser, Guarded
+from testing.services.guarded import PASSWORD, Browser, Guarded, read_counter
 
 
 def test_a_page_load_without_a_session_goes_to_the_login_and_then_where_it_was_going(
@@ -70,6 +72,18 @@ def test_a_websocket_finds_nobody(app: Guarded) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guard = AccessMiddleware(PlainTextResponse("inside"), app.sessions, secure=False)
+    guard = AccessMiddleware(PlainTextResponse("inside"), app.sessions, HostNames(()), tls=False)
     asyncio.run(guard({"type": "websocket", "path": "/", "headers": []}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/static/login.css", "/live"])
+def test_by_a_name_that_is_not_ours_nothing_is_answered(ada: Browser, path: str) -> None:
+    """As when a stranger's page gives its own name our address: DNS rebinding."""
+    before = read_counter("requests_refused", reason="host")
+    answer = ada.load(path, host="rebound.example:9104")
+    assert (answer.status, "HTTP_NAMES" in answer.text) == (421, True)
+    assert ada.login("ada", PASSWORD).status == 303
+    told = ada.post("/login", {}, host="rebound.example")
+    assert (told.status, json.loads(told.body)["reason"]) == (421, "host")
+    assert read_counter("requests_refused", reason="host") == before + 2

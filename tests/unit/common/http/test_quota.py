@@ -32,6 +32,13 @@ def test_no_more_than_all_are_open_when_loopback_was_there_first() -> None:
     assert quota.enter("192.0.2.1") == "all"
 
 
+def test_a_proxy_comes_for_many_people_and_leaves_loopback_its_places() -> None:
+    quota = ConnectionQuota(total=28, for_loopback=4, proxies="198.51.100.0/24,2001:db8::1")
+    assert entered(quota, "198.51.100.7", 20) == 20
+    assert entered(quota, "2001:db8::1", 100) == 4
+    assert entered(quota, "127.0.0.1", 100) == 4
+
+
 def test_a_place_that_was_left_is_free_again() -> None:
     quota = ConnectionQuota(total=4, for_loopback=0)
     assert entered(quota, "192.0.2.1", 100) == 2

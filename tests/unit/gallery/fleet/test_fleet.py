@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from common.protocol.clock import to_rfc3339
 from common.protocol.fields import BadMessage
@@ -241,6 +242,21 @@ def test_those_in_trouble_come_first_then_by_name(told: Told) -> None:
     told.says("d/detector/door", status="degraded", reasons={"edge_broker": "refused"})
     found = sorted((told.summary(name) for name in "abcd"), key=sort_key)
     assert [one.name for one in found] == ["c", "d", "a", "b"]
+
+
+def test_a_device_that_floods_is_named_with_the_command_that_cuts_it_off(told: Told) -> None:
+    reasons = {"sender_jetson-1": "floods"}
+    facts = {"status": "degraded", "reasons": reasons, "refused": {"jetson-1": 70_000}}
+    told.says("cloud/broker/main", **facts)
+    named = "broker main: device jetson-1 floods; to cut it off: enroll revoke jetson-1"
+    assert told.summary("cloud").reasons == (named,)
+    labels = {"device": "jetson-1"}
+    name = "facepipe_broker_device_messages_refused"
+    assert REGISTRY.get_sample_value(name, labels) == 70_000
+    # A device that accuses another one is not believed.
+    told.says("jetson-2/detector/door", **facts | {"refused": {"jetson-1": 1}})
+    assert told.summary("jetson-2").reasons == ("detector door: sender jetson-1 floods",)
+    assert REGISTRY.get_sample_value(name, labels) == 70_000
 
 
 # --- strangers

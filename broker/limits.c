@@ -160,8 +160,8 @@ static void say_in_log(struct owner *owner, double now)
 {
 	if (owner->refused == owner->said || (owner->said && now < owner->said_at + SAID_EVERY))
 		return;
-	mosquitto_log_printf(MOSQ_LOG_NOTICE, "Client %s sends too much: %lu messages refused.", owner->name,
-	                     owner->refused - owner->said);
+	mosquitto_log_printf(MOSQ_LOG_NOTICE, "Client %s sends too much: %lu messages refused.",
+	                     owner->name, owner->refused - owner->said);
 	owner->said = owner->refused;
 	owner->said_at = now;
 }

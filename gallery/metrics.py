@@ -70,6 +70,12 @@ BROKER_HEAP = Gauge(
 BROKER_RETAINED = Gauge(
     "facepipe_broker_retained_messages", "Messages that the cloud broker retains, its own included."
 )
+BROKER_REFUSED = Gauge(
+    "facepipe_broker_device_messages_refused",
+    "Messages that the cloud broker has refused since it was started because the device exceeds"
+    " its rate; only of devices that flood.",
+    ["device"],
+)
 
 
 class DeviceFigures(NamedTuple):

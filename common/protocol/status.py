@@ -14,7 +14,8 @@ MAX_BYTES = 16 * 1024  # size of the largest status that is relayed or read
 WORD_MAX = 64  # characters of a reason or a version
 REASONS_MAX = 12  # reasons of one message; the counts of further ones are added up as `other`
 NUMBER_MAX = 1e15
-FLOODING_SENDER = "sender_"  # a processor's checks that name a device begin so; its name follows
+FLOODING_SENDER = "sender_"  # checks that name a device begin so; its name follows
+WATCHERS = ("processor", "broker")  # services that know who floods; a device could accuse another
 PERIODS = (1.0, 600.0)  # seconds: the shortest and longest period that is accepted
 
 
@@ -101,6 +102,11 @@ FIGURES: dict[str, Figure] = {
     "stored": Figure("processor", "faces stored since it was started"),
     "in_hand": Figure("processor", "faces in progress: received and not yet stored"),
     "in_hand_bytes": Figure("processor", "bytes of the faces in progress"),
+    "refused": Figure(
+        "broker, while a device floods",
+        "messages refused because their device exceeds its rate, by device, since it was started",
+        _counts,
+    ),
 }
 
 

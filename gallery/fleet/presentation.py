@@ -71,6 +71,7 @@ def service(instance: Instance, state: str, wall: float) -> dict[str, Any]:
             ("oldest waiting", seconds(message.oldest)),
             ("rejected", format_by_reason(message.rejected)),
             ("dropped", format_by_reason(message.dropped)),
+            ("refused", format_by_reason(message.refused)),
             ("round trip", seconds(message.round_trip)),
             ("certificate expires in", format_time_left(instance.certificate_days(wall))),
         ]

@@ -24,6 +24,7 @@ class StatusReport:
     sent: float | None
     rejected: Mapping[str, float]
     dropped: Mapping[str, float]
+    refused: Mapping[str, float]  # by device
     waiting: float | None  # faces
     waiting_bytes: float | None
     oldest: float | None  # seconds that the oldest of them has waited
@@ -57,6 +58,7 @@ def read(payload: bytes) -> StatusReport:
         sent=figures.get("sent"),
         rejected=figures.get("rejected", {}),
         dropped=figures.get("dropped", {}),
+        refused=figures.get("refused", {}),
         waiting=first("waiting", "in_hand"),
         waiting_bytes=first("waiting_bytes", "in_hand_bytes"),
         oldest=figures.get("oldest_seconds"),

@@ -83,6 +83,9 @@ class Statuses:
             self._pass_over("too_many", f"no room for one more status: {topic}")
             return None
         instance.take(message, self._connection, self._wall())
+        if name.service == "broker":
+            for device, count in message.refused.items():
+                metrics.BROKER_REFUSED.labels(device).set(count)
         return name.device
 
     def _pass_over(self, reason: str, text: str) -> None:

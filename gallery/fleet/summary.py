@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from common.protocol.status import FLOODING_SENDER
+from common.protocol.status import FLOODING_SENDER, WATCHERS
 from gallery.fleet.instance import Instance, InstanceName
 
 STATES = ("silent", "down", "degraded", "online")  # the worst first
@@ -113,14 +113,15 @@ def _reasons(instances: list[Instance], states: Mapping[InstanceName, str]) -> t
                 f"{title}: {'offline' if states[one.name] == 'offline' else 'not reporting'}"
             )
         elif one.message is not None:
-            found += [f"{title}: {format_reason(*pair)}" for pair in one.message.reasons.items()]
+            reasons = one.message.reasons.items()
+            found += [f"{title}: {format_reason(one.name.service, *pair)}" for pair in reasons]
     rest = len(found) - REASONS_SHOWN
     return (*found[:REASONS_SHOWN], f"and {rest} more") if rest > 0 else tuple(found)
 
 
-def format_reason(check: str, reason: str) -> str:
+def format_reason(service: str, check: str, reason: str) -> str:
     """`cloud_broker`, `refused` as people read it: the words of the manual stay what they are."""
-    if check.startswith(FLOODING_SENDER):
+    if service in WATCHERS and check.startswith(FLOODING_SENDER):
         device = check.removeprefix(FLOODING_SENDER)
         return f"device {device} {reason}; to cut it off: enroll revoke {device}"
     return f"{check.replace('_', ' ')} {reason}"

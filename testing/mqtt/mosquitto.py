@@ -17,6 +17,13 @@ BINARY = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 
 
 @functools.cache
+def version() -> tuple[int, ...]:
+    """Of the installed broker, such as (2, 0, 21)."""
+    done = subprocess.run([BINARY, "-h"], check=False, capture_output=True, text=True, timeout=10)
+    return tuple(map(int, done.stdout.split()[2].split(".")))
+
+
+@functools.cache
 def build_limits() -> Path:
     """The compiled plugin broker/limits.c, of the source as it is now."""
     source = ROOT / "broker" / "limits.c"

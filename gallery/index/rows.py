@@ -2,36 +2,71 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 from common.protocol.keys import DEFAULT_TEMPLATE, format_key
 from gallery.index.model import Entry
 from gallery.index.query import FACE, REJECTED
 
+AT_ONCE = 200  # rows of a statement
 _UUID = re.compile(r"[0-9a-f]{32}")
 COLUMNS = (
     *("ref", "key", "source", "id", "captured", "stored", "size"),
     *("sharpness", "quality", "score", "reason", "known"),
 )
-_INSERT = f"""
-INSERT INTO faces ({", ".join(COLUMNS)}, added) VALUES ({", ".join("?" * len(COLUMNS))}, ?)
-"""
 SELECT = f"""
 SELECT faces.number, device, camera, {", ".join(COLUMNS)}
 FROM faces JOIN sources ON sources.number = source
 """
 
 
-def insert(db: sqlite3.Connection, entry: Entry, added: int) -> int:
-    """The number of the new row."""
-    return db.execute(_INSERT, (*_encode(db, entry), added)).lastrowid or 0
+class Sources:
+    """The numbers of kinds, devices and cameras; those of some entries are read at once."""
+
+    def __init__(self, db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+        self._db = db
+        devices = {entry.device for entry in entries}
+        marks = ", ".join("?" * len(devices))
+        query = f"SELECT number, device, camera FROM sources WHERE device IN ({marks})"
+        rows = db.execute(query, list(devices))
+        self._numbers = {(number > 0, device, camera): number for number, device, camera in rows}
+
+    def number(self, entry: Entry) -> int:
+        """That of an entry, which is new if need be."""
+        key = entry.kind == FACE, entry.device, entry.camera
+        number = self._numbers.get(key)
+        if number is None:
+            query = "SELECT 1 + coalesce(max(abs(number)), 0) FROM sources"
+            number = int(self._db.execute(query).fetchone()[0]) * (1 if key[0] else -1)
+            query = "INSERT INTO sources (number, device, camera) VALUES (?, ?, ?)"
+            self._db.execute(query, [number, *key[1:]])
+            self._numbers[key] = number
+        return number
+
+
+def insert(db: sqlite3.Connection, entries: Iterable[tuple[Entry, int]]) -> None:
+    """Entries, each with the time (unix ms) when it was added.
+
+    Many with each statement: while SQLite is at work, and only then, other threads of Python can
+    be; between two statements they may be waited for.
+    """
+    found = iter(entries)
+    while lot := list(itertools.islice(found, AT_ONCE)):
+        sources = Sources(db, (entry for entry, _ in lot))
+        row = f"({', '.join('?' * (len(COLUMNS) + 1))})"
+        given = [value for entry, added in lot for value in (*_encode(sources, entry), added)]
+        columns = ", ".join((*COLUMNS, "added"))
+        db.execute(f"INSERT INTO faces ({columns}) VALUES {', '.join([row] * len(lot))}", given)
 
 
 def update(db: sqlite3.Connection, before: Entry, after: Entry) -> None:
     """Only what differs: each column's indexes are written with it."""
-    pairs = zip(COLUMNS, _encode(db, before), _encode(db, after), strict=True)
+    sources = Sources(db, [before, after])
+    pairs = zip(COLUMNS, _encode(sources, before), _encode(sources, after), strict=True)
     changes = {name: new for name, old, new in pairs if new != old}
     if changes:
         values = ", ".join(f"{name} = ?" for name in changes)
@@ -58,7 +93,7 @@ def encode_id(id: str) -> tuple[bytes | str, str]:
     return (bytes.fromhex(own), device) if _UUID.fullmatch(own) else (id, "")
 
 
-def _encode(db: sqlite3.Connection, entry: Entry) -> tuple[Any, ...]:
+def _encode(sources: Sources, entry: Entry) -> tuple[Any, ...]:
     id, device = encode_id(entry.id)
     if device != entry.device:  # which the metadata have named, where the key did not
         id = entry.id
@@ -69,7 +104,7 @@ def _encode(db: sqlite3.Connection, entry: Entry) -> tuple[Any, ...]:
     return (
         bytes.fromhex(entry.ref),
         key,
-        _source(db, entry),
+        sources.number(entry),
         id,
         entry.captured,
         entry.stored,
@@ -85,17 +120,3 @@ def _encode(db: sqlite3.Connection, entry: Entry) -> tuple[Any, ...]:
 def _default_key(device: str, camera: str, id: str, captured: int) -> str:
     facts = {"device": device, "camera": camera, "id": id}
     return format_key(DEFAULT_TEMPLATE, facts, captured / 1000)
-
-
-def _source(db: sqlite3.Connection, entry: Entry) -> int:
-    """The number of an entry's kind, device and camera."""
-    sign = 1 if entry.kind == FACE else -1
-    names = [entry.device, entry.camera]
-    query = "SELECT number FROM sources WHERE device = ? AND camera = ? AND number * ? > 0"
-    found = db.execute(query, [*names, sign]).fetchone()
-    if found is not None:
-        return int(found[0])
-    query = "SELECT ? * (1 + coalesce(max(abs(number)), 0)) FROM sources"
-    number = int(db.execute(query, [sign]).fetchone()[0])
-    db.execute("INSERT INTO sources (number, device, camera) VALUES (?, ?, ?)", [number, *names])
-    return number

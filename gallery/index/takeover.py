@@ -33,19 +33,17 @@ def take_over(path: Path, db: sqlite3.Connection) -> None:
     log.info("taking over the index of an older version")
     with contextlib.closing(sqlite3.connect(path)) as old:
         db.execute("BEGIN")
-        faces = 0
-        for added, entry in _entries(old):
-            rows.insert(db, entry, added)
-            faces += 1
+        rows.insert(db, _entries(old))
         for id, at in old.execute("SELECT id, at FROM gone"):
             db.execute("INSERT INTO gone VALUES (?, ?, ?)", [*rows.encode_id(id), at])
         logs = old.execute("SELECT key, job, at, by, what, count FROM logs")
         db.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)", logs)
+        faces = db.execute("SELECT count(*) FROM faces").fetchone()[0]
         db.execute("COMMIT")
     log.info("took over %d faces in %.1f s", faces, time.monotonic() - began)
 
 
-def _entries(old: sqlite3.Connection) -> Iterator[tuple[int, Entry]]:
+def _entries(old: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:
     for added, *values, known in old.execute(_FACES):
         arguments: list[Any] = [*values, bool(known)]
-        yield added, Entry(*arguments)
+        yield Entry(*arguments), added

@@ -59,8 +59,8 @@ def _create_state(settings: GallerySettings, service: Service) -> State:
         fleet = Fleet(settings.folder, settings.mqtt_topic, hub, _own_topic(settings))
     except (OSError, StoreError, sqlite3.Error) as error:
         raise SettingsError([f"GALLERY_DATA={settings.data} cannot be used: {error}"]) from None
-    facts = MetadataLoader(index, bucket, thumbs, store, local, standing)
     deletions = Deletions(index, bucket, thumbs, store, hub, standing)
+    facts = MetadataLoader(index, bucket, thumbs, store, local, standing, deletions.forget)
     days, hours = settings.retention_days, settings.retention_hours
     retention = Retention(days, hours, index, bucket, deletions, store, standing, service.health)
     read = keys.create_key_reader(settings.key_template)

@@ -41,6 +41,18 @@ class RetentionState:
     rule: str = "unknown"
     reason: str = ""
 
+    def left(self, stored: int) -> int | None:
+        """Seconds that what was stored then (unix ms) may still be looked at; None: for good.
+
+        A bucket's own rule goes by whole days: it is due at the midnight (UTC) after the last one.
+        """
+        ends = [stored + round(self.hours * HOUR)] if self.hours else []
+        if self.days:
+            ends.append(-(-(stored + self.days * DAY) // DAY) * DAY)
+        if not ends:
+            return None
+        return max(0, (min(ends) - time.time_ns() // 1_000_000) // 1000)
+
 
 class Retention:
     """`keep_rule` and `keep_sweeping` are tasks."""

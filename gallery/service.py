@@ -30,7 +30,7 @@ from gallery.settings import GallerySettings
 from gallery.state import State
 from gallery.store_health import StoreHealth
 from gallery.sync.announcements import Announcements
-from gallery.sync.listing import BucketListing, ListingHooks
+from gallery.sync.listing import BucketListing, ListingHooks, ListingOptions
 from gallery.sync.metadata import MetadataLoader
 from gallery.thumbnails.thumbnails import Thumbnails
 
@@ -78,8 +78,12 @@ def _create_state(settings: GallerySettings, service: Service) -> State:
         vanished=deletions.vanished,
         listed=listed,
     )
-    every = settings.sync_hours * 3600
-    sync = BucketListing(index, bucket, store, hub, standing, read, every, hooks)
+    options = ListingOptions(
+        every=settings.sync_seconds,
+        by_camera=settings.key_template == keys.DEFAULT_TEMPLATE,
+        parallel=max(1, settings.downloads // 2),
+    )
+    sync = BucketListing(index, bucket, store, hub, standing, read, options, hooks)
     standing.on_index_trouble.append(sync.at_once)
     return State(
         settings=settings,

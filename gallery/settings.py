@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.http.exposure import PageSettings
+from common.protocol.keys import DEFAULT_TEMPLATE
 from common.service_settings import HOST, http_port
 from common.settings import integer, name, number, setting, text
 from common.store.store_settings import StoreSettings
@@ -52,9 +53,11 @@ class GallerySettings(StoreSettings, PageSettings):
     )
     sync_hours: float = setting(
         "SYNC_HOURS",
-        number(0.001, 1000),
-        "hours between two listings of the whole bucket: one request per 1,000 objects",
-        default=6.0,
+        number(0, 1000),
+        "hours between two listings of the whole bucket: one request per 1,000 objects; 0: 24 with"
+        " the default KEY_TEMPLATE, of which the last two days are listed 24 times as often; 6"
+        " with another",
+        default=0.0,
     )
     downloads: int = setting(
         "DOWNLOADS", integer(1, 64), "concurrent requests to the store", default=8
@@ -75,6 +78,12 @@ class GallerySettings(StoreSettings, PageSettings):
     @property
     def folder(self) -> Path:
         return Path(self.data)
+
+    @property
+    def sync_seconds(self) -> float:
+        """Between two listings of the whole bucket."""
+        usual = 24 if self.key_template == DEFAULT_TEMPLATE else 6
+        return 3600 * (self.sync_hours or usual)
 
     @property
     def health_port(self) -> tuple[str, int]:

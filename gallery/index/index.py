@@ -239,18 +239,28 @@ class Index:
         return [Deletion(*row) for row in self._db.rows(schema.DELETIONS, [limit])]
 
     def begin_pass(self) -> int:
-        """A listing of everything begins: what is added from now on is seen; its time (unix ms)."""
+        """A listing begins: what is added from now on is seen; its time (unix ms)."""
         with self._db.changing() as db:
             db.execute("DELETE FROM seen")
             self._passing = True
             return _next_time(db)
 
-    def end_pass(self, began: int) -> Iterator[list[str]]:
-        """Forget what the listing did not have, and was known before it; the refs, in lots."""
-        last = self._db.rows("SELECT coalesce(max(number), 0) FROM faces")[0][0]
-        for start in range(0, last, CHUNK):
-            values = [start, start + CHUNK, began]
-            gone = [ref.hex() for (ref,) in self._db.rows(schema.VANISHED, values)]
+    def end_pass(self, began: int, since: int | None = None) -> Iterator[list[str]]:
+        """Forget what the listing did not have, and was known before it; the refs, in lots.
+
+        since: only faces of the default template that were captured from then on (unix ms).
+        """
+        if since is None:
+            last = self._db.rows("SELECT coalesce(max(number), 0) FROM faces")[0][0]
+            query, starts, step = schema.VANISHED, list(range(0, last, CHUNK)), CHUNK
+        else:
+            with self._db.reading() as db:
+                hours = search.hours(db, Filter(since=since))
+            query, step = schema.VANISHED_LATELY, search.HOUR
+            starts = [max(since, hour * step) for hour in hours]
+        for start in starts:
+            values = [start, start - start % step + step, began]
+            gone = [ref.hex() for (ref,) in self._db.rows(query, values)]
             if gone:
                 self.remove(gone)
                 yield gone

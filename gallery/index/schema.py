@@ -94,6 +94,10 @@ VANISHED = """
 SELECT ref FROM faces WHERE number > ? AND number <= ? AND added < ?
 AND NOT EXISTS (SELECT 1 FROM seen WHERE seen.number = faces.number)
 """
+VANISHED_LATELY = """
+SELECT ref FROM faces WHERE source > 0 AND captured >= ? AND captured < ? AND added < ?
+AND key IS NULL AND NOT EXISTS (SELECT 1 FROM seen WHERE seen.number = faces.number)
+"""
 # An id is in full where the metadata have named the device.
 BURIED = """
 SELECT faces.number FROM gone JOIN faces

@@ -87,6 +87,13 @@ def histogram(db: sqlite3.Connection, asked: Filter) -> list[tuple[int, int]]:
     return [(quarter * QUARTER, faces) for quarter, faces in db.execute(query, values)]
 
 
+def hours(db: sqlite3.Connection, asked: Filter) -> list[int]:
+    """Of which hours (since 1970) there are faces."""
+    where, values = _counts_of(asked)
+    found = db.execute(f"SELECT DISTINCT quarter / 4 FROM counts WHERE {where}", values)
+    return [hour for (hour,) in found]
+
+
 def _by_time(db: sqlite3.Connection, asked: Filter) -> list[_Stretch]:
     if _is_all(asked):
         return [_Stretch("by_time", "source > 0", [])]
@@ -99,14 +106,11 @@ def _by_sharpness(db: sqlite3.Connection, asked: Filter) -> list[_Stretch]:
     within = dataclasses.replace(asked, added=None, stored=None)
     if asked.kind != FACE or (not _is_all(asked) and count(db, within).faces <= SORTED):
         return _by_time(db, asked)
-    where, values = _counts_of(asked)
-    query = f"SELECT DISTINCT quarter / 4 FROM counts WHERE {where}"
-    hours = db.execute(query, values).fetchall()
     condition, names = f"source > 0 AND captured / {HOUR} = ?", list[Any]()
     if not _is_all(asked):
         sources, names = _sources(asked)
         condition += f" AND source IN ({sources})"
-    return [_Stretch("by_sharpness", condition, [*hour, *names]) for hour in hours]
+    return [_Stretch("by_sharpness", condition, [hour, *names]) for hour in hours(db, asked)]
 
 
 def _merge(

@@ -4,7 +4,8 @@
 three times: with nothing on its disk (the index is built), with all of it (as after a restart), and
 told to read each thumbnail anew. A page's time is that of its HTML with all tiles on it; the
 thumbnails, which browsers ask for by themselves, are told apart. Building the index is told beside
-the same listing by the SDK alone, in the same run.
+the same listing by the SDK alone, in the same run. `--rows N` measures an index of that size alone
+(bench/index/), and prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.index import rows
 from bench.measure import MEBI, Meter, percentile
 from bench.report import Figure, tell
 from common.settings import read
@@ -177,7 +179,14 @@ def cold(store: Store, broker: Mosquitto, data: Path) -> list[Figure]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.gallery", description=__doc__)
     parser.add_argument("--faces", type=int, default=100_000)
-    faces = parser.parse_args().faces
+    parser.add_argument("--rows", type=int, help="measure an index of so many faces alone")
+    parser.add_argument("--keep", type=Path, help="folder in which the index of --rows stays")
+    options = parser.parse_args()
+    if options.rows:
+        with tempfile.TemporaryDirectory(prefix="facepipe-bench-") as made:
+            rows.tell(options.keep or Path(made), options.rows)
+        return
+    faces = options.faces
     folder = Path(tempfile.mkdtemp(prefix="facepipe-bench-"))
     data = folder / "data"
     try:

@@ -31,7 +31,7 @@ from gallery.settings import GallerySettings
 from gallery.state import State
 from gallery.store_health import StoreHealth
 from gallery.sync.announcements import Announcements
-from gallery.sync.listing import BucketListing, ListingHooks
+from gallery.sync.listing import BucketListing, ListingHooks, ListingOptions
 from gallery.sync.metadata import MetadataLoader
 from gallery.thumbnails.thumbnails import Thumbnails
 
@@ -60,8 +60,8 @@ def _create_state(settings: GallerySettings, service: Service) -> State:
         fleet = Fleet(settings.folder, settings.mqtt_topic, hub, _own_topic(settings))
     except (OSError, StoreError, sqlite3.Error) as error:
         raise SettingsError([f"GALLERY_DATA={settings.data} cannot be used: {error}"]) from None
-    facts = MetadataLoader(index, bucket, thumbs, store, local, standing)
     deletions = Deletions(index, bucket, thumbs, store, hub, standing)
+    facts = MetadataLoader(index, bucket, thumbs, store, local, standing, deletions.forget)
     days, hours = settings.retention_days, settings.retention_hours
     retention = Retention(days, hours, index, bucket, deletions, store, standing, service.health)
     read = keys.create_key_reader(settings.key_template)
@@ -79,8 +79,12 @@ def _create_state(settings: GallerySettings, service: Service) -> State:
         vanished=deletions.vanished,
         listed=listed,
     )
-    every = settings.sync_hours * 3600
-    sync = BucketListing(index, bucket, store, hub, standing, read, every, hooks)
+    options = ListingOptions(
+        every=settings.sync_seconds,
+        by_camera=settings.key_template == keys.DEFAULT_TEMPLATE,
+        parallel=max(1, settings.downloads // 2),
+    )
+    sync = BucketListing(index, bucket, store, hub, standing, read, options, hooks)
     standing.on_index_trouble.append(sync.at_once)
     return State(
         settings=settings,

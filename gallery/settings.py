@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.http.exposure import PageSettings
+from common.protocol.keys import DEFAULT_TEMPLATE
 from common.service_settings import HOST, http_port
 from common.settings import integer, name, number, setting, text
 from common.store.store_settings import StoreSettings
@@ -79,17 +80,19 @@ class GallerySettings(StoreSettings, PageSettings):
     index_max_faces: int = setting(
         "INDEX_MAX_FACES",
         integer(1000, 100_000_000),
-        "newest faces that the index holds; 1,000,000 take about 600 MB on disk",
-        default=1_000_000,
+        "newest faces that the index holds; 1,000,000 take about 300 MB on disk",
+        default=10_000_000,
     )
     thumbs_max_mb: int = setting(
         "THUMBS_MAX_MB", integer(1, 1_000_000), "megabytes of thumbnails kept on disk", default=500
     )
     sync_hours: float = setting(
         "SYNC_HOURS",
-        number(0.001, 1000),
-        "hours between two listings of the whole bucket: one request per 1,000 objects",
-        default=6.0,
+        number(0, 1000),
+        "hours between two listings of the whole bucket: one request per 1,000 objects; 0: 24 with"
+        " the default KEY_TEMPLATE, of which the last two days are listed 24 times as often; 6"
+        " with another",
+        default=0.0,
     )
     downloads: int = setting(
         "DOWNLOADS", integer(1, 64), "concurrent requests to the store", default=8
@@ -110,6 +113,12 @@ class GallerySettings(StoreSettings, PageSettings):
     @property
     def folder(self) -> Path:
         return Path(self.data)
+
+    @property
+    def sync_seconds(self) -> float:
+        """Between two listings of the whole bucket."""
+        usual = 24 if self.key_template == DEFAULT_TEMPLATE else 6
+        return 3600 * (self.sync_hours or usual)
 
     @property
     def health_port(self) -> tuple[str, int]:

@@ -171,11 +171,17 @@ class ObjectStore(Protocol):
     def head(self, key: str) -> dict[str, str]:
         """The user metadata of an object. `missing` if there is none."""
 
-    def pages(self, prefix: str = "") -> Iterator[list[Listed]]:
+    def pages(self, prefix: str = "", after: str = "") -> Iterator[list[Listed]]:
         """All objects under a prefix, a page of 1,000 at most at a time.
 
         S3 lists by key, upwards; some stores (SeaweedFS) list folder by folder: rely on neither.
+        `after`: those whose keys sort behind it are enough. Name no folder by it: to SeaweedFS
+        what is in that does not.
         """
+
+    def level(self, prefix: str = "") -> Iterator[tuple[list[Listed], list[str]]]:
+        """What is directly below a prefix, in pages likewise: the objects, and the prefixes up to
+        the next slash that others have in common."""
 
     def delete(self, keys: list[str]) -> dict[str, str]:
         """Delete objects, whether they are there or not; the reason for each that failed."""

@@ -6,6 +6,7 @@ path below the bucket's folder; content type and metadata lie beside it, in a tr
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -124,16 +125,37 @@ class FolderStore:
         except (OSError, ValueError) as error:
             raise self._unreadable(key, error) from None
 
-    def pages(self, prefix: str = "") -> Iterator[list[Listed]]:
+    def pages(self, prefix: str = "", after: str = "") -> Iterator[list[Listed]]:
         with self._observer.count("list"):
             self.check()
         page: list[Listed] = []
         for key, status in self._walk(self._root, "", prefix):
-            page.append(Listed(key, status.st_size, round(status.st_mtime * 1000)))
+            if key.encode() <= after.encode():
+                continue
+            page.append(_listed(key, status))
             if len(page) == PAGE:
                 yield page
                 page = []
         yield page
+
+    def level(self, prefix: str = "") -> Iterator[tuple[list[Listed], list[str]]]:
+        with self._observer.count("list"):
+            self.check()
+        folder, _, begin = prefix.rpartition("/")
+        name = f"{folder}/" if folder else ""
+        found, prefixes = list[Listed](), list[str]()
+        with (
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(self._root / folder) as entries,
+        ):
+            for one in entries:
+                if not one.name.startswith(begin) or one.name == _FACTS:
+                    continue
+                if one.is_dir():
+                    prefixes.append(f"{name}{one.name}/")
+                elif not one.name.endswith(".part"):
+                    found.append(_listed(f"{name}{one.name}", one.stat()))
+        yield found, prefixes
 
     def _walk(self, folder: Path, name: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         """In order of keys: a folder sorts as its name with a slash behind it."""
@@ -195,6 +217,10 @@ def _link(part: Path, path: Path) -> bool:
             return False
         raise
     return True
+
+
+def _listed(key: str, status: os.stat_result) -> Listed:
+    return Listed(key, status.st_size, round(status.st_mtime * 1000))
 
 
 def create(options: StoreOptions, observer: Observer) -> FolderStore:

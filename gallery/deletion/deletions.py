@@ -209,7 +209,12 @@ class Deletions:
                 return result
 
     async def forget(self, refs: list[str]) -> None:
-        """Of what is gone from the bucket, nothing stays here: the pictures go first."""
+        """Of what is gone from the bucket, nothing stays here: the pictures go first.
+
+        Whoever deleted it: a 404 is reason enough, and the listing need not be waited for.
+        """
+        if not refs:
+            return
         await self._workers.run(self._thumbs.forget, refs)
         await self._workers.run(self._index.remove, refs)
         self._tell_gone(refs)

@@ -41,6 +41,18 @@ class RetentionState:
     rule: str = "unknown"
     reason: str = ""
 
+    def left(self, stored: int) -> int | None:
+        """Seconds that what was stored then (unix ms) may still be looked at; None: for good.
+
+        A bucket's own rule goes by whole days: it is due at the midnight (UTC) after the last one.
+        """
+        ends = [stored + round(self.hours * HOUR)] if self.hours else []
+        if self.days:
+            ends.append(-(-(stored + self.days * DAY) // DAY) * DAY)
+        if not ends:
+            return None
+        return max(0, (min(ends) - time.time_ns() // 1_000_000) // 1000)
+
 
 class Retention:
     """`keep_rule` and `keep_sweeping` are tasks."""
@@ -134,19 +146,18 @@ class Retention:
 
     async def _sweep_buried(self) -> None:
         """What was deleted, and is still here."""
-        after = None
-        while entries := await self._workers.run(self._index.buried, after, BATCH):
+        lots = self._index.buried(BATCH)
+        while (entries := await self._workers.run(next, lots, None)) is not None:
             await self._delete(entries, "again")
-            after = entries[-1]
 
     async def _sweep_expired(self) -> None:
-        limit, after, total = self.limit, None, 0
+        limit, total = self.limit, 0
         if limit is None:
             return
         before = time.time_ns() // 1_000_000 - limit
-        while entries := await self._workers.run(self._index.expired, before, after, BATCH):
+        lots = self._index.expired(before, BATCH)
+        while (entries := await self._workers.run(next, lots, None)) is not None:
             total += await self._delete(entries, "retention")
-            after = entries[-1]
         if total:
             log.info("deleted %d objects past their retention", total)
 

@@ -18,7 +18,7 @@ class IndexTrouble(StoreError):
 
 
 class Database:
-    """`count`: rows of the index, kept by whoever changes them; put back where a change fails.
+    """`count`: rows of the index.
 
     Every method raises IndexTrouble where the disk, or the file on it, does not do its part.
     """
@@ -29,7 +29,7 @@ class Database:
         self._writing = threading.Lock()
         self._edition = 0  # of the file: one that is found damaged is made anew
         schema.prepare(path)
-        self.count = int(self.rows("SELECT count(*) FROM faces")[0][0])
+        self.count = int(self.rows(schema.ALL)[0][0])
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[Any]:
         with self.reading() as db:
@@ -39,13 +39,13 @@ class Database:
     def changing(self) -> Iterator[schema.Connection]:
         """One transaction."""
         with self._writing, self.reading() as db:
-            before = self.count
             try:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
+                count = db.execute(schema.ALL).fetchone()[0]
                 db.execute("COMMIT")
+                self.count = int(count)
             except BaseException:
-                self.count = before
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise

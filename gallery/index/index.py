@@ -1,34 +1,25 @@
 """What the bucket holds, as far as it is known: on disk, bounded, and made anew at any time.
 
 A listing has no metadata and goes upwards only, so pages are shown from here. The bucket stays the
-truth: sync.py and arrivals.py keep this in step with it.
+truth: `gallery/sync` keeps this in step with it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from gallery import metrics
-from gallery.index import schema
+from gallery.index import rows, schema, search
 from gallery.index.database import Database
 from gallery.index.model import Entry, Record, with_metadata
-from gallery.index.query import (
-    FACE,
-    Filter,
-    Order,
-    after_clause,
-    cursor_of,
-    decode_cursor,
-    encode_cursor,
-    order_clause,
-)
+from gallery.index.query import FACE, Filter, Order, Place, decode_cursor, encode_cursor
 
-TRIMMED_TO = 0.99  # of the bound, when it is met: not with every face that comes
-_COLUMNS = ", ".join(field.name for field in dataclasses.fields(Entry))
+TRIMMED = 0.01  # of the bound is made free when it is met, so as not to with every face that comes,
+TRIMMED_AT_ONCE = 5000  # but no more rows than these, for others wait meanwhile
+CHUNK = 20_000  # rows that are compared with a listing at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +56,7 @@ class Index:
     def __init__(self, path: Path, max_faces: int) -> None:
         self._max = max_faces
         self._db = Database(path)
+        self._passing = False  # a listing of everything is under way
         self.is_full = False  # there are more faces in the bucket than it may know
         metrics.INDEXED.set_function(lambda: self._db.count)
 
@@ -72,74 +64,79 @@ class Index:
 
     def page(self, asked: Filter, order: Order, after: str | None, limit: int) -> Page:
         """Raises BadCursor."""
-        where, values = asked.where()
-        if after is not None:
-            condition, at = after_clause(order, cursor_of(after, order))
-            where, values = f"{where} AND {condition}", values + at
-        found = self._entries(
-            f"WHERE {where} ORDER BY {order_clause(order)} LIMIT ?", [*values, limit + 1]
-        )
-        shown = found[:limit]
+        begin = None if after is None else decode_cursor(after, order)
+        with self._db.reading() as db:
+            found = search.places(db, asked, order, limit + 1, begin)
+            entries = _entries(db, found[:limit])
         more = len(found) > limit
-        return Page(shown, decode_cursor(order, _to_cursor(order, shown[-1])) if more else None)
+        return Page(entries, encode_cursor(order, found[limit - 1]) if more else None)
 
     def entry(self, ref: str) -> Entry | None:
-        return next(iter(self._entries("WHERE ref = ?", [ref])), None)
+        with self._db.reading() as db:
+            found = _find(db, ref)
+        return found and found[1]
 
     def neighbours(
         self, entry: Entry, asked: Filter, order: Order
     ) -> tuple[str | None, str | None]:
         """The refs of what stands before and after an entry, among what was asked for."""
-        found = []
-        for up in (True, False):
-            where, values = asked.where()
-            condition, at = after_clause(order, _to_cursor(order, entry), up)
-            query = f"WHERE {where} AND {condition} ORDER BY {order_clause(order, up)} LIMIT 1"
-            one = self._entries(query, values + at)
-            found.append(one[0].ref if one else None)
-        return found[0], found[1]
+        with self._db.reading() as db:
+            found = _find(db, entry.ref)
+            if found is None:
+                return None, None
+            number, entry = found
+            at = _place(order, entry, number)
+            before, after = (
+                _entries(db, search.places(db, asked, order, 1, at, up)) for up in (True, False)
+            )
+        return before[0].ref if before else None, after[0].ref if after else None
 
     def count(self, asked: Filter) -> int:
-        where, values = asked.where()
-        return int(self._one(f"SELECT count(*) FROM faces WHERE {where}", values))
+        with self._db.reading() as db:
+            return search.count(db, asked).faces
 
     def known(self, asked: Filter) -> int:
         """Of how many the metadata, and so the sharpness, are known."""
-        where, values = asked.where()
-        return int(self._one(f"SELECT count(*) FROM faces WHERE {where} AND known", values))
+        with self._db.reading() as db:
+            found = search.count(db, asked)
+        return found.faces - found.unknown
 
     def unknown(self, asked: Filter, limit: int) -> list[Entry]:
         """The newest of those whose metadata nobody has read."""
-        where, values = asked.where()
-        query = f"WHERE {where} AND NOT known ORDER BY {order_clause('newest')} LIMIT ?"
-        return self._entries(query, [*values, limit])
+        with self._db.reading() as db:
+            return _entries(db, search.unknown(db, asked, limit))
 
     def devices(self) -> list[Device]:
-        rows = self._db.rows(
-            "SELECT device, camera, count(*) FROM faces WHERE kind = 'face' GROUP BY 1, 2"
+        found = self._db.rows(
+            "SELECT device, camera, faces FROM sources WHERE number > 0 ORDER BY device, camera"
         )
         cameras: dict[str, list[str]] = {}
         faces: dict[str, int] = {}
-        for device, camera, count in rows:
+        for device, camera, count in found:
             cameras.setdefault(device, []).append(camera)
             faces[device] = faces.get(device, 0) + count
-        return [Device(name, cameras[name], faces[name]) for name in sorted(cameras)]
+        return [Device(name, cameras[name], faces[name]) for name in cameras]
 
     def histogram(self, asked: Filter) -> list[tuple[int, int]]:
         """How many in each quarter of an hour that has any: its beginning (unix ms), the count.
 
         Hours and days of every time zone are made of these.
         """
-        where, values = asked.where()
-        query = "SELECT captured / 900000, count(*) FROM faces WHERE "
-        rows = self._db.rows(f"{query}{where} GROUP BY 1 ORDER BY 1", values)
-        return [(quarter * 900_000, count) for quarter, count in rows]
+        with self._db.reading() as db:
+            return search.histogram(db, asked)
 
-    def expired(self, before: int, after: Entry | None, limit: int) -> list[Entry]:
-        """What was stored before a time (unix ms), the oldest first; those that follow `after`."""
-        at = (after.stored, after.ref) if after else (-1, "")
-        rest = "WHERE stored < ? AND (stored, ref) > (?, ?) ORDER BY stored, ref LIMIT ?"
-        return self._entries(rest, [before, *at, limit])
+    def expired(self, before: int, limit: int) -> Iterator[list[Entry]]:
+        """What was stored before a time (unix ms), the oldest first, in lots."""
+        query = """
+            SELECT stored, number FROM faces WHERE stored < ? AND stored >= ?
+            AND (+stored, number) > (?, ?) ORDER BY stored, number LIMIT ?
+        """
+        at = (-1, 0)
+        while found := self._db.rows(query, [before, at[0], *at, limit]):
+            at = found[-1]
+            with self._db.reading() as db:
+                lot = _entries(db, found)
+            yield lot
 
     def copies(self, entries: list[Entry]) -> list[Entry]:
         """What else there is of these faces, such as what was rejected of one.
@@ -148,8 +145,12 @@ class Index:
         """
         ids = {entry.id for entry in entries if entry.id and entry.kind == FACE}
         refs = {entry.ref for entry in entries}
-        found = self._entries(f"WHERE id IN ({', '.join('?' * len(ids))})", ids)
-        return [entry for entry in found if entry.ref not in refs]
+        # As they are, too: of what the metadata named a device, the id is kept in full.
+        either = [*ids, *(rows.encode_id(id)[0] for id in ids)]
+        marks = ", ".join("?" * len(either))
+        query = f"{rows.SELECT} WHERE id <> '' AND id IN ({marks})"
+        found = map(rows.decode, self._db.rows(query, either))
+        return [one for one in found if one.id in ids and one.ref not in refs]
 
     # Changes.
 
@@ -157,35 +158,68 @@ class Index:
         """Take up entries; those that are new, and those that were deleted before, and are not
         taken up: they have to go again."""
         entries = list(entries)
-        now = _now()
+        new, again = [], []
         with self._db.changing() as db:
-            gone = self._gone(db, entries)
-            new = [one for one in entries if one.id not in gone and _count_added(db, one, now)]
-            self._db.count += len(new)
+            now = _next_time(db)
+            for start in range(0, len(entries), rows.AT_ONCE):
+                lot = entries[start : start + rows.AT_ONCE]
+                gone = _gone(db, lot)
+                again += [entry for entry in lot if entry.id in gone]
+                new += self._add(db, [entry for entry in lot if entry.id not in gone], now)
             self._trim(db)
-        return new, [entry for entry in entries if entry.id in gone]
+        return new, again
+
+    def _add(self, db: schema.Connection, lot: list[Entry], now: int) -> list[Entry]:
+        """Those that are new."""
+        refs = [bytes.fromhex(entry.ref) for entry in lot]
+        marks = ", ".join("?" * len(refs))
+        query = f"SELECT ref, number, stored, size FROM faces WHERE ref IN ({marks})"
+        known = {ref.hex(): about for ref, *about in db.execute(query, refs)}
+        new: dict[str, Entry] = {}
+        for entry in lot:
+            if entry.ref in new:
+                new[entry.ref] = _merged(new[entry.ref], entry)
+            elif entry.ref not in known:
+                new[entry.ref] = entry
+            elif entry.known or known[entry.ref][1:] != [entry.stored, entry.size]:
+                [before] = _entries(db, [known[entry.ref][:1]])
+                rows.update(db, before, _merged(before, entry))
+        rows.insert(db, ((entry, now) for entry in new.values()))
+        if self._passing:
+            query = f"SELECT number FROM faces WHERE ref IN ({marks})"
+            db.execute(f"INSERT OR IGNORE INTO seen {query}", refs)
+        return list(new.values())
 
     def learn(self, entry: Entry, facts: dict[str, str]) -> Entry:
         """Keep what an object's metadata say."""
         better = with_metadata(entry, facts)
         with self._db.changing() as db:
-            db.execute(schema.LEARN, dataclasses.asdict(better))
+            found = _find(db, entry.ref)
+            if found is not None:
+                said = ("device", "camera", "captured", "sharpness", "quality", "score", "known")
+                changes = {name: getattr(better, name) for name in said}
+                rows.update(db, found[1], dataclasses.replace(found[1], **changes))
         return better
 
     def remove(self, refs: list[str]) -> None:
         with self._db.changing() as db:
-            for ref in refs:
-                self._db.count -= db.execute("DELETE FROM faces WHERE ref = ?", [ref]).rowcount
+            marks = ((bytes.fromhex(ref),) for ref in refs)
+            db.executemany("DELETE FROM faces WHERE ref = ?", marks)
 
-    def buried(self, after: Entry | None, limit: int) -> list[Entry]:
-        """What should be gone and is still here; those that follow `after`."""
-        rest = "WHERE id IN (SELECT id FROM gone) AND ref > ? ORDER BY ref LIMIT ?"
-        return self._entries(rest, [after.ref if after else "", limit])
+    def buried(self, limit: int) -> Iterator[list[Entry]]:
+        """What should be gone and is still here, in lots."""
+        numbers = self._db.rows(schema.BURIED)
+        for start in range(0, len(numbers), limit):
+            with self._db.reading() as db:
+                lot = _entries(db, numbers[start : start + limit])
+                ids = _gone(db, lot)
+            if gone := [entry for entry in lot if entry.id in ids]:
+                yield gone
 
     def unrecorded(self, entries: list[Entry]) -> list[Entry]:
         """Those that no record has taken up."""
         with self._db.reading() as db:
-            gone = self._gone(db, entries)
+            gone = _gone(db, entries)
         return [entry for entry in entries if entry.id not in gone]
 
     def logs(self) -> set[str]:
@@ -196,8 +230,8 @@ class Index:
         """Take up a record: from now on its faces are gone, whoever sends them again."""
         row = [key, record.job, record.at, record.by, record.what, record.count]
         with self._db.changing() as db:
-            ids = ((id, record.at) for id in record.ids if id)
-            db.executemany("INSERT OR IGNORE INTO gone VALUES (?, ?)", ids)
+            ids = ((*rows.encode_id(id), record.at) for id in record.ids if id)
+            db.executemany("INSERT OR IGNORE INTO gone VALUES (?, ?, ?)", ids)
             db.execute("INSERT OR IGNORE INTO logs VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def deletions(self, limit: int) -> list[Deletion]:
@@ -205,46 +239,45 @@ class Index:
         return [Deletion(*row) for row in self._db.rows(schema.DELETIONS, [limit])]
 
     def begin_pass(self) -> int:
-        """A listing of everything begins; its time (unix ms)."""
+        """A listing begins: what is added from now on is seen; its time (unix ms)."""
         with self._db.changing() as db:
             db.execute("DELETE FROM seen")
-        return _now()
+            self._passing = True
+            return _next_time(db)
 
-    def seen(self, refs: Iterable[str]) -> None:
-        with self._db.changing() as db:
-            db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", ((ref,) for ref in refs))
+    def end_pass(self, began: int, since: int | None = None) -> Iterator[list[str]]:
+        """Forget what the listing did not have, and was known before it; the refs, in lots.
 
-    def end_pass(self, began: int) -> list[str]:
-        """Forget what the listing did not have, and was known before it; the refs."""
+        since: only faces of the default template that were captured from then on (unix ms).
+        """
+        if since is None:
+            last = self._db.rows("SELECT coalesce(max(number), 0) FROM faces")[0][0]
+            query, starts, step = schema.VANISHED, list(range(0, last, CHUNK)), CHUNK
+        else:
+            with self._db.reading() as db:
+                hours = search.hours(db, Filter(since=since))
+            query, step = schema.VANISHED_LATELY, search.HOUR
+            starts = [max(since, hour * step) for hour in hours]
+        for start in starts:
+            values = [start, start - start % step + step, began]
+            gone = [ref.hex() for (ref,) in self._db.rows(query, values)]
+            if gone:
+                self.remove(gone)
+                yield gone
         with self._db.changing() as db:
-            rows = db.execute(schema.VANISHED, [began]).fetchall()
+            self._passing = False
             db.execute("DELETE FROM seen")
-            self._db.count -= len(rows)
-        return [ref for (ref,) in rows]
-
-    # How.
-
-    def _gone(self, db: schema.Connection, entries: list[Entry]) -> set[str]:
-        gone = set()
-        for entry in entries:
-            if db.execute("SELECT 1 FROM gone WHERE id = ?", [entry.id]).fetchone():
-                gone.add(entry.id)
-        return gone
 
     def _trim(self, db: schema.Connection) -> None:
-        if self._db.count > self._max:
-            self.is_full = True
-            over = self._db.count - round(TRIMMED_TO * self._max)
-            counts = dict(db.execute(schema.OF_DEVICES).fetchall())
-            for device, rows in share_out(counts, over).items():
-                self._db.count -= db.execute(schema.TRIM, [device, rows]).rowcount
-
-    def _one(self, query: str, values: Iterable[Any] = ()) -> Any:
-        return self._db.rows(query, values)[0][0]
-
-    def _entries(self, rest: str, values: Iterable[Any]) -> list[Entry]:
-        rows = self._db.rows(f"SELECT {_COLUMNS} FROM faces {rest}", values)
-        return [_to_entry(row) for row in rows]
+        over = db.execute(schema.ALL).fetchone()[0] - self._max
+        if over <= 0:
+            return
+        self.is_full = True
+        over += min(round(TRIMMED * self._max), TRIMMED_AT_ONCE)
+        counts = dict(db.execute("SELECT device, sum(faces) FROM sources GROUP BY 1").fetchall())
+        for device, number in share_out(counts, over).items():
+            found = search.oldest(db, device, number)
+            db.executemany("DELETE FROM faces WHERE number = ?", (at[-1:] for at in found))
 
 
 def share_out(counts: Mapping[str, int], over: int) -> dict[str, int]:
@@ -264,22 +297,49 @@ def share_out(counts: Mapping[str, int], over: int) -> dict[str, int]:
     }
 
 
-def _to_cursor(order: Order, entry: Entry) -> tuple[Any, ...]:
-    return encode_cursor(order, entry.captured, entry.ref, entry.sharpness)
+def _find(db: schema.Connection, ref: str) -> tuple[int, Entry] | None:
+    """An entry with its row's number."""
+    row = db.execute(f"{rows.SELECT} WHERE ref = ?", [bytes.fromhex(ref)]).fetchone()
+    return None if row is None else (row[0], rows.decode(row))
 
 
-def _to_entry(row: Any) -> Entry:
-    """SQLite has no booleans."""
-    *values, known = row
-    arguments: list[Any] = [*values, bool(known)]
-    return Entry(*arguments)
+def _entries(db: schema.Connection, found: Iterable[Place]) -> list[Entry]:
+    """What stands at these places, in their order."""
+    numbers = [at[-1] for at in found]
+    marks = ", ".join("?" * len(numbers))
+    cursor = db.execute(f"{rows.SELECT} WHERE faces.number IN ({marks})", numbers)
+    entries = {row[0]: rows.decode(row) for row in cursor}
+    return [entries[number] for number in numbers if number in entries]
 
 
-def _count_added(db: schema.Connection, entry: Entry, now: int) -> bool:
-    known = db.execute("SELECT 1 FROM faces WHERE ref = ?", [entry.ref]).fetchone()
-    db.execute(schema.ADD, {**dataclasses.asdict(entry), "now": now})
-    return known is None
+def _place(order: Order, entry: Entry, number: int) -> Place:
+    if order == "newest":
+        return entry.captured, number
+    return -1 if entry.sharpness is None else entry.sharpness, entry.captured, number
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+def _gone(db: schema.Connection, entries: list[Entry]) -> set[str]:
+    """The ids among theirs that records of deletion have taken up."""
+    ids = {rows.encode_id(entry.id): entry.id for entry in entries}
+    marks = ", ".join("?" * len(ids))
+    query = f"SELECT id, device FROM gone WHERE id IN ({marks})"
+    return {ids[key] for key in db.execute(query, [id for id, _ in ids]) if key in ids}
+
+
+def _merged(known: Entry, told: Entry) -> Entry:
+    """What is said later and says less (a listing, of what was announced) takes nothing away."""
+    changes = {
+        name: getattr(told, name)
+        for name in ("sharpness", "quality", "score")
+        if getattr(told, name) is not None
+    }
+    if told.known or not known.known:
+        changes["captured"] = told.captured
+    known = dataclasses.replace(known, known=known.known or told.known, **changes)
+    return dataclasses.replace(known, stored=told.stored, size=told.size)
+
+
+def _next_time(db: schema.Connection) -> int:
+    """Now (unix ms), and never before what was added last, though the clock be set back."""
+    row = db.execute("SELECT added FROM faces ORDER BY number DESC LIMIT 1").fetchone()
+    return max(time.time_ns() // 1_000_000, row[0] if row else 0)

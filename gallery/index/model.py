@@ -125,4 +125,8 @@ def parse_milliseconds(value: Any) -> int | None:
 
 
 def _is_text(key: str) -> bool:
-    return not any("\ud800" <= sign <= "\udfff" for sign in key)
+    try:
+        key.encode()
+    except UnicodeEncodeError:  # half a pair of surrogates
+        return False
+    return True

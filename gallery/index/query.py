@@ -1,4 +1,4 @@
-"""What a person asks for, and the SQL of it."""
+"""What a person asks for, and places in a list of it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import binascii
 import dataclasses
 import json
 import re
-from typing import Any, Literal
+from typing import Literal
 
 FACE, REJECTED = "face", "rejected"
 REF = re.compile(r"[0-9a-f]{20}")
 Order = Literal["newest", "sharpest"]
-
-# Columns by which a page is ordered, downwards; unique, so that a place in them is one place.
-_ORDERS: dict[str, tuple[str, ...]] = {
-    "newest": ("captured", "ref"),
-    "sharpest": ("coalesce(sharpness, -1)", "captured", "ref"),
-}
+# Where an entry stands in an order, which goes downwards: its time of capture (unix ms) and its
+# row's number; before these, where the sharpest come first, its sharpness, -1 for none.
+Place = tuple[float, ...]
+_LENGTHS: dict[str, int] = {"newest": 2, "sharpest": 3}
 
 
 class BadCursor(ValueError):
@@ -37,52 +35,14 @@ class Filter:
     added: int | None = None
     stored: int | None = None
 
-    def where(self) -> tuple[str, list[Any]]:
-        """A condition on the table, and its values."""
-        terms: list[tuple[str, Any]] = [("kind = ?", self.kind)]
-        terms += [
-            (condition, value)
-            for condition, value in (
-                ("device = ?", self.device),
-                ("camera = ?", self.camera),
-                ("captured >= ?", self.since),
-                ("captured < ?", self.until),
-                ("added <= ?", self.added),
-                ("stored <= ?", self.stored),
-            )
-            if value is not None
-        ]
-        return " AND ".join(term for term, _ in terms), [value for _, value in terms]
 
-
-def order_clause(order: Order, up: bool = False) -> str:
-    """An ORDER BY."""
-    return ", ".join(f"{column} {'ASC' if up else 'DESC'}" for column in _ORDERS[order])
-
-
-def after_clause(order: Order, place: tuple[Any, ...], up: bool = False) -> tuple[str, list[Any]]:
-    """A condition: what comes after a place in an order, or before it (`up`)."""
-    columns = ", ".join(_ORDERS[order])
-    marks = ", ".join("?" * len(place))
-    return f"({columns}) {'>' if up else '<'} ({marks})", list(place)
-
-
-def encode_cursor(
-    order: Order, captured: int, ref: str, sharpness: float | None
-) -> tuple[Any, ...]:
-    """Where an entry stands in an order."""
-    if order == "newest":
-        return captured, ref
-    return -1.0 if sharpness is None else sharpness, captured, ref
-
-
-def decode_cursor(order: Order, at: tuple[Any, ...]) -> str:
+def encode_cursor(order: Order, place: Place) -> str:
     """A place as text for an address."""
-    text = json.dumps([order, *at], separators=(",", ":"))
+    text = json.dumps([order, *place], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def cursor_of(text: str, order: Order) -> tuple[Any, ...]:
+def decode_cursor(text: str, order: Order) -> Place:
     """The way back.
 
     Raises:
@@ -90,12 +50,10 @@ def cursor_of(text: str, order: Order) -> tuple[Any, ...]:
     """
     try:
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        said, *at = found
-        *numbers, ref = at
+        said, *place = found
     except (binascii.Error, ValueError, TypeError):
         raise BadCursor("this is no place in the list") from None
-    sound = all(type(n) in (int, float) and abs(n) < 1 << 62 for n in numbers)
-    sound = sound and isinstance(ref, str) and REF.fullmatch(ref) is not None
-    if said != order or len(at) != len(_ORDERS[order]) or not sound:
+    sound = all(type(n) in (int, float) and abs(n) < 1 << 62 for n in place)
+    if said != order or len(place) != _LENGTHS[order] or not sound:
         raise BadCursor("this is no place in this list")
-    return tuple(at)
+    return tuple(place)

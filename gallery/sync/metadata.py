@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 from common.runtime.workers import Workers
 from common.store.base import ObjectStore, StoreError
@@ -34,13 +35,16 @@ class MetadataLoader:
         store: Workers,
         local: Workers,
         standing: StoreHealth,
+        forget: Callable[[list[str]], Awaitable[None]],
     ) -> None:
+        """forget: is told the refs of what is no longer in the bucket."""
         self._index = index
         self._bucket = bucket
         self._thumbs = thumbs
         self._store = store
         self._local = local
         self._standing = standing
+        self._forget = forget
         self._asked: asyncio.Queue[Filter] = asyncio.Queue()
         self._filling: set[Filter] = set()
         self._news = asyncio.Event()
@@ -68,22 +72,25 @@ class MetadataLoader:
         while lot := await self._local.run(self._index.unknown, asked, AT_ONCE):
             reads = [self._store.run(self._read, entry) for entry in lot]
             results = await asyncio.gather(*reads, return_exceptions=True)
+            await self._forget([ref for ref in results if isinstance(ref, str)])
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
 
-    def _read(self, entry: Entry) -> None:
+    def _read(self, entry: Entry) -> str | None:
+        """In a worker: the ref of an object that is no longer there."""
         try:
             facts = self._bucket.head(entry.key)
         except StoreError as error:
             if error.reason == "missing":
-                self._index.remove([entry.ref])  # gone since it was listed
-            elif error.reason in ("refused", "not_s3"):  # of this one: the rest of the day goes on
+                return entry.ref
+            if error.reason in ("refused", "not_s3"):  # of this one: the rest of the day goes on
                 self._index.learn(entry, {})
             else:
                 raise
         else:
             self._index.learn(entry, facts)
+        return None
 
     def news(self) -> None:
         """Faces have come."""

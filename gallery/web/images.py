@@ -21,14 +21,15 @@ from gallery.thumbnails.thumbnails import MEDIA_TYPE, NoThumbnail
 from gallery.web.detail import entry_of
 from gallery.web.rendering import gallery, local, render, zone
 
-# An address names a face for good; a day is how long a deleted one may stay in a reader's browser.
-KEPT = {"Cache-Control": "private, max-age=86400, immutable"}
+# An address names a face for good; so long may a deleted one stay in a reader's browser.
+DAY = 86_400  # seconds
 NOT_KEPT = {"Cache-Control": "private, max-age=30"}
 WHOLE = 4_000_000  # bytes up to which an object is read before the answer begins
 WORDS = {
     "not_image": ("not an image",),
     "too_large": ("too large", "to be shown"),
     "missing": ("no longer", "in the bucket"),
+    "over": ("past the time", "that it is kept"),
 }
 AWAY = ("the bucket does", "not answer")
 
@@ -49,18 +50,34 @@ class Stream(StreamingResponse):
 async def thumb(request: Request) -> Response:
     """A thumbnail; where there can be none, a picture that says why."""
     entry = await entry_of(request)
-    tag = _tag(entry, "t")
+    state, tag = gallery(request), _tag(entry, "t")
+    if state.retention.kept.left(entry.stored) == 0:
+        await state.store.run(state.thumbs.forget, [entry.ref])
+        return _no_picture(request, "over")
+    headers = {"ETag": tag, **_kept(state, entry)}
     if _is_cached(request, tag):
-        return Response(status_code=304, headers={"ETag": tag, **KEPT})
+        return Response(status_code=304, headers=headers)
     try:
-        made = await gallery(request).thumbs.get(entry)
+        made = await state.thumbs.get(entry)
     except NoThumbnail as error:
-        if error.trouble is not None:
-            gallery(request).standing.failed(error.trouble)
-        lines = WORDS.get(error.reason, AWAY)
-        text = render(request, "nothumb.svg", {"lines": lines})
-        return Response(text, 200, NOT_KEPT, "image/svg+xml")
-    return Response(made, 200, {"ETag": tag, **KEPT}, MEDIA_TYPE)
+        if error.reason == "missing":
+            await state.deletions.forget([entry.ref])
+        elif error.trouble is not None:
+            state.standing.failed(error.trouble)
+        return _no_picture(request, error.reason)
+    return Response(made, 200, headers, MEDIA_TYPE)
+
+
+def _no_picture(request: Request, reason: str) -> Response:
+    text = render(request, "nothumb.svg", {"lines": WORDS.get(reason, AWAY)})
+    return Response(text, 200, NOT_KEPT, "image/svg+xml")
+
+
+def _kept(state: State, entry: Entry) -> dict[str, str]:
+    """How long a browser may keep a picture: no longer than the bucket does."""
+    left = state.retention.kept.left(entry.stored)
+    seconds = DAY if left is None else min(DAY, left)
+    return {"Cache-Control": f"private, max-age={seconds}, immutable"}
 
 
 async def image(request: Request) -> Response:
@@ -70,20 +87,22 @@ async def image(request: Request) -> Response:
         HTTPException: 404 when it is gone, 503 when the store does not answer.
     """
     entry = await entry_of(request)
-    tag = _tag(entry, "o")
+    state, tag = gallery(request), _tag(entry, "o")
+    kept = {"ETag": tag, **_kept(state, entry)}
     if _is_cached(request, tag):
-        return Response(status_code=304, headers={"ETag": tag, **KEPT})
-    state = gallery(request)
+        return Response(status_code=304, headers=kept)
     try:
         body = await state.store.run(state.bucket.get, entry.key)
         parts = body.chunks()
         first = await state.store.run(_begin_body, parts, body.size)
     except StoreError as error:
         state.standing.failed(error)
+        if error.reason == "missing":
+            await state.deletions.forget([entry.ref])
         raise _refusal_picture(error) from None
     state.standing.worked()
     shown = first.startswith(png.SIGNATURE)
-    headers = {"ETag": tag, "Content-Length": str(body.size), **KEPT}
+    headers = {"Content-Length": str(body.size), **kept}
     if not shown or "download" in request.query_params:
         name = _file_name(entry, request, ".png" if shown else ".bin")
         headers["Content-Disposition"] = f'attachment; filename="{name}"'

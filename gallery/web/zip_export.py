@@ -155,6 +155,8 @@ async def _try_fetch(state: State, entry: Entry) -> FetchedObject:
             got = await state.store.run(_fetch, state.bucket, entry)
         except StoreError as error:
             state.standing.failed(error)
+            if error.reason == "missing":
+                await state.deletions.forget([entry.ref])
             if error.reason in OWN_FAULTS or attempt == TRIES:
                 return FetchedObject(entry, {}, error=error)
             await asyncio.sleep(backoff.next())

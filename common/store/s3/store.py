@@ -183,16 +183,23 @@ class S3Store:
         """Whether objects are written by the SDK: behind a proxy, or where nothing else works."""
         return self._by_sdk
 
-    def pages(self, prefix: str = "") -> Iterator[list[Listed]]:
-        more: dict[str, Any] = {"Prefix": prefix, "MaxKeys": BATCH}
-        while True:
-            found, onward = self._page(more)
-            yield found
-            if onward is None:
-                return
-            more["ContinuationToken"] = onward
+    def pages(self, prefix: str = "", after: str = "") -> Iterator[list[Listed]]:
+        request = {"Prefix": prefix, **({"StartAfter": after} if after else {})}
+        return (found for found, _ in self._pages(request))
 
-    def _page(self, request: dict[str, Any]) -> tuple[list[Listed], str | None]:
+    def level(self, prefix: str = "") -> Iterator[tuple[list[Listed], list[str]]]:
+        return self._pages({"Prefix": prefix, "Delimiter": "/"})
+
+    def _pages(self, request: dict[str, Any]) -> Iterator[tuple[list[Listed], list[str]]]:
+        onward: dict[str, Any] = {}
+        while True:
+            found, prefixes, token = self._page({**request, "MaxKeys": BATCH, **onward})
+            yield found, prefixes
+            if token is None:
+                return
+            onward = {"ContinuationToken": token}
+
+    def _page(self, request: dict[str, Any]) -> tuple[list[Listed], list[str], str | None]:
         with self._request("list", "listing", "list"):
             answer: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, **request)
             if "KeyCount" not in answer and "Name" not in answer:
@@ -201,7 +208,9 @@ class S3Store:
                 Listed(one["Key"], int(one["Size"]), round(one["LastModified"].timestamp() * 1000))
                 for one in answer.get("Contents", ())
             ]
-            return found, answer["NextContinuationToken"] if answer.get("IsTruncated") else None
+            prefixes = [one["Prefix"] for one in answer.get("CommonPrefixes", ())]
+            onward = answer["NextContinuationToken"] if answer.get("IsTruncated") else None
+            return found, prefixes, onward
 
     def get(self, key: str) -> S3Body:
         with self._request("get", "GET", "read", not_found="missing"):

@@ -97,7 +97,7 @@ def test_a_full_disk_is_trouble_and_the_faces_are_there_when_there_is_room_again
     cloud: Mosquitto, store: Store, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    with mounted(data, 4):
+    with mounted(data, 12):  # MB; of which SQLite's log takes 4 before it begins anew
         settings = {"MQTT_PORT": cloud.port, "SYNC_HOURS": 0.002}
         with Gallery(store, data, **settings) as gallery:
             gallery.says("listed 0 objects")

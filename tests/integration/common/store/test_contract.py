@@ -138,6 +138,28 @@ def test_a_listing_has_each_object_once_with_its_size_and_time(store: ObjectStor
     assert keys(store, "nothing/") == []
 
 
+def test_a_listing_may_begin_behind_a_key(store: ObjectStore) -> None:
+    for day in ("2026-03-01", "2026-03-02", "2026-03-03"):
+        store.put(new(f"box/door/{day}/1.png"))
+    found = [one.key for page in store.pages("box/door/", "box/door/2026-03-01~") for one in page]
+    assert sorted(found) == ["box/door/2026-03-02/1.png", "box/door/2026-03-03/1.png"]
+
+
+def test_a_level_has_its_objects_and_the_prefixes_below_it(store: ObjectStore) -> None:
+    for name in ("a/b/1.png", "a/b/2.png", "a/c/d/3.png", "a/4.png"):
+        store.put(new(name))
+
+    def level(prefix: str) -> tuple[list[str], list[str]]:
+        pages = list(store.level(prefix))
+        objects = sorted(one.key for found, _ in pages for one in found)
+        return objects, sorted(prefix for _, prefixes in pages for prefix in prefixes)
+
+    assert "a/" in level("")[1]  # SeaweedFS keeps folders in which nothing is left
+    assert level("a/") == (["a/4.png"], ["a/b/", "a/c/"])
+    assert level("a/b/") == (["a/b/1.png", "a/b/2.png"], [])
+    assert level("nothing/") == ([], [])
+
+
 def test_a_deletion_takes_what_is_there_and_minds_nothing_else(store: ObjectStore) -> None:
     for number in range(3):
         store.put(new(f"a/{number}.png"))

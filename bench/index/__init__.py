@@ -1,0 +1,1 @@
+"""The gallery over an index of any size, without a store."""

@@ -1,0 +1,243 @@
+"""Finding and counting faces at a cost that follows what is shown, whatever there is.
+
+A list comes from the ends of a few ordered streams, each of them one index from one place on: those
+of the sources that are asked for, merged by time, or of the hours of a day, merged by sharpness.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import heapq
+import itertools
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from gallery.index.query import FACE, Filter, Order, Place
+
+HOUR, QUARTER = 3_600_000, 900_000  # milliseconds
+SORTED = 5000  # faces that are sorted by sharpness at a time, where that index has many others
+SHARPNESS = "coalesce(sharpness, -1)"
+_ORDERS: dict[str, tuple[str, ...]] = {
+    "newest": ("captured", "number"),
+    "sharpest": (SHARPNESS, "captured", "number"),
+}
+
+
+class Counted(NamedTuple):
+    """`unknown`: of how many nobody has read the metadata."""
+
+    faces: int
+    unknown: int
+
+
+class _Stretch(NamedTuple):
+    """A part of the table that an index has in order: the condition, and its values."""
+
+    order: str  # the index
+    condition: str
+    values: list[Any]
+
+
+def places(
+    db: sqlite3.Connection,
+    asked: Filter,
+    order: Order,
+    limit: int,
+    after: Place | None = None,
+    up: bool = False,
+) -> list[Place]:
+    """Where the first entries stand, or those that follow a place; `up`: from the end on."""
+    parts = _by_time(db, asked) if order == "newest" else _by_sharpness(db, asked)
+    return _merge(db, parts, asked, order, limit, after, up)
+
+
+def unknown(db: sqlite3.Connection, asked: Filter, limit: int) -> list[Place]:
+    """Where the newest stand whose metadata nobody has read."""
+    query, names = _sources(asked)
+    numbers = db.execute(f"{query} AND unknown > 0", names).fetchall()
+    parts = [_Stretch("by_unknown", "source = ? AND NOT known", list(one)) for one in numbers]
+    return _merge(db, parts, asked, "newest", limit)
+
+
+def oldest(db: sqlite3.Connection, device: str, limit: int) -> list[Place]:
+    """Where the oldest of a device stand, rejected objects included."""
+    numbers = db.execute("SELECT number FROM sources WHERE device = ?", [device]).fetchall()
+    parts = [_Stretch("by_source", "source = ?", list(one)) for one in numbers]
+    return _merge(db, parts, Filter(), "newest", limit, up=True)
+
+
+def count(db: sqlite3.Connection, asked: Filter) -> Counted:
+    """By whole quarters of an hour, and of what is beside them by looking."""
+    if asked.stored is not None:
+        return _look(db, asked)
+    if asked.since is None and asked.until is None:
+        query, names = _sources(asked, "coalesce(sum(faces), 0), coalesce(sum(unknown), 0)")
+        total = Counted(*db.execute(query, names).fetchone())
+    else:
+        total = _count_between(db, dataclasses.replace(asked, added=None))
+    return total if asked.added is None else _without_later(db, asked, total)
+
+
+def histogram(db: sqlite3.Connection, asked: Filter) -> list[tuple[int, int]]:
+    """How many in each quarter of an hour: its beginning (unix ms), the count."""
+    where, values = _counts_of(asked)
+    query = f"SELECT quarter, sum(faces) FROM counts WHERE {where} GROUP BY 1 ORDER BY 1"
+    return [(quarter * QUARTER, faces) for quarter, faces in db.execute(query, values)]
+
+
+def hours(db: sqlite3.Connection, asked: Filter) -> list[int]:
+    """Of which hours (since 1970) there are faces."""
+    where, values = _counts_of(asked)
+    found = db.execute(f"SELECT DISTINCT quarter / 4 FROM counts WHERE {where}", values)
+    return [hour for (hour,) in found]
+
+
+def _by_time(db: sqlite3.Connection, asked: Filter) -> list[_Stretch]:
+    if _is_all(asked):
+        return [_Stretch("by_time", "source > 0", [])]
+    numbers = db.execute(*_sources(asked)).fetchall()
+    return [_Stretch("by_source", "source = ?", list(one)) for one in numbers]
+
+
+def _by_sharpness(db: sqlite3.Connection, asked: Filter) -> list[_Stretch]:
+    """Hour by hour, of all sources; or source by source, where these have few faces."""
+    within = dataclasses.replace(asked, added=None, stored=None)
+    if asked.kind != FACE or (not _is_all(asked) and count(db, within).faces <= SORTED):
+        return _by_time(db, asked)
+    condition, names = f"source > 0 AND captured / {HOUR} = ?", list[Any]()
+    if not _is_all(asked):
+        sources, names = _sources(asked)
+        condition += f" AND source IN ({sources})"
+    return [_Stretch("by_sharpness", condition, [hour, *names]) for hour in hours(db, asked)]
+
+
+def _merge(
+    db: sqlite3.Connection,
+    parts: Iterable[_Stretch],
+    asked: Filter,
+    order: Order,
+    limit: int,
+    after: Place | None = None,
+    up: bool = False,
+) -> list[Place]:
+    """The first places of all parts together: of each no more is read than is taken."""
+    if after is not None and order == "newest":
+        asked = _narrowed(asked, int(after[0]), up)
+    columns = ", ".join(_ORDERS[order])
+    by = ", ".join(f"{column} {'ASC' if up else 'DESC'}" for column in _ORDERS[order])
+    within, bounds = _within(asked)
+    with contextlib.ExitStack() as stack:
+        streams = []
+        for part in parts:
+            for beyond, values in _beyond(order, after, up):
+                where = f"{part.condition} AND {within} AND {beyond}"
+                query = f"SELECT {columns} FROM faces INDEXED BY {part.order} WHERE {where}"
+                given = [*part.values, *bounds, *values, limit]
+                cursor = db.execute(f"{query} ORDER BY {by} LIMIT ?", given)
+                streams.append(stack.enter_context(contextlib.closing(cursor)))
+        return list(itertools.islice(heapq.merge(*streams, reverse=not up), limit))
+
+
+def _beyond(order: Order, after: Place | None, up: bool) -> list[tuple[str, list[Any]]]:
+    """Conditions that together are true of what follows a place, each such that an index leads to
+    its beginning."""
+    if after is None:
+        return [("1", [])]
+    sign = ">" if up else "<"
+    if order == "newest":
+        return [(f"(+captured, number) {sign} (?, ?)", list(after))]
+    sharpness, captured, number = after
+    same = f"{SHARPNESS} = ? AND captured {sign}= ? AND (+captured, number) {sign} (?, ?)"
+    return [
+        (f"{SHARPNESS} {sign} ?", [sharpness]),
+        (same, [sharpness, captured, captured, number]),
+    ]
+
+
+def _narrowed(asked: Filter, captured: int, up: bool) -> Filter:
+    """The filter from that time on, so that an index is read from there, whatever its bounds."""
+    if up:
+        since = captured if asked.since is None else max(asked.since, captured)
+        return dataclasses.replace(asked, since=since)
+    until = captured + 1 if asked.until is None else min(asked.until, captured + 1)
+    return dataclasses.replace(asked, until=until)
+
+
+def _within(asked: Filter) -> tuple[str, list[Any]]:
+    """A condition on the table, beside what its source is, and the values."""
+    terms = (
+        ("captured >= ?", asked.since),
+        ("captured < ?", asked.until),
+        ("added <= ?", asked.added),
+        ("stored <= ?", asked.stored),
+    )
+    given = [(condition, value) for condition, value in terms if value is not None]
+    return " AND ".join(["1", *(term for term, _ in given)]), [value for _, value in given]
+
+
+def _is_all(asked: Filter) -> bool:
+    """Whether all faces are asked for, whatever their source."""
+    return asked.kind == FACE and asked.device is None and asked.camera is None
+
+
+def _sources(asked: Filter, what: str = "number") -> tuple[str, list[Any]]:
+    """A query for the sources that are asked for, and its values."""
+    terms = ["number > 0" if asked.kind == FACE else "number < 0"]
+    names = {"device": asked.device, "camera": asked.camera}
+    given = {column: name for column, name in names.items() if name is not None}
+    where = " AND ".join([*terms, *(f"{column} = ?" for column in given)])
+    return f"SELECT {what} FROM sources WHERE {where}", list(given.values())
+
+
+def _counts_of(asked: Filter) -> tuple[str, list[Any]]:
+    """A condition on the counts, and its values: of each quarter that the filter touches."""
+    query, values = ("SELECT 0", list[Any]()) if _is_all(asked) else _sources(asked)
+    where = f"source IN ({query})"
+    if asked.since is not None:
+        where, values = f"{where} AND quarter >= ?", [*values, asked.since // QUARTER]
+    if asked.until is not None:
+        where, values = f"{where} AND quarter < ?", [*values, -(-asked.until // QUARTER)]
+    return where, values
+
+
+def _count_between(db: sqlite3.Connection, asked: Filter) -> Counted:
+    since, until = asked.since, asked.until
+    first = None if since is None else -(-since // QUARTER) * QUARTER
+    last = None if until is None else until // QUARTER * QUARTER
+    if first is not None and last is not None and first > last:
+        return _look(db, asked)
+    where, values = _counts_of(dataclasses.replace(asked, since=first, until=last))
+    query = "SELECT coalesce(sum(faces), 0), coalesce(sum(unknown), 0) FROM counts"
+    found = [Counted(*db.execute(f"{query} WHERE {where}", values).fetchone())]
+    if first != since:
+        found.append(_look(db, dataclasses.replace(asked, until=first)))
+    if last != until:
+        found.append(_look(db, dataclasses.replace(asked, since=last)))
+    return Counted(sum(one.faces for one in found), sum(one.unknown for one in found))
+
+
+def _look(db: sqlite3.Connection, asked: Filter) -> Counted:
+    """Count row by row."""
+    return _count_rows(db, asked, "faces", "1")
+
+
+def _without_later(db: sqlite3.Connection, asked: Filter, total: Counted) -> Counted:
+    """Without what was added later: rows are numbered as they come."""
+    query = "SELECT number FROM faces WHERE added <= ? ORDER BY number DESC LIMIT 1"
+    last = db.execute(query, [asked.added]).fetchone() or (0,)
+    asked = dataclasses.replace(asked, added=None)
+    later = _count_rows(db, asked, "faces NOT INDEXED", "number > ?", *last)
+    return Counted(total.faces - later.faces, total.unknown - later.unknown)
+
+
+def _count_rows(
+    db: sqlite3.Connection, asked: Filter, table: str, rest: str, *more: int
+) -> Counted:
+    where, values = _within(asked)
+    query, names = _sources(asked)
+    source = "source > 0" if _is_all(asked) else f"source IN ({query})"
+    given = [*(names if not _is_all(asked) else []), *values, *more]
+    text = f"SELECT count(*), coalesce(sum(NOT known), 0) FROM {table}"
+    return Counted(*db.execute(f"{text} WHERE {source} AND {where} AND {rest}", given).fetchone())

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from testing.mqtt.mosquitto import Mosquitto
 from testing.pictures import png
 from testing.services.process import Service
 from testing.store.nanio import Store
+
+# How long an example takes depends on the machine, and on what else it does.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -43,7 +44,7 @@ class Process:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, _: object, __: TracebackType | None
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None:
         self.kill()
         if kind is not None:
@@ -100,6 +101,14 @@ class Service(Process):
         env = {"HTTP_PORT": "0"} | {key: str(value) for key, value in settings.items()}
         super().__init__([sys.executable, "-m", name], env)
         self.name = name
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        if self.running and "COVERAGE_PROCESS_CONFIG" in os.environ:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop()  # one that is killed does not write down what it has run
+        super().__exit__(kind, error, trace)
 
     @property
     def url(self) -> str:

@@ -171,15 +171,14 @@ def test_a_bucket_that_goes_away_is_told_and_what_is_known_is_shown(
     context.close()
 
 
-def test_a_bucket_without_faces_says_what_to_look_at_until_there_is_one(
+def test_a_bucket_without_faces_says_what_to_do_until_there_is_one(
     browser: Browser, tmp_path: Path
 ) -> None:
     for house in housed(tmp_path, []):
         context = house.reader(browser)
         page, said = listened(context)
         visit(page, house.at)
-        expect(page.get_by_role("heading", name="No faces yet")).to_be_visible()
-        expect(page.locator(".empty")).to_contain_text("KEY_TEMPLATE")
+        expect(page.get_by_role("heading", name="No device has reported yet")).to_be_visible()
         assert serious(page) == []
         until(functools.partial(is_open, house))
         with (

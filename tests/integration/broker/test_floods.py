@@ -59,6 +59,7 @@ def test_an_honest_device_has_its_receipts_while_another_one_floods(
             before = {one: memory(one) for one in (cloud, processor)}
             with Flood(cloud.port, context(thief), create_kinds("thief")[kind]) as flood:
                 device.send_until(time.monotonic() + FLOOD)
+                assert max(device.waits()) < RECEIPT
                 until(lambda: gallery.metric(REFUSED, device="thief"), 60, "the thief is named")
                 start = time.monotonic()
                 _, said = enrolment.run("revoke", "thief")

@@ -67,13 +67,11 @@ def add_login(address: str, username: str, password: str) -> str:
 
     They take the place of those in the URL. Files, devices and pipes stay as they are.
     """
-    scheme, mark, rest = address.partition("://")
-    if not mark or not username:
+    found = re.fullmatch(r"(\w+)://(?:[^/?#]*@)?(.*)", address)
+    if found is None or not username:
         return address
-    authority, slash, path = rest.partition("/")
-    host = authority.rpartition("@")[2]
     login = f"{urllib.parse.quote(username, safe='')}:{urllib.parse.quote(password, safe='')}"
-    return f"{scheme}://{login}@{host}{slash}{path}"
+    return f"{found[1]}://{login}@{found[2]}"
 
 
 def find_problem(source: Source) -> str | None:

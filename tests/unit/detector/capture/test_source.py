@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from detector.capture.source import Source, find_problem, hide_secrets, list_images, parse
+from detector.capture.source import (
+    Source,
+    add_login,
+    find_problem,
+    hide_secrets,
+    list_images,
+    parse,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,8 @@ from detector.capture.source import Source, find_problem, hide_secrets, list_ima
         ("rtsp://host:554/1", "stream", "rtsp://host:554/1"),
         ("RTSPS://host/1", "stream", "rtsps://host/1"),
         ("http://host/mjpeg", "stream", "http://host/mjpeg"),
+        ("TCP://host:5000", "stream", "tcp://host:5000"),
+        ("exec:rpicam-vid -t 0 -o -", "command", "rpicam-vid -t 0 -o -"),
         ("clip.mp4", "video", "clip.mp4"),
         ("walk.gif", "video", "walk.gif"),
         ("clip", "video", "clip"),
@@ -61,6 +70,30 @@ def test_a_file_or_folder_that_cannot_be_a_camera_is_named(
     camera = path.parent if path.parent != tmp_path else path
     found = find_problem(parse(str(camera)))
     assert found is None if word is None else found is not None and word in found
+
+
+@pytest.mark.parametrize(
+    ("address", "login", "expected"),
+    [
+        (
+            "rtsp://host:554/cam",
+            ("a@b", "p/%:#[]"),
+            "rtsp://a%40b:p%2F%25%3A%23%5B%5D@host:554/cam",
+        ),
+        ("http://old:login@host?x=1@2", ("anna", ""), "http://anna:@host?x=1@2"),
+        ("rtsp://host/cam", ("", ""), "rtsp://host/cam"),
+        ("clip.mp4", ("anna", "x"), "clip.mp4"),
+    ],
+)
+def test_a_login_stands_in_the_url_as_a_url_can_hold_it(
+    address: str, login: tuple[str, str], expected: str
+) -> None:
+    assert add_login(address, *login) == expected
+
+
+def test_the_login_in_a_command_is_not_shown() -> None:
+    shown = hide_secrets("exec:ffmpeg -i rtsp://anna:secret@host/cam -f mjpeg -")
+    assert shown == "exec:ffmpeg -i rtsp://***@host/cam -f mjpeg -"
 
 
 def test_another_kind_of_url_is_no_camera() -> None:

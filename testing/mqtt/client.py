@@ -60,6 +60,8 @@ class Mqtt:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # Or the two hold each other, and paho's own pair of sockets is left to the collector.
+        self._client.on_message = self._client.on_subscribe = None
 
     def publish(
         self,

@@ -45,7 +45,9 @@ class CommandProducer:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
         self._last = ""
-        self._reader = threading.Thread(target=self._follow, args=(self._process.stderr,))
+        self._reader = threading.Thread(
+            target=self._follow, args=(self._process.stderr,), daemon=True
+        )
         self._reader.start()
         output = self._process.stdout.fileno()
         with contextlib.suppress(PermissionError):  # above what this user may have in pipes
@@ -72,22 +74,30 @@ class CommandProducer:
 
     def close(self) -> None:
         self._video.close()
-        self._process.kill()
+        self._end()
 
     def _follow(self, errors: IO[bytes]) -> None:
-        for line in errors:
-            self._last = line.decode("utf-8", "replace").strip()[:_LINE] or self._last
+        with errors:
+            for line in errors:
+                self._last = line.decode("utf-8", "replace").strip()[:_LINE] or self._last
 
     def _ended(self, error: SourceError) -> SourceError:
-        """The error, with what the command said last."""
+        """The error; if the command has ended by itself, what it said last."""
         try:
             code = self._process.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
-            self._process.kill()
             return error
-        self._reader.join(ENDS_WITHIN)
+        finally:
+            self._end()
         said = f": {self._last}" if self._last else ""
         return SourceError("ended", f"the command ended with code {code}{said}")
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(ENDS_WITHIN)  # a child of the command may hold the pipe
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        self._process.stdout.close()
 
 
 def create(address: str, options: ProducerOptions) -> CommandProducer:

@@ -71,7 +71,7 @@ def housed(folder: Path, objects: list[Put], **settings: object) -> Iterator[Hou
         Mosquitto(folder / "broker") as broker,
         Gallery(store, folder / "data", MQTT_PORT=broker.port, **settings) as gallery,
     ):
-        gallery.says(f"listed {len(objects)} objects")
+        gallery.says(f"listed {len(objects)} objects", 60)
         yield House(store, broker, gallery)
 
 

@@ -109,20 +109,10 @@ def test_once_without_its_camera_says_why_and_fails(tmp_path: Path) -> None:
 
 
 def test_two_demos_run_side_by_side_and_leave_nothing_running(tmp_path: Path) -> None:
-    demos = []
-    for name in ("one", "two"):
-        output = (tmp_path / f"{name}.log").open("w")
-        # A background job of a script, as these tests may be, hands down that SIGINT is ignored.
-        as_at_a_terminal = ["env", "--default-signal=INT"]
-        demo = [sys.executable, "-m", "demo", "--data", str(tmp_path / name)]
-        command = [*as_at_a_terminal, *demo]
-        demos.append(subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output))
-        output.close()
-    for name in ("one", "two"):
-        until(partial(objects, tmp_path / name), 60, f"faces of demo {name}")
-    for running in demos:
-        running.send_signal(signal.SIGINT)
-    assert [running.wait(30) for running in demos] == [0, 0]
+    one, two = tmp_path / "one", tmp_path / "two"
+    with running(one), running(two):
+        for data in (one, two):
+            until(partial(objects, data), 120, f"faces of demo {data.name}")
     assert not list(processes_about(tmp_path))
 
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 SOONEST = (
     600.0  # seconds between two listings, whatever asks for them; a sixth of the usual at most
 )
+SMALL = 2  # pages of a bucket that is listed whole: by camera it would take more requests
 RECENT = 24  # listings of the last two days for each of everything
 HEAR_WITHIN = 3.0  # seconds that the first listing waits for the broker
 TELL_EVERY = 1.0  # seconds between two words on how far it is
@@ -180,13 +181,11 @@ class BucketListing:
         began = time.monotonic()
         await self._workers.run(self._hooks.before)
         started = await self._workers.run(self._index.begin_pass)
-        prefixes = await self._prefixes() if self._options.by_camera else [""]
-        beside = progress.found
-        if not progress.complete and self._options.by_camera:
-            await self._list_recent(prefixes, _yesterday())
-            log.info("the last two days are there after %.1f s", time.monotonic() - began)
-            progress.found = beside
-        await self._take_all([(prefix, "") for prefix in prefixes])
+        if not self._options.by_camera:
+            await self._take_all([("", "")])
+        elif not await self._take_small():
+            progress.found = 0
+            await self._list_by_camera(began)
         vanished = await self._end(started)
         await self._workers.run(self._hooks.prune)
         self._standing.index_worked()
@@ -196,14 +195,34 @@ class BucketListing:
         seconds = time.monotonic() - began
         log.info("listed %d objects in %.1f s; %d were gone", progress.found, seconds, vanished)
 
+    async def _list_by_camera(self, began: float) -> None:
+        prefixes = await self._prefixes()
+        beside = self.progress.found
+        if not self.progress.complete:
+            await self._list_recent(prefixes, _yesterday())
+            log.info("the last two days are there after %.1f s", time.monotonic() - began)
+            self.progress.found = beside
+        await self._take_all([(prefix, "") for prefix in prefixes])
+
+    async def _take_small(self) -> bool:
+        """Whether the bucket has so few objects that this has taken them all."""
+        pages = self._bucket.pages("", "")
+        for _ in range(SMALL + 1):  # the last one tells that there are no more
+            taken = await self._workers.run(self._take_next, pages)
+            if taken is None:
+                return True
+            await self._told_of(taken)
+        return False
+
     async def _look_again(self) -> None:
         """List the last two days of the cameras that are known, and no more."""
         day = _yesterday()
         try:
             started = await self._workers.run(self._index.begin_pass)
-            devices = await self._workers.run(self._index.devices)
-            names = [(device.name, camera) for device in devices for camera in device.cameras]
-            await self._list_recent([f"{device}/{camera}/" for device, camera in names], day)
+            if not await self._take_small():
+                devices = await self._workers.run(self._index.devices)
+                names = [(device.name, camera) for device in devices for camera in device.cameras]
+                await self._list_recent([f"{device}/{camera}/" for device, camera in names], day)
             since = round(day.timestamp() * 1000)
             await self._end(started, since)
         except StoreError as error:

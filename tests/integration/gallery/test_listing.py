@@ -27,7 +27,7 @@ def settings(cloud: Mosquitto) -> dict[str, object]:
 
 @pytest.fixture
 def gallery(store: Store, tmp_path: Path, settings: dict[str, object]) -> Iterator[Gallery]:
-    keys = fill(store, 20, devices=2, days=10, last=time.time())
+    keys = fill(store, 3020, devices=2, days=10, last=time.time())
     for odd in ("odd.png", "box0000/beside.png", "Not A Device/a/b.png", "box0000/cam0/odd.png"):
         put(store, odd, png())
     put(store, f"rejected/box0000/bad_crc_{'a' * 32}", b"x", {})
@@ -42,11 +42,13 @@ def remove(store: Store, key: str) -> None:
 
 
 def test_wherever_an_object_is_in_the_bucket_it_is_found(gallery: Gallery) -> None:
-    assert gallery.metric("facepipe_gallery_faces_indexed") == 25
+    assert gallery.metric("facepipe_gallery_faces_indexed") == 3025
 
 
 def test_the_last_days_come_before_the_rest(gallery: Gallery) -> None:
-    assert gallery.log.index("the last two days are there") < gallery.log.index("listed 25 objects")
+    assert gallery.log.index("the last two days are there") < gallery.log.index(
+        "listed 3025 objects"
+    )
 
 
 def test_what_comes_and_goes_today_is_found_without_listing_all_of_the_bucket(
@@ -60,7 +62,16 @@ def test_what_comes_and_goes_today_is_found_without_listing_all_of_the_bucket(
     put(store, other, png(), stored=time.time())
     until(lambda: newest not in admin.faces(), 30, "it is gone")
     until(lambda: admin.open(f"/face/{ref_of(other)}")[0] == 200, 30, "the other one is shown")
-    assert gallery.log.count("listed 2") == 1
+    assert gallery.log.count("listed 3025") == 1
+
+
+def test_a_bucket_of_few_objects_is_listed_in_few_requests(
+    store: Store, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    fill(store, 40, devices=20, days=2, last=time.time())
+    with Gallery(store, tmp_path / "gallery", **settings) as gallery:
+        gallery.says("listed 40 objects")
+        assert gallery.metric(REQUESTS, kind="list") < 10
 
 
 def test_with_another_template_all_of_the_bucket_is_listed_and_it_is_said(

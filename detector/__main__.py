@@ -8,6 +8,7 @@ if __name__ == "__main__":
     from detector.commands.image import print_faces
     from detector.commands.outbox_report import print_outbox
     from detector.commands.probe import print_probe
+    from detector.commands.webcams import print_webcams
     from detector.service import run
     from detector.settings import DetectorSettings
 
@@ -26,6 +27,11 @@ if __name__ == "__main__":
                     "with --image: also write each picture to DIR with its faces drawn",
                 )
             },
+        ),
+        "cameras": Command[DetectorSettings](
+            "list the webcams of this machine with their sizes and rates, and exit",
+            lambda _, __: print_webcams(),
+            bare=True,
         ),
         "probe": Command[DetectorSettings](
             "open a camera, print what it is, save a picture of it, and exit: with 1 if that "

@@ -171,26 +171,26 @@ def test_settings_that_cannot_be_right_are_told_at_once(
 
 def test_control_c_ends_it_with_all_that_it_has_started(tmp_path: Path) -> None:
     silent = tmp_path / "silent"
-    silent.touch()
-    camera = f"exec:sh -c 'tail -f {silent}; true'"
+    silent.write_text("while :; do sleep 1; done\n")
+    camera = f"exec:sh -c 'sh {silent}; true'"
     command = [sys.executable, "-m", "detector", "--probe", camera]
     with Process(command) as process:
-        until(lambda: followers(silent), 30, "the command runs")
+        until(lambda: shells(silent), 30, "the command runs")
         process.signal(signal.SIGINT)
         assert process.wait(10) == 128 + signal.SIGINT
-        until(lambda: not followers(silent), what="its children ended, too")
+        until(lambda: not shells(silent), what="its children ended, too")
         assert "Traceback" not in process.log
 
 
-def followers(path: Path) -> list[str]:
-    """The processes `tail` that follow a file."""
+def shells(path: Path) -> list[str]:
+    """The shells that run a script."""
     lines = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             lines.append(entry.read_bytes().decode(errors="replace"))
         except OSError:
             continue  # it has just ended
-    return [line for line in lines if line.startswith("tail") and str(path) in line]
+    return [line for line in lines if line.startswith(f"sh\0{path}\0")]
 
 
 def test_help_explains_it_and_a_picture_alone_makes_no_sense() -> None:

@@ -122,6 +122,8 @@ class PyAvProducer:
                 packet = next(packets)
             except (StopIteration, av.error.EOFError):
                 return
+            except IndexError:
+                return  # PyAV's way to end if streams have appeared that were not there at first
             except av.error.ExitError:
                 text = f"no frame for {self._options.timeout:.0f} s"
                 raise SourceError("stalled", text) from None
@@ -189,7 +191,8 @@ def _open(address: str, options: ProducerOptions, asked: dict[str, str]) -> Inpu
     timeout = (OPEN_TIMEOUT, options.timeout + 5) if _is_stream(address) else None
     try:
         login = add_login(address, options.username, options.password)
-        return av.open(login, options=asked, timeout=timeout)
+        # A title may be in any encoding.
+        return av.open(login, options=asked, timeout=timeout, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise to_source_error(error, address) from None
 
@@ -204,5 +207,6 @@ def _state_rate(stream: VideoStream) -> float:
 
 
 def _find_video(container: InputContainer) -> VideoStream | None:
-    sound = [s for s in container.streams.video if s.codec_context.width]
+    # A stream of an unknown codec has no context.
+    sound = [s for s in container.streams.video if s.codec_context and s.codec_context.width]
     return max(sound, key=lambda s: s.codec_context.width * s.codec_context.height, default=None)

@@ -7,6 +7,8 @@ if __name__ == "__main__":
     from detector import __doc__ as about
     from detector.commands.image import print_faces
     from detector.commands.outbox_report import print_outbox
+    from detector.commands.probe import print_probe
+    from detector.commands.webcams import print_webcams
     from detector.service import run
     from detector.settings import DetectorSettings
 
@@ -25,6 +27,21 @@ if __name__ == "__main__":
                     "with --image: also write each picture to DIR with its faces drawn",
                 )
             },
+        ),
+        "cameras": Command[DetectorSettings](
+            "list the webcams of this machine with their sizes and rates, and exit",
+            lambda _, __: print_webcams(),
+            bare=True,
+        ),
+        "probe": Command[DetectorSettings](
+            "open a camera, print what it is, save a picture of it, and exit: with 1 if that "
+            "fails. SOURCE is what CAMERA may be (default: what CAMERA is), CAMERA_USERNAME and "
+            "CAMERA_PASSWORD its login",
+            lambda _, arguments: print_probe(arguments),
+            "SOURCE",
+            {"picture": ("FILE", "with --probe: where to save the picture (default: probe.png)")},
+            bare=True,  # what CAMERA names does not matter if SOURCE is given
+            optional=True,
         ),
     }
     main("detector", about or "", DetectorSettings, run, commands)

@@ -22,6 +22,7 @@ class Command(Generic[S]):
     values: placeholder of the flag's values (one or more), such as FILE; empty if it takes none.
     options: further flags of this command, each with its placeholder and help text.
     bare: it needs no settings, so these may be invalid; `run` gets None in their place.
+    optional: the flag takes one value or none; "" stands for none.
     """
 
     about: str
@@ -29,6 +30,7 @@ class Command(Generic[S]):
     values: str = ""
     options: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     bare: bool = False
+    optional: bool = False
 
 
 def parse(
@@ -46,7 +48,11 @@ def parse(
     # argparse of Python 3.11 cannot print an empty group.
     flags = parser.add_mutually_exclusive_group() if commands else parser
     for flag, command in commands.items():
-        if command.values:
+        if command.optional:
+            flags.add_argument(
+                f"--{flag}", nargs="?", const="", metavar=command.values, help=command.about
+            )
+        elif command.values:
             flags.add_argument(f"--{flag}", nargs="+", metavar=command.values, help=command.about)
         else:
             flags.add_argument(f"--{flag}", action="store_true", help=command.about)
@@ -55,7 +61,7 @@ def parse(
     arguments = parser.parse_args()
     chosen = None
     for flag, command in commands.items():
-        if getattr(arguments, _field(flag)):
+        if getattr(arguments, _field(flag)) not in (None, False):
             chosen = command
             continue
         for option in command.options:

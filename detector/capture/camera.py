@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import mmap
-import os
-import signal
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
-
-import numpy as np
 
 from common.runtime.backoff import Backoff
 from common.runtime.logs import StateLogger
@@ -23,19 +15,12 @@ from common.service import Service
 from common.settings import SettingsError
 from detector import metrics
 from detector.capture.camera_options import CameraOptions
-from detector.capture.frame import Frame, Image
-from detector.capture.producer import PRODUCERS, SourceError
+from detector.capture.capture_process import OPEN_WITHIN, CaptureProcess, open_process
+from detector.capture.frame import Frame
+from detector.capture.producer import SourceError
 
 log = logging.getLogger(__name__)
 
-# Silences OpenCV and FFmpeg: our own lines report failures, once and without passwords.
-_QUIET = {
-    "OPENCV_LOG_LEVEL": "OFF",
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",
-    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2",  # seconds that a webcam's read() may wait
-}
-OPEN_WITHIN = 40.0  # seconds, for Python, OpenCV and a stream's first bytes, on a slow machine
-KILL_WITHIN = 1.0  # seconds; a process that hangs in a driver may outlive SIGKILL
 FRAMES_AHEAD = 3  # frames of a camera that wait while one is searched; 6 MB each at 1080p
 STABLE = 3.0  # seconds of frames after which a failure counts as over
 
@@ -76,7 +61,7 @@ class Camera:
             before = self._frames
             started = time.monotonic()
             try:
-                async with self._process() as process:
+                async with open_process(self._options, start=self._next) as process:
                     async for frame in self._read(process):
                         self._frames += 1
                         yield frame
@@ -100,78 +85,27 @@ class Camera:
         # A file goes on where its process died, unless the file itself kills the process.
         return progress and error.reason in ("crashed", "stalled")
 
-    @contextlib.asynccontextmanager
-    async def _process(self) -> AsyncIterator[tuple[Process, int]]:
-        memory = os.memfd_create("frame")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "detector.capture.worker",
-            stdin=PIPE,
-            stdout=PIPE,
-            pass_fds=[memory],
-            env=_QUIET | _environment(),
-            start_new_session=True,  # Ctrl-C must reach the detector alone
-        )
-        assert process.stdin is not None  # noqa: S101 - it is a pipe
-        process.stdin.write(json.dumps(self._request(memory)).encode() + b"\n")
-        try:
-            yield process, memory
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # and a command that it has started
-            os.close(memory)
-            try:
-                async with asyncio.timeout(KILL_WITHIN):
-                    await process.wait()
-            except TimeoutError:
-                log.error("the capture process %d does not end; is its driver stuck?", process.pid)
-
-    def _request(self, memory: int) -> dict[str, Any]:
-        """What the capture process reads first: by a pipe, since anyone can see a command line."""
-        source = self._options.source
-        return {
-            "module": PRODUCERS[source.kind].module,
-            "address": source.address,
-            "live": source.live,
-            "loop": self._options.loop and not source.live,
-            "options": {
-                "size": self._options.size,
-                "fps": self._options.fps,
-                "timeout": self._options.timeout,
-                "username": self._options.username,
-                "password": self._options.password,
-            },
-            "start": self._next,
-            "memory": memory,
-            "parent": os.getpid(),
-        }
-
-    async def _read(self, opened: tuple[Process, int]) -> AsyncIterator[Frame]:
-        process, memory = opened
-        assert process.stdin is not None  # noqa: S101 - it is a pipe
-        process.stdin.write(b"n")
+    async def _read(self, process: CaptureProcess) -> AsyncIterator[Frame]:
+        process.request()
         patience = OPEN_WITHIN
         first_at: float | None = None
         while True:
-            answer = await self._answer(process, patience)
+            answer = await process.answer(patience)
             patience = self._patience
             if answer["kind"] == "frame":
                 now = time.monotonic()
                 first_at = first_at or now
                 self._on_frame(answer, now - first_at)
-                yield Frame(_pixels(memory, answer), answer["index"], answer["at"], answer["time"])
-                process.stdin.write(b"n")
+                yield process.read_frame(answer)
+                process.request()
             elif answer["kind"] == "opened":
                 self._expected = answer["frames"]
                 self._patience = self._options.timeout + 1 / answer["fps"]
             elif answer["kind"] == "unreadable":
                 log.warning("the image %s cannot be read (unreadable)", answer["path"])
                 metrics.UNREADABLE.inc()
-            elif answer["kind"] == "ended":
+            else:  # ended
                 return
-            else:
-                raise SourceError(answer["reason"], answer["text"])
 
     def _on_frame(self, answer: dict[str, Any], lasted: float) -> None:
         self.skipped += answer["skipped"]
@@ -183,20 +117,6 @@ class Camera:
         if self._frames == 0 or (failing and lasted >= STABLE):
             self._state.end(f"gives frames of {answer['width']}x{answer['height']}")
             self._service.health.check("camera", None)
-
-    async def _answer(self, process: Process, patience: float) -> dict[str, Any]:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes with a frame.
-            async with asyncio.timeout(patience):
-                line = await process.stdout.readline()
-        except TimeoutError:
-            raise SourceError("stalled", f"no frame for {patience:.0f} s") from None
-        if not line.endswith(b"\n"):
-            code = await process.wait()
-            raise SourceError("crashed", f"the capture process ended with code {code}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
 
     def _on_file_failed(self, error: SourceError) -> None:
         if self._frames == 0:
@@ -220,19 +140,6 @@ class Camera:
         else:
             log.info("the file ended after %d frames", self._frames)
         self.ended = True
-
-
-def _pixels(memory: int, answer: dict[str, Any]) -> Image:
-    shape = (answer["height"], answer["width"], 3)
-    size = shape[0] * shape[1] * 3
-    with mmap.mmap(memory, size, prot=mmap.PROT_READ) as shared:
-        return np.frombuffer(shared, np.uint8, size).reshape(shape).copy()
-
-
-def _environment() -> dict[str, str]:
-    """Our environment for the capture process, without secrets."""
-    needed = ("PATH", "PYTHONPATH", "HOME", "LANG", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
-    return {name: os.environ[name] for name in needed if name in os.environ}
 
 
 async def read_ahead(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:

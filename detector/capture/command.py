@@ -17,6 +17,7 @@ from typing import IO
 from detector.capture import pyav
 from detector.capture.frame import Image
 from detector.capture.producer import ProducerOptions, SourceError
+from detector.capture.source import hide_logins
 
 PIPE_SIZE = 1024 * 1024  # bytes: raw frames go through three times as fast as with the usual 64 kB
 ENDS_WITHIN = 2.0  # seconds that a command has to end, once it has closed its output
@@ -72,6 +73,9 @@ class CommandProducer:
     def retrieve(self) -> Image | None:
         return self._video.retrieve()
 
+    def describe(self) -> dict[str, str]:
+        return self._video.describe()
+
     def close(self) -> None:
         self._video.close()
         self._end()
@@ -79,7 +83,8 @@ class CommandProducer:
     def _follow(self, errors: IO[bytes]) -> None:
         with errors:
             for line in errors:
-                self._last = line.decode("utf-8", "replace").strip()[:_LINE] or self._last
+                said = hide_logins(line.decode("utf-8", "replace")).strip()
+                self._last = said[:_LINE] or self._last
 
     def _ended(self, error: SourceError) -> SourceError:
         """The error; if the command has ended by itself, what it said last."""

@@ -19,12 +19,14 @@ class Deinterlacer:
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._form: tuple[int, int, str] | None = None
+        self.used = False  # whether a frame was interlaced
 
     def process(self, frame: VideoFrame) -> Iterator[VideoFrame]:
         """The frames that can be shown now: none, one or several."""
         if self._graph is None and not frame.interlaced_frame:
             yield frame
             return
+        self.used = True
         form = frame.width, frame.height, frame.format.name
         if form != self._form:
             yield from self.flush()

@@ -45,6 +45,9 @@ class ImageFolder:
     def retrieve(self) -> Image | None:
         return self._image
 
+    def describe(self) -> dict[str, str]:
+        return {"pictures": str(len(self._paths))}
+
     def close(self) -> None:
         self._image = None
 

@@ -19,6 +19,8 @@ _BY_TYPE: list[tuple[type[Exception], str, str]] = [
     (av.error.ExitError, "no_answer", "it does not answer"),
     (av.error.TimeoutError, "no_answer", "it does not answer"),
     (av.error.InvalidDataError, "not_video", "what it gives is no video that can be read"),
+    (av.error.EOFError, "not_video", "it ends before there is any video"),
+    (av.error.PatchWelcomeError, "unsupported", "this format cannot be read here"),
     (av.error.ProtocolNotFoundError, "unsupported", "this scheme cannot be read here"),
     (av.error.DemuxerNotFoundError, "unsupported", "this format cannot be read here"),
     (av.error.DecoderNotFoundError, "unsupported", "this codec cannot be read here"),

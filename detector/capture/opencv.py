@@ -43,6 +43,14 @@ class OpenCvProducer:
             raise SourceError("crashed", f"OpenCV cannot decode it: {error.err}") from None
         return to_bgr(image) if ok and image is not None and image.size else None
 
+    def describe(self) -> dict[str, str]:
+        code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        return {
+            "driver": self._capture.getBackendName(),
+            "codec": code.to_bytes(4, "little").decode("ascii", "replace").strip(),
+            "rate stated": f"{self._capture.get(cv2.CAP_PROP_FPS):g} a second",
+        }
+
     def close(self) -> None:
         self._capture.release()
 

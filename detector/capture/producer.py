@@ -61,6 +61,9 @@ class FrameProducer(Protocol):
     def retrieve(self) -> Image | None:
         """The grabbed frame: height x width x 3, uint8, BGR; None if it cannot be converted."""
 
+    def describe(self) -> dict[str, str]:
+        """What a person may want to know of it: names and values, once a frame was grabbed."""
+
     def close(self) -> None:
         """Release the source."""
 

@@ -52,7 +52,7 @@ class PyAvProducer:
         self._address = address
         self._options = options
         self._container, self._stream = open_container(address, options)
-        own = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        own = _state_rate(self._stream)
         self.fps = options.fps or (own if 0.1 <= own <= 240 else USUAL_FPS)
         seconds = (self._container.duration or 0) / av.time_base
         self.frames = self._stream.frames or round(seconds * own)
@@ -76,6 +76,18 @@ class PyAvProducer:
         assert self._frame is not None  # noqa: S101 - it was grabbed
         bgr = self._frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
         return np.rot90(bgr, round(self._frame.rotation / 90) % 4).astype(np.uint8)
+
+    def describe(self) -> dict[str, str]:
+        assert self._frame is not None  # noqa: S101 - it was grabbed
+        codec, rate = self._stream.codec_context, _state_rate(self._stream)
+        return {
+            "container": self._container.format.name,
+            "codec": f"{codec.name} ({codec.profile})" if codec.profile else codec.name,
+            "rate stated": f"{rate:.4g} a second" if rate else "-",
+            "pixel format": self._frame.format.name,
+            "interlaced": "yes" if self._deinterlacer.used else "no",
+            "rotation": f"{-self._frame.rotation % 360} degrees clockwise",
+        }
 
     def close(self) -> None:
         self._container.close()
@@ -110,6 +122,8 @@ class PyAvProducer:
                 packet = next(packets)
             except (StopIteration, av.error.EOFError):
                 return
+            except IndexError:
+                return  # PyAV's way to end if streams have appeared that were not there at first
             except av.error.ExitError:
                 text = f"no frame for {self._options.timeout:.0f} s"
                 raise SourceError("stalled", text) from None
@@ -177,7 +191,8 @@ def _open(address: str, options: ProducerOptions, asked: dict[str, str]) -> Inpu
     timeout = (OPEN_TIMEOUT, options.timeout + 5) if _is_stream(address) else None
     try:
         login = add_login(address, options.username, options.password)
-        return av.open(login, options=asked, timeout=timeout)
+        # A title may be in any encoding.
+        return av.open(login, options=asked, timeout=timeout, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise to_source_error(error, address) from None
 
@@ -186,6 +201,12 @@ def _is_stream(address: str) -> bool:
     return "://" in address or address.startswith("pipe:")
 
 
+def _state_rate(stream: VideoStream) -> float:
+    """The frames a second that a stream states; 0 if it does not."""
+    return float(stream.average_rate or stream.guessed_rate or 0)
+
+
 def _find_video(container: InputContainer) -> VideoStream | None:
-    sound = [s for s in container.streams.video if s.codec_context.width]
+    # A stream of an unknown codec has no context.
+    sound = [s for s in container.streams.video if s.codec_context and s.codec_context.width]
     return max(sound, key=lambda s: s.codec_context.width * s.codec_context.height, default=None)

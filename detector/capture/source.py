@@ -51,7 +51,7 @@ def parse(camera: str) -> Source:
 def hide_secrets(camera: str) -> str:
     """CAMERA as logs may show it: without user, password, query, or a path that may hold them."""
     if camera.startswith(COMMAND):
-        return re.sub(r"://\S*@", "://***@", camera)
+        return hide_logins(camera)
     if "://" not in camera:
         # Not even a mistyped URL may show its password.
         before, at, after = camera.rpartition("@")
@@ -60,6 +60,11 @@ def hide_secrets(camera: str) -> str:
     host, _, path = rest.partition("/")
     # Some cameras take their login in the path: rtsp://host/user=admin_password=secret_channel=1
     return f"{scheme}://{host}/***" if "=" in path else f"{scheme}://{rest}"
+
+
+def hide_logins(text: str) -> str:
+    """Any text without the logins of the URLs in it."""
+    return re.sub(r"://\S*@", "://***@", text)
 
 
 def add_login(address: str, username: str, password: str) -> str:

@@ -24,11 +24,12 @@ from detector.capture.producer import (
     load,
 )
 
+PROBED = 2.0  # seconds; a webcam has found its exposure by then
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Playback:
-    """Plays one source in one of three ways, until it ends."""
+    """Plays one source in one of three ways until it ends, or only looks at it."""
 
     def __init__(
         self, handover: Handover, module: ProducerModule, address: str, options: ProducerOptions
@@ -98,6 +99,26 @@ class Playback:
             if index is None:
                 raise SourceError("not_open", "it has no frames")
 
+    def probe(self, live: bool) -> None:
+        """Look at the source for some seconds of its own clock; then report what it is."""
+        started = time.monotonic()
+        with contextlib.closing(self._open()) as producer:
+            first = last = count = 0.0
+            image = None
+            while last - first < PROBED and producer.grab() is not None:
+                last = time.monotonic() if live else producer.time
+                if not count:
+                    first = last
+                    self._handover.send("first", after=time.monotonic() - started)
+                if not count or last - first >= PROBED:
+                    image, form = producer.retrieve(), producer.describe()
+                count += 1
+            if image is None:
+                raise SourceError("no_video", "it has no frame that can be read")
+            rate = (count - 1) / (last - first) if last > first else None
+            facts = {"index": None, "at": time.time(), "time": last}
+            self._handover.send_frame(image, **facts, form=form, rate=rate)
+
 
 def _read_request() -> dict[str, Any]:
     """The first line of standard input, byte by byte: requests for frames follow it."""
@@ -127,7 +148,9 @@ def main() -> None:
     options = ProducerOptions(**request["options"], on_unreadable=handover.report_unreadable)
     playback = Playback(handover, load(request["module"]), request["address"], options)
     try:
-        if request["loop"]:
+        if request["probe"]:
+            playback.probe(request["live"])
+        elif request["loop"]:
             playback.play_looped()
         elif request["live"]:
             playback.play_live()

@@ -1,1 +1,1 @@
-"""Commands of `python -m detector`: `--image`, `--outbox`."""
+"""Commands of `python -m detector`: `--cameras`, `--image`, `--outbox`, `--probe`."""

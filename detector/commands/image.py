@@ -46,7 +46,7 @@ def print_faces(settings: DetectorSettings, arguments: argparse.Namespace) -> in
         crop.apply_mask(image, settings.mask)
         found = detect_still(engine, image, settings.min_face, settings.detect_width)
         print(json.dumps(_to_dict(path, image, found, engine.name)), flush=True)  # noqa: T201 - its work
-        if names and not _write(names.choose(path), annotate(image, found)):
+        if names and not write_picture(names.choose(path), annotate(image, found)):
             code = 1
     return code
 
@@ -122,9 +122,10 @@ def _read(path: Path) -> Image | None:
     return None if image is None else image.astype(np.uint8, copy=False)
 
 
-def _write(path: Path, image: Image) -> bool:
+def write_picture(path: Path, image: Image) -> bool:
+    """Write a picture in the format of the file's suffix; returns whether it worked."""
     try:
-        path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
     except OSError as error:
         sys.stderr.write(f"detector: {path} cannot be written: {error.strerror}\n")
         return False

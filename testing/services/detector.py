@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +17,7 @@ from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
 from testing.mqtt.received import Received
-from testing.services.process import Service, scrape
+from testing.services.process import ROOT, Service, scrape
 
 NAMES = ("captured", "confirmed", "sent", "rejected", "dropped", "waiting")
 
@@ -25,6 +28,15 @@ def detector(broker: Mosquitto | int, camera: object, **env: object) -> Service:
     env.setdefault("CAPTURE", "every")
     env.setdefault("OUTBOX_PATH", tempfile.mkdtemp(prefix="facepipe-test-outbox-"))
     return Service("detector", DEVICE="box-1", CAMERA=camera, MQTT_PORT=port, **env)
+
+
+def run(*arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
+    """One of the commands of `python -m detector`."""
+    command = [sys.executable, "-m", "detector", *map(str, arguments)]
+    env = {**os.environ, **{name: str(value) for name, value in settings.items()}}
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def play(broker: Mosquitto, camera: object, **env: object) -> tuple[list[Received], str]:

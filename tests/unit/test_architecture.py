@@ -46,7 +46,7 @@ ROOMS = {
         "delivery": {"outbox", "metrics"},
         "homeassistant": set[str](),
         "preview": {"metrics"},
-        "commands": {"detection", "encoding", "outbox", "settings", "tracking"},
+        "commands": {"capture", "detection", "encoding", "outbox", "settings", "tracking"},
     },
     "gallery": {
         "index": {"metrics"},

@@ -47,6 +47,9 @@ class Backwards:
     def retrieve(self) -> npt.NDArray[Any]:
         return self._frames[-1 - self._index]
 
+    def describe(self) -> dict[str, str]:
+        return {"direction": "backwards"}
+
     def close(self) -> None:
         self._frames = []
 

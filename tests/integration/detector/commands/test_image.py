@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +13,8 @@ import numpy as np
 import pytest
 
 from testing.clips import clips
+from testing.services.detector import run
 from testing.services.process import ROOT
-
-
-def run(*arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "detector", *map(str, arguments)]
-    env = {**os.environ, **{name: str(value) for name, value in settings.items()}}
-    return subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60
-    )
 
 
 def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

@@ -94,8 +94,8 @@ class PageSettings(ServiceSettings):
     http_names: str = setting(
         "HTTP_NAMES",
         names,
-        "names of the pages in browsers, with commas, beside those of the certificate; addresses"
-        " and localhost always work",
+        "host names of the pages, separated by commas, in addition to those in the certificate; IP"
+        " addresses and localhost always work",
         default="",
     )
 

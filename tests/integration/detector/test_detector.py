@@ -53,7 +53,7 @@ def memory(service: Service) -> int:
         ({"MIN_FACE": "7"}, "MIN_FACE must be a number from 0.01 to 1"),
         ({"CAPTURE": "some"}, "CAPTURE must be one of"),
         ({"DELIVERY": "twice"}, "DELIVERY must be one of once, receipt"),
-        ({"CAMERA_NAME": "../x"}, "CAMERA_NAME must be 1 to 63 of a-z"),
+        ({"CAMERA_NAME": "../x"}, "CAMERA_NAME must be 1 to 63 characters of a-z"),
     ],
 )
 def test_a_bad_setting_ends_with_2_and_is_named(

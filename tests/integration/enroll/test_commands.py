@@ -16,7 +16,7 @@ from testing.services.enrolment import Enrolment
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["Jetson 1"], "'Jetson 1' must be 1 to 63 of a-z, 0-9 and -"),
+        (["Jetson 1"], "'Jetson 1' must be 1 to 63 characters of a-z, 0-9 and -"),
         (["../../etc"], "must be 1 to 63"),
         (["jetson+1"], "must be 1 to 63"),
         (["x" * 64], "must be 1 to 63"),

@@ -47,12 +47,12 @@ class Exposure:
         """
         if not is_loopback(self.reach) and not (self.cert and self.key):
             yield (
-                f"{subject} needs HTTP_CERT and HTTP_KEY, since {what} would cross the network"
-                " in clear; if it is a container's, published on the host's loopback alone, set"
-                " HTTP_PUBLISHED=127.0.0.1"
+                f"{subject} needs HTTP_CERT and HTTP_KEY, because {what} would cross the network"
+                " unencrypted; if the port of a container is published only on the host's loopback,"
+                " set HTTP_PUBLISHED=127.0.0.1"
             )
         elif bool(self.cert) != bool(self.key):
-            yield "HTTP_CERT and HTTP_KEY go together: set both, or none"
+            yield "HTTP_CERT and HTTP_KEY go together: set both or neither"
         elif self.cert:
             try:
                 self.context()

@@ -17,7 +17,7 @@ from common.settings import host
 
 UNKNOWN = 421  # Misdirected Request: RFC 9110, section 15.5.20
 ADVICE = (
-    "These pages are not served under this name. Use the address of the machine in its place."
+    "These pages are not served under this name. Use the machine's IP address instead."
     " If the name is right, add it to the setting HTTP_NAMES, and restart."
 )
 

@@ -180,7 +180,7 @@ class Client:
         if self._short_in_a_row < FLAPS:
             return failure
         text = (
-            f"its connections end within seconds: {failure};"
+            f"its connections keep ending within seconds: {failure};"
             f" is there another client with the id {self._client_id!r}?"
         )
         return ConnectionFailed("flapping", text)

@@ -125,7 +125,7 @@ class Camera:
                 async with asyncio.timeout(KILL_WITHIN):
                     await process.wait()
             except TimeoutError:
-                log.error("the capture process %d does not end; is its driver stuck?", process.pid)
+                log.error("the capture process %d does not exit; is its driver stuck?", process.pid)
 
     def _request(self, memory: int) -> dict[str, Any]:
         """What the capture process reads first: by a pipe, since anyone can see a command line."""
@@ -181,7 +181,7 @@ class Camera:
         # A camera that fails again and again after its first frame has one problem, not many.
         failing = self._state.reason is not None
         if self._frames == 0 or (failing and lasted >= STABLE):
-            self._state.end(f"gives frames of {answer['width']}x{answer['height']}")
+            self._state.end(f"delivers frames of {answer['width']}x{answer['height']}")
             self._service.health.check("camera", None)
 
     async def _answer(self, process: Process, patience: float) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class Camera:
             raise SourceError("stalled", f"no frame for {patience:.0f} s") from None
         if not line.endswith(b"\n"):
             code = await process.wait()
-            raise SourceError("crashed", f"the capture process ended with code {code}")
+            raise SourceError("crashed", f"the capture process exited with code {code}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -203,7 +203,9 @@ class Camera:
             raise SettingsError(
                 ["CAMERA is not a video or image that can be read: " + self._options.shown]
             )
-        log.warning("the file broke after %d frames: %s (%s)", self._frames, error, error.reason)
+        log.warning(
+            "reading the file failed after %d frames: %s (%s)", self._frames, error, error.reason
+        )
         self.ended = True
 
     def _on_file_end(self) -> None:

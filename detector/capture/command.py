@@ -41,7 +41,7 @@ class CommandProducer:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads yet
             )
         except (OSError, ValueError) as error:
-            raise SourceError("not_open", f"the command does not start: {error}") from None
+            raise SourceError("not_open", f"the command cannot be started: {error}") from None
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
         self._last = ""
@@ -64,7 +64,7 @@ class CommandProducer:
         """Advance to the next frame. Raises SourceError, `ended`, when the command ends."""
         index = self._video.grab()
         if index is None:
-            raise self._ended(SourceError("ended", "the command gives no more frames"))
+            raise self._ended(SourceError("ended", "the command delivers no more frames"))
         return index
 
     def retrieve(self) -> Image | None:
@@ -87,7 +87,7 @@ class CommandProducer:
             return error
         self._reader.join(ENDS_WITHIN)
         said = f": {self._last}" if self._last else ""
-        return SourceError("ended", f"the command ended with code {code}{said}")
+        return SourceError("ended", f"the command exited with code {code}{said}")
 
 
 def create(address: str, options: ProducerOptions) -> CommandProducer:

@@ -88,7 +88,7 @@ class Endpoint:
         except EndpointConnectionError:
             raise self.errors.nothing_listens() from None
         except ParamValidationError as error:
-            raise StoreError("refused", f"the SDK does not take this request: {error}") from None
+            raise StoreError("refused", f"the SDK does not accept this request: {error}") from None
         except (BotoCoreError, HTTPError, OSError) as error:  # the last two while a body is read
             raise self.errors.broken_request(error) from None
         except _UNREADABLE as error:

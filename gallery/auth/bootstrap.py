@@ -15,7 +15,9 @@ from gallery.auth.users import Account, User, Users, parse
 log = logging.getLogger(__name__)
 
 FILE = "users.txt"
-_ABOUT = "# Made at the first start, since GALLERY_USERS was not set; deleted, it is made anew.\n"
+_ABOUT = (
+    "# Created because GALLERY_USERS was not set. If you delete this file, it is created again.\n"
+)
 
 
 def first_user(folder: Path) -> Users:

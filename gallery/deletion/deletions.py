@@ -40,7 +40,7 @@ class Changed(Exception):
     """The selection has become another since it was confirmed; `count`: what it comes to now."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"it comes to {count} now")
+        super().__init__(f"it now has {count} objects")
         self.count = count
 
 
@@ -92,7 +92,7 @@ class Deletions:
         if count != expected:
             raise Changed(count)
         if sum(job.state == "running" for job in self.jobs.values()) >= WAITING:
-            raise StoreError("slow_down", "too many deletions wait already")
+            raise StoreError("slow_down", "too many deletions are waiting already")
         job = Job(secrets.token_hex(8), by, what, count)
         await self._workers.run(jobs.write, self._bucket, job, selection)
         self._take(job, selection)

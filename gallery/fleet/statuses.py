@@ -69,7 +69,9 @@ class Statuses:
         """The device whose status has changed; None for what is none."""
         name = self._name(topic)
         if name is None:
-            self._pass_over("name", f"a status has a topic of no service: {topic[:100]!r}")
+            self._pass_over(
+                "name", f"a status has a topic that belongs to no service: {topic[:100]!r}"
+            )
             return None
         if not payload:
             return self._remove(name)
@@ -80,7 +82,7 @@ class Statuses:
             return None
         instance = self._instance(name)
         if instance is None:
-            self._pass_over("too_many", f"no room for one more status: {topic}")
+            self._pass_over("too_many", f"too many services; ignored the status on {topic}")
             return None
         instance.take(message, self._connection, self._wall())
         if name.service == "broker":

@@ -63,7 +63,7 @@ class Database:
                 schema.prepare(self._path)
             self._edition += 1
             self.count = 0
-            text = f"{self._path} was damaged ({error}), and is built anew"
+            text = f"{self._path} was damaged ({error}); it is being rebuilt"
             raise IndexTrouble("damaged", text) from None
 
     def _connection(self) -> schema.Connection:

@@ -140,7 +140,7 @@ def _replace(path: Path, found: int) -> None:
     beside = path.with_name(f"{path.name}.new")
     discard(beside)
     if found != takeover.SHAPE:
-        log.info("%s has another version; rebuilding the index", path)
+        log.info("%s has a different version; rebuilding the index", path)
         discard(path)
         return
     with contextlib.closing(connect(beside)) as db:

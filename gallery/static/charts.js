@@ -7,7 +7,7 @@ const FIGURES = {
   frames: ["Frames per second", (value) => plain(value)],
   faces: ["Faces per second", (value) => plain(value)],
   waiting: ["Faces waiting", (value) => plain(value)],
-  dropped: ["Faces dropped in five minutes", (value) => plain(value)],
+  dropped: ["Faces dropped per five minutes", (value) => plain(value)],
   round_trip: [
     "Round trip",
     (value) => (value < 1 ? `${plain(value * 1000)} ms` : `${plain(value)} s`),

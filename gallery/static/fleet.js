@@ -126,8 +126,7 @@ function count() {
   text($("sum"), parts.length ? `${total}: ${parts.join(", ")}` : total);
   $("fleet").hidden = !shown;
   $("none").hidden = shown > 0;
-  if (rows.size)
-    text($("none"), query ? "No device name contains this." : "No device has a problem.");
+  if (rows.size) text($("none"), query ? "No device name matches." : "No device has a problem.");
 }
 
 // --- panels

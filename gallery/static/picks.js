@@ -39,7 +39,7 @@ function show() {
   for (const button of form.querySelectorAll('#bar [type="submit"]')) button.disabled = !count;
   for (const tile of grid.shownTiles()) mark(tile);
   for (const button of document.querySelectorAll(".pick-day"))
-    button.textContent = isDayPicked(button) ? "Unselect day" : "Select day";
+    button.textContent = isDayPicked(button) ? "Deselect day" : "Select day";
 }
 
 function mark(tile) {

@@ -139,7 +139,7 @@ class BucketListing:
 
     async def keep_up(self) -> None:
         if not self._options.by_camera:
-            log.info("KEY_TEMPLATE is not the default: each listing is of the whole bucket")
+            log.info("KEY_TEMPLATE is not the default: each listing covers the whole bucket")
         backoff = Backoff(first=1.0)
         with contextlib.suppress(TimeoutError):  # listed after that, what is stored meanwhile shows
             await asyncio.wait_for(self._hearing.wait(), HEAR_WITHIN)
@@ -184,7 +184,7 @@ class BucketListing:
         beside = progress.found
         if not progress.complete and self._options.by_camera:
             await self._list_recent(prefixes, _yesterday())
-            log.info("the last two days are there after %.1f s", time.monotonic() - began)
+            log.info("listed the last two days in %.1f s", time.monotonic() - began)
             progress.found = beside
         await self._take_all([(prefix, "") for prefix in prefixes])
         vanished = await self._end(started)

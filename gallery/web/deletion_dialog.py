@@ -50,7 +50,7 @@ async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
     if chosen.filter is not None and number:
         rejected = number - await state.local.run(state.index.count, chosen.until(added).filter)
         if rejected > 0:
-            found["where"] += f"; {format_count(rejected, 'rejected object')} among them"
+            found["where"] += f", including {format_count(rejected, 'rejected object')}"
     return found
 
 
@@ -67,7 +67,7 @@ async def delete(request: Request) -> Response:
     is_form = not request.headers.get("content-type", "").startswith("application/json")
     if expected is None or added is None:
         if not is_form:
-            raise Bad("A deletion must state how many faces it expects: call /count first.")
+            raise Bad("The request must state how many faces to delete: call /count first.")
         found = await _counted(request, asked.selection)
         again = selection.as_json(asked.selection)
         return page(request, "confirm.html", selection=again, typed=TYPED, **found)
@@ -107,7 +107,7 @@ async def job(request: Request) -> Response:
 def job_to_dict(job: Job) -> str:
     """How far a deletion is, in a sentence."""
     if job.state == "running":
-        return f"{job.done:,} of {format_count(job.total, 'face')} have been deleted."
+        return f"{job.done:,} of {format_count(job.total, 'face')} deleted so far."
     if not job.failed:
         return f"{format_count(job.done, 'face')} deleted."
     reasons = ", ".join(

@@ -101,7 +101,7 @@ async def tiles(request: Request) -> Response:
     state = gallery(request)
     refs = request.query_params.get("refs", "").split(",")
     if len(refs) > TILES:
-        raise Bad(f"At most {TILES} tiles can be asked for at once.")
+        raise Bad(f"At most {TILES} tiles can be requested at once.")
     view = query_params.view(request.query_params)
     named = [query_params.ref(ref) for ref in refs]
     entries = await state.local.run(_entries, state.index, named)
@@ -125,7 +125,7 @@ async def sharpness(request: Request) -> Response:
     state = gallery(request)
     view, place = query_params.view(request.query_params), zone(request)
     if view.day is None:
-        raise Bad("Of which day?")
+        raise Bad("The day is missing.")
     within = _of_day(view, view.day, place)
     known = await state.local.run(state.index.known, within)
     count = await state.local.run(state.index.count, within)

@@ -94,7 +94,7 @@ def _day(text: str) -> datetime.date | None:
             raise ValueError(text)
         day = datetime.date.fromisoformat(text)
     except ValueError:
-        raise Bad("The day must be written like 2026-11-24.") from None
+        raise Bad("The day must have the form 2026-11-24.") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise Bad("This day is out of range.")
     return day

@@ -25,7 +25,7 @@ def wrong_bucket(settings: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (wrong_secret, "COS_SECRET_ACCESS_KEY is not that of COS_ACCESS_KEY_ID"),
+        (wrong_secret, "COS_SECRET_ACCESS_KEY does not match COS_ACCESS_KEY_ID"),
         (wrong_bucket, "there is no bucket COS_BUCKET=another"),
     ],
 )

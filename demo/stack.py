@@ -67,7 +67,7 @@ class Part:
             lines = self.log.read_text(errors="replace").splitlines()
             said = [line for line in lines if line.startswith(f"{self.name}: ")] or lines[-3:]
             why = "\n".join(said)
-            raise DemoError(f"the {self.name} ended with exit code {code} ({self.log}):\n{why}")
+            raise DemoError(f"the {self.name} exited with code {code} ({self.log}):\n{why}")
 
 
 class Stack:
@@ -210,7 +210,7 @@ class Stack:
                 if sock.connect_ex(("127.0.0.1", self.ports[name])) == 0:
                     return
             time.sleep(0.05)
-        raise DemoError(f"the {name} does not answer within {READY_WITHIN:.0f} s; see {self.logs}")
+        raise DemoError(f"the {name} did not answer within {READY_WITHIN:.0f} s; see {self.logs}")
 
     def check(self) -> None:
         """Raises DemoError when a part has ended that should be running."""

@@ -71,7 +71,7 @@ def converse(
     except (OSError, ValueError) as error:
         raise explain_failure(broker, error) from None
     if not _loop(mqtt, lambda: bool(done or refused), deadline):
-        raise BrokerNotUpdated(f"the {broker} ends the connection or does not answer")
+        raise BrokerNotUpdated(f"the {broker} closed the connection or did not answer")
     mqtt.disconnect()
     if refused:
         raise refused[0]

@@ -210,6 +210,6 @@ def test_revoking_gives_up_within_15_s_when_the_broker_hangs(
     _, said = enrolment.run("revoke", "jetson-1", code=1)
     cloud.signal(signal.SIGCONT)
     assert time.monotonic() - start < 20  # Python's start included
-    assert "everything is written down for its next start" in said
+    assert "everything is recorded for its next start" in said
     enrolment.run("revoke", "jetson-1")
     assert "CERTIFICATE_REVOKED" in refusal(cloud.port, device)

@@ -27,7 +27,7 @@ class Login:
         return f"user: {self.name}   password: {self.password}"
 
 
-def kept(file: Path) -> Login:
+def load_or_create(file: Path) -> Login:
     """The login that the file holds; without the file, a new one, which is then in it.
 
     The hash is kept, too: with another one, who is logged in would have to log in again.

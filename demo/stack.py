@@ -141,7 +141,7 @@ class Stack:
         }
         self._service("processor", **cloud)
         if self._gallery:
-            self.login = login.kept(self._data / ".gallery-login.json")
+            self.login = login.load_or_create(self._data / ".gallery-login.json")
             self._service(
                 "gallery",
                 **cloud,

@@ -148,7 +148,7 @@ def show(settings: EnrollSettings) -> None:
     if not ledger.exists:
         say("no device is enrolled yet")
     rows = [("NAME", "SINCE", "UNTIL", "REVOKED", "AUTHORITY")]
-    for entry in ledger.shown():
+    for entry in ledger.unexpired():
         revoked = day(entry.revoked) if entry.revoked else "-"
         dates = (day(entry.since), day(entry.until), revoked)
         rows.append((entry.name, *dates, entry.authority))

@@ -185,7 +185,7 @@ async def run(settings: GallerySettings, service: Service) -> int:
     link = Client(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
     arrivals = _subscribe(state, link)
     own_status = Presence(link, _own_topic(settings), service.health)
-    metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
+    metrics.FLEET.look = state.fleet.figures_source(asyncio.get_running_loop())
     sock = server.open_socket(settings)
     pages = server.create_server(
         app.create_app(state), settings.publication.context(), settings.trusted_proxy

@@ -53,7 +53,7 @@ class CommandProducer:
         try:
             self._video = pyav.create(f"pipe:{output}", options)
         except SourceError as error:
-            raise self._ended(error) from None
+            raise self._explain_end(error) from None
         self.fps, self.frames = self._video.fps, 0
 
     @property
@@ -64,7 +64,7 @@ class CommandProducer:
         """Advance to the next frame. Raises SourceError, `ended`, when the command ends."""
         index = self._video.grab()
         if index is None:
-            raise self._ended(SourceError("ended", "the command delivers no more frames"))
+            raise self._explain_end(SourceError("ended", "the command delivers no more frames"))
         return index
 
     def retrieve(self) -> Image | None:
@@ -78,7 +78,7 @@ class CommandProducer:
         for line in errors:
             self._last = line.decode("utf-8", "replace").strip()[:_LINE] or self._last
 
-    def _ended(self, error: SourceError) -> SourceError:
+    def _explain_end(self, error: SourceError) -> SourceError:
         """The error, with what the command said last."""
         try:
             code = self._process.wait(ENDS_WITHIN)

@@ -157,11 +157,11 @@ def open_container(address: str, options: ProducerOptions) -> tuple[InputContain
     Raises:
         SourceError: it does not open, or has no video.
     """
-    asked = _SCHEMES.get(address.partition("://")[0], _PROBE if _is_stream(address) else {})
-    container = _open(address, options, asked)
-    if _find_video(container) is None and asked.get("probesize") == _PROBE_HTTP["probesize"]:
+    av_options = _SCHEMES.get(address.partition("://")[0], _PROBE if _is_stream(address) else {})
+    container = _open(address, options, av_options)
+    if _find_video(container) is None and av_options.get("probesize") == _PROBE_HTTP["probesize"]:
         container.close()
-        container = _open(address, options, asked | _PROBE)
+        container = _open(address, options, av_options | _PROBE)
     stream = _find_video(container)
     if stream is None:
         container.close()
@@ -172,12 +172,12 @@ def open_container(address: str, options: ProducerOptions) -> tuple[InputContain
     return container, stream
 
 
-def _open(address: str, options: ProducerOptions, asked: dict[str, str]) -> InputContainer:
+def _open(address: str, options: ProducerOptions, av_options: dict[str, str]) -> InputContainer:
     # If a read hangs, the parent gives up first, and reports that the camera has stalled.
     timeout = (OPEN_TIMEOUT, options.timeout + 5) if _is_stream(address) else None
     try:
         login = add_login(address, options.username, options.password)
-        return av.open(login, options=asked, timeout=timeout)
+        return av.open(login, options=av_options, timeout=timeout)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise to_source_error(error, address) from None
 

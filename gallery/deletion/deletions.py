@@ -180,8 +180,8 @@ class Deletions:
         gone = lot + await self._workers.run(self._index.copies, lot)
         unrecorded = await self._workers.run(self._index.unrecorded, gone)
         if unrecorded:
-            told = job.id, job.by, job.what
-            await self._workers.run(records.write, self._bucket, self._index, *told, unrecorded)
+            facts = job.id, job.by, job.what
+            await self._workers.run(records.write, self._bucket, self._index, *facts, unrecorded)
         failed = await self._workers.run(self._bucket.delete, [entry.key for entry in gone])
         self._standing.worked()
         for reason in failed.values():
@@ -260,8 +260,8 @@ class Deletions:
         return [entry for entry in entries if entry.key in failed]
 
 
-def _combine(asked: Filter) -> list[Filter]:
+def _combine(criteria: Filter) -> list[Filter]:
     """A filter of faces, and the same of rejected objects, which know no camera."""
-    if asked.kind == query.REJECTED or asked.camera is not None:
-        return [asked]
-    return [asked, dataclasses.replace(asked, kind=query.REJECTED)]
+    if criteria.kind == query.REJECTED or criteria.camera is not None:
+        return [criteria]
+    return [criteria, dataclasses.replace(criteria, kind=query.REJECTED)]

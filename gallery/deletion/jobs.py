@@ -59,9 +59,9 @@ class Job:
 
 def write(bucket: ObjectStore, job: Job, selection: Selection) -> None:
     """Raises StoreError: it could not be written down, and is not to be begun."""
-    told = {"id": job.id, "by": job.by, "what": job.what, "total": job.total}
-    told["selection"] = dataclasses.asdict(selection)
-    bucket.put(new_json(f"{PREFIX}{job.id}.json", json.dumps(told).encode() + b"\n"))
+    data = {"id": job.id, "by": job.by, "what": job.what, "total": job.total}
+    data["selection"] = dataclasses.asdict(selection)
+    bucket.put(new_json(f"{PREFIX}{job.id}.json", json.dumps(data).encode() + b"\n"))
 
 
 def remove(bucket: ObjectStore, job: Job) -> None:
@@ -96,9 +96,9 @@ def read_pending(bucket: ObjectStore) -> list[tuple[Job, Selection]]:
     return found
 
 
-def _read(told: Any) -> tuple[Job, Selection]:
-    job = Job(str(told["id"]), str(told["by"]), str(told["what"]), int(told["total"]))
-    chosen = told["selection"]
+def _read(data: Any) -> tuple[Job, Selection]:
+    job = Job(str(data["id"]), str(data["by"]), str(data["what"]), int(data["total"]))
+    chosen = data["selection"]
     if chosen["filter"] is None:
         return job, Selection(tuple(str(ref) for ref in chosen["refs"]))
     return job, Selection(filter=Filter(**chosen["filter"])).resumed()

@@ -82,9 +82,11 @@ class Retention:
         while True:
             try:
                 there = await self._workers.run(self._bucket.expire_after, self.kept.days)
-                self._settled("" if there else "unsupported", "the store has no lifecycle rules")
+                self._update_rule(
+                    "" if there else "unsupported", "the store has no lifecycle rules"
+                )
             except StoreError as error:
-                self._settled(error.reason, str(error))
+                self._update_rule(error.reason, str(error))
             await self._keep_records()
             await asyncio.sleep(RULE_EVERY)
 
@@ -101,7 +103,7 @@ class Retention:
         else:
             self._health.check("records", None)
 
-    def _settled(self, reason: str, text: str) -> None:
+    def _update_rule(self, reason: str, text: str) -> None:
         kept = self.kept
         if not kept.days:
             return

@@ -117,34 +117,34 @@ function chart(grid, figure, at, values) {
   };
 }
 
-/** Make the charts of `told`, the JSON of /fleet/samples. `show(panel)` puts them beside their
+/** Make the charts of `samples`, the JSON of /fleet/samples. `show(panel)` puts them beside their
  * services, again whenever those are new; `end()` takes them away. */
-export function day(told) {
+export function day(samples) {
   const grids = new Map(); // by service and instance
   const charts = [];
-  for (const { service, instance, begin, figures } of told.services) {
+  for (const { service, instance, begin, figures } of samples.services) {
     const grid = make("div", "", "charts");
     for (const [figure, values] of Object.entries(figures)) {
       if (!(figure in FIGURES) || (figure === "dropped" && !values.some((value) => value > 0)))
         continue;
-      const at = values.map((_, index) => begin + index * told.every);
+      const at = values.map((_, index) => begin + index * samples.every);
       charts.push(chart(grid, figure, at, values));
     }
     if (grid.children.length) grids.set(`${service} ${instance}`, grid);
   }
 
-  const draw = (anew) => {
+  const draw = (redraw) => {
     for (const one of charts) {
       const width = Math.floor(one.stage.clientWidth);
-      if (!width || (!anew && width === one.width)) continue;
+      if (!width || (!redraw && width === one.width)) continue;
       one.width = width;
       one.plot?.destroy();
       one.plot = one.make(width);
     }
   };
-  const anew = () => draw(true);
+  const redraw = () => draw(true);
   const resized = new ResizeObserver(() => draw(false));
-  dark.addEventListener("change", anew);
+  dark.addEventListener("change", redraw);
   return {
     show(panel) {
       for (const section of panel.querySelectorAll(".service")) {
@@ -156,7 +156,7 @@ export function day(told) {
     },
     end() {
       resized.disconnect();
-      dark.removeEventListener("change", anew);
+      dark.removeEventListener("change", redraw);
       for (const one of charts) one.plot?.destroy();
       for (const grid of grids.values()) grid.remove();
     },

@@ -53,22 +53,22 @@ function since(element, ms) {
   element.replaceChildren("since ", time);
 }
 
-function show(told) {
-  const known = rows.get(told.name);
-  const row = known ?? make(told.name);
-  const moves = !known || row.dataset.rank !== String(told.rank);
-  row.dataset.state = told.state;
-  row.dataset.rank = told.rank;
-  text(cell(row, ".label"), told.label);
-  text(cell(row, ".reasons"), told.reasons);
-  since(cell(row, ".since"), told.since);
-  for (const [name, value] of Object.entries(told.cells)) {
+function show(data) {
+  const known = rows.get(data.name);
+  const row = known ?? make(data.name);
+  const moves = !known || row.dataset.rank !== String(data.rank);
+  row.dataset.state = data.state;
+  row.dataset.rank = data.rank;
+  text(cell(row, ".label"), data.label);
+  text(cell(row, ".reasons"), data.reasons);
+  since(cell(row, ".since"), data.since);
+  for (const [name, value] of Object.entries(data.cells)) {
     const figure = cell(row, `[data-cell="${CSS.escape(name)}"]`);
     if (figure) text(figure, value);
   }
-  cell(row, '[data-cell="certificate"]').dataset.alarm = told.alarm;
+  cell(row, '[data-cell="certificate"]').dataset.alarm = data.alarm;
   if (moves) place(row);
-  if (panels.has(told.name)) look(told.name);
+  if (panels.has(data.name)) look(data.name);
 }
 
 function before(one, other) {
@@ -182,10 +182,10 @@ async function draw(name) {
     const answer = await ask(`/fleet/samples?${new URLSearchParams({ device: name })}`).catch(
       () => null,
     );
-    const told = await answer?.json();
-    if (!told || panels.get(name) !== opened) return;
+    const data = await answer?.json();
+    if (!data || panels.get(name) !== opened) return;
     opened.drawn?.end();
-    opened.drawn = day(told);
+    opened.drawn = day(data);
     opened.drawn.show(opened.panel);
   };
   opened.samples = setInterval(take, NEW_SAMPLES);
@@ -251,10 +251,10 @@ function read(name, row) {
 }
 
 function status(event) {
-  const told = JSON.parse(event.data);
-  if ("connected" in told) $("cut").hidden = told.connected;
-  for (const row of told.devices ?? []) show(row);
-  for (const name of told.gone ?? []) drop(name);
+  const data = JSON.parse(event.data);
+  if ("connected" in data) $("cut").hidden = data.connected;
+  for (const row of data.devices ?? []) show(row);
+  for (const name of data.gone ?? []) drop(name);
   count();
 }
 

@@ -91,10 +91,10 @@ addEventListener("beforeunload", () => {
 });
 
 // Fetch a path below `base`; throws an Error with a sentence when that fails.
-export async function ask(path, told, options = {}) {
+export async function ask(path, content, options = {}) {
   const headers = { Accept: "application/json" };
-  if (told !== undefined) {
-    Object.assign(options, { method: "POST", body: JSON.stringify(told) });
+  if (content !== undefined) {
+    Object.assign(options, { method: "POST", body: JSON.stringify(content) });
     headers["Content-Type"] = "application/json";
   }
   let answer;

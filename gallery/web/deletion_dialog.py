@@ -36,10 +36,10 @@ _zips: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 async def count(request: Request) -> Response:
     """What a selection comes to, and of whom and when it is: for the question before a deletion."""
     chosen = (await selection.parse_selection(request)).selection
-    return JSONResponse(await _counted(request, chosen), headers=PRIVATE)
+    return JSONResponse(await _count(request, chosen), headers=PRIVATE)
 
 
-async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
+async def _count(request: Request, chosen: Selection) -> dict[str, Any]:
     state = gallery(request)
     number, added = await state.deletions.count(chosen)
     where = await state.local.run(selection.redirect_target, state.index, chosen)
@@ -62,24 +62,24 @@ def _between(span: tuple[int, int], place: datetime.tzinfo) -> str:
 @needs_admin
 async def delete(request: Request) -> Response:
     """Begin to delete what was confirmed, or ask first (of a form without script)."""
-    asked = await selection.parse_selection(request)
-    expected, added = asked.number("expected"), asked.number("added")
+    parsed = await selection.parse_selection(request)
+    expected, added = parsed.number("expected"), parsed.number("added")
     is_form = not request.headers.get("content-type", "").startswith("application/json")
     if expected is None or added is None:
         if not is_form:
             raise Bad("The request must state how many faces to delete: call /count first.")
-        found = await _counted(request, asked.selection)
-        again = selection.as_json(asked.selection)
+        found = await _count(request, parsed.selection)
+        again = selection.as_json(parsed.selection)
         return page(request, "confirm.html", selection=again, typed=TYPED, **found)
-    if is_form and expected > TYPED and asked.number("typed") != expected:
+    if is_form and expected > TYPED and parsed.number("typed") != expected:
         raise Bad(f"To delete {expected:,} faces, enter that number.")
-    job = await _begun(request, asked.selection, expected, added)
+    job = await _begin(request, parsed.selection, expected, added)
     if is_form:
         return RedirectResponse(f"{base_of(request.scope)}/jobs/{job.id}", 303)
     return JSONResponse(job.facts(), 202, PRIVATE)
 
 
-async def _begun(request: Request, chosen: Selection, expected: int, added: int) -> Job:
+async def _begin(request: Request, chosen: Selection, expected: int, added: int) -> Job:
     state = gallery(request)
     where = await state.local.run(selection.redirect_target, state.index, chosen)
     span = await state.local.run(selection.span, state.index, chosen)

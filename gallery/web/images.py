@@ -54,7 +54,7 @@ async def thumb(request: Request) -> Response:
     if state.retention.kept.left(entry.stored) == 0:
         await state.store.run(state.thumbs.forget, [entry.ref])
         return _no_picture(request, "over")
-    headers = {"ETag": tag, **_kept(state, entry)}
+    headers = {"ETag": tag, **_cache_headers(state, entry)}
     if _is_cached(request, tag):
         return Response(status_code=304, headers=headers)
     try:
@@ -73,7 +73,7 @@ def _no_picture(request: Request, reason: str) -> Response:
     return Response(text, 200, NOT_KEPT, "image/svg+xml")
 
 
-def _kept(state: State, entry: Entry) -> dict[str, str]:
+def _cache_headers(state: State, entry: Entry) -> dict[str, str]:
     """How long a browser may keep a picture: no longer than the bucket does."""
     left = state.retention.kept.left(entry.stored)
     seconds = DAY if left is None else min(DAY, left)
@@ -88,7 +88,7 @@ async def image(request: Request) -> Response:
     """
     entry = await entry_of(request)
     state, tag = gallery(request), _tag(entry, "o")
-    kept = {"ETag": tag, **_kept(state, entry)}
+    kept = {"ETag": tag, **_cache_headers(state, entry)}
     if _is_cached(request, tag):
         return Response(status_code=304, headers=kept)
     try:

@@ -75,7 +75,7 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
             "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
             "apikey": self._api_key,
         }
-        asked = time.monotonic()  # a token's life may begin at any time after this
+        requested_at = time.monotonic()  # a token's life may begin at any time after this
         try:
             response = requests.post(
                 self._endpoint,
@@ -98,7 +98,7 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
             text = f"{self._endpoint} answered {response.status_code} without a token"
             raise StoreError("token", text) from None
         self._token = token
-        self._refresh_after, self._expires = asked + life * REFRESH_AT, asked + life
+        self._refresh_after, self._expires = requested_at + life * REFRESH_AT, requested_at + life
 
 
 def _error_name(error: Exception) -> str:

@@ -246,7 +246,7 @@ def file(value: str) -> str:
 
 
 def _explain_permission(error: PermissionError) -> str:
-    # A container's user is none of the host's, and secrets keep the owner that they have there.
+    # The container's user does not exist on the host, and secrets keep their owner on the host.
     return (
         f"cannot be read by user {os.geteuid()}: {error.strerror};"
         f" make it readable on the host: chown {os.geteuid()} or chmod a+r"

@@ -108,7 +108,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 def renew(settings: EnrollSettings) -> None:
-    """Certify the authority, the broker and our services anew, now.
+    """Renew the certificates of the authorities, the broker and the services now.
 
     Raises:
         SettingsError, BrokerNotUpdated: with the latter, all files have been written.

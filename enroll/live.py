@@ -1,4 +1,4 @@
-"""A running broker: told about a device, or made to forget one, without a restart."""
+"""Adds devices to a running broker, or removes them, without a restart."""
 
 from __future__ import annotations
 

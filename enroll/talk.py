@@ -18,7 +18,7 @@ OnMessage = Callable[[Client, MQTTMessage], bool]
 
 
 class BrokerNotUpdated(Exception):
-    """The broker runs, but cannot be reached or does not do what it is told."""
+    """The broker runs, but cannot be reached or does not execute a command."""
 
 
 def explain_failure(broker: Broker, error: OSError | ValueError) -> BrokerNotUpdated:

@@ -18,7 +18,7 @@ from gallery.web.login import LoginPage
 
 
 def create_app(state: State) -> ASGIApp:
-    """Raises SettingsError: there is no user, and none can be made; or HTTP_PATH is one of ours."""
+    """Raises SettingsError: there is no user, or HTTP_PATH is one of the gallery's pages."""
     settings = state.settings
     users = settings.users or first_user(settings.folder)
     sessions = Sessions(settings.folder / "sessions.db", users)

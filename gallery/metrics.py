@@ -93,7 +93,7 @@ class DeviceFigures(NamedTuple):
 
 
 class FleetMetrics(Collector):
-    """Eight series for each device, no more; `look` is asked at each scrape, by its thread."""
+    """Eight series for each device; the thread of each scrape calls `look`."""
 
     def __init__(self) -> None:
         self.look: Callable[[], Iterable[DeviceFigures]] = tuple

@@ -179,7 +179,7 @@ def _address(settings: GallerySettings, sock: socket.socket) -> str:
 
 
 async def run(settings: GallerySettings, service: Service) -> int:
-    """Show faces until told to stop."""
+    """Serve the gallery until a signal stops it."""
     state = await Workers("open").run(_create_state, settings, service)
     await _check_store(state)
     link = Client(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)

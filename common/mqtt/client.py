@@ -252,7 +252,7 @@ class Client:
             self._connection.unsubscribe([topic for topic, _ in self.topics])
 
     async def leave(self, timeout: float = 1.0) -> None:
-        """Disconnect for good, and cleanly if that takes less than `timeout` seconds."""
+        """Disconnect permanently, and cleanly if that takes less than `timeout` seconds."""
         self._leaving = True
         if self._connection is not None:
             await self._connection.disconnect(timeout)

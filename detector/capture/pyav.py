@@ -45,7 +45,7 @@ class PyAvProducer:
     """A `FrameProducer` over a container that PyAV has opened.
 
     Interlaced frames are deinterlaced. Size and pixel format may change from frame to frame. An
-    address that answers with a single picture (a snapshot) is asked for it again and again.
+    address that answers with a single picture (a snapshot) is requested again and again.
     """
 
     def __init__(self, address: str, options: ProducerOptions) -> None:

@@ -77,7 +77,7 @@ class PreviewOptions:
 
 
 def _password(authorization: str) -> bytes:
-    """The password of HTTP Basic (RFC 7617), whatever the user's name; empty if it is none."""
+    """The password of HTTP Basic (RFC 7617), with any user name; empty if the header is invalid."""
     scheme, _, credentials = authorization.partition(" ")
     try:
         text = base64.b64decode(credentials.strip(), validate=True)

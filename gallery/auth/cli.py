@@ -40,7 +40,7 @@ def add_user(_: object, arguments: argparse.Namespace) -> int:
 
 
 def _ask_password() -> str | None:
-    """The password, asked for twice; None if the two differ."""
+    """Ask for the password twice; returns None if the two entries differ."""
     # As an exception, Ctrl-C does not leave the terminal without its echo.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -1,4 +1,4 @@
-"""Stands before all pages: who asks, from where, and with what right."""
+"""Checks every request to the pages: who sends it, from where, and with which role."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AccessMiddleware:
     It sets `user` (User) and `session` in the state of a request; both may be None for /login and
     /static/, which are open to everyone.
 
-    names: those by which the pages may be asked for.
+    names: the host names under which the pages may be requested.
     tls: the pages are served by TLS, by the gallery itself.
     """
 
@@ -139,7 +139,7 @@ def _is_stream(message: Message) -> bool:
 
 
 def _target(scope: Scope) -> str:
-    """Path and query as they were asked for, still encoded."""
+    """Path and query of the request, still encoded."""
     raw: bytes = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
     query: bytes = scope["query_string"]
     return (raw + (b"?" + query if query else b"")).decode("latin-1")

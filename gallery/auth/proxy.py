@@ -41,7 +41,7 @@ def without_base(path: str, base: str) -> str:
 
 
 def base_of(scope: Scope) -> str:
-    """What stands before each path of ours in a browser's address bar."""
+    """The prefix of all the gallery's paths in a browser's address bar."""
     base: str = scope.get("state", {}).get("base", "")
     return base
 

@@ -34,7 +34,7 @@ class Selection:
         return Selection(filter=dataclasses.replace(self.filter, added=added))
 
     def resumed(self) -> Selection:
-        """The same by the store's clock: an index that was built anew knows all since then only."""
+        """The same by the store's clock: a rebuilt index knows only when each object was stored."""
         if self.filter is None or self.filter.added is None:
             return self
         stored = self.filter.added - SKEW

@@ -1,7 +1,7 @@
 """Who deleted what, and when: records in the bucket, written before anything is deleted.
 
 They are never changed. They are the log that people read, and what keeps a face from coming back
-that an edge box sends once more: the index takes their ids up whenever it is built anew.
+that an edge box sends once more: the index reads their ids whenever it is rebuilt.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def read_record(content: bytes) -> Record:
 
 
 def restart_expiry(bucket: ObjectStore, older_than: int) -> None:
-    """Write records anew, as they are, that were stored before a time (unix milliseconds).
+    """Rewrite, unchanged, the records that were stored before a time (unix milliseconds).
 
     A lifecycle rule for all of the bucket would delete them with the faces.
 

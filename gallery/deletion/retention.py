@@ -1,6 +1,6 @@
-"""How long faces are kept: by the bucket's own lifecycle rule, or by a sweeper of ours.
+"""How long faces are kept: by the bucket's own lifecycle rule, or by the gallery's sweeper.
 
-A lifecycle rule goes by whole days since an object was stored, and works while nothing of ours
+A lifecycle rule counts whole days since an object was stored, and works while no service
 runs. The sweeper is for hours, and for stores that have no rules, or will not let us set one.
 """
 
@@ -42,9 +42,9 @@ class RetentionState:
     reason: str = ""
 
     def left(self, stored: int) -> int | None:
-        """Seconds that what was stored then (unix ms) may still be looked at; None: for good.
+        """Seconds for which an object stored then (unix ms) may still be shown; None: no limit.
 
-        A bucket's own rule goes by whole days: it is due at the midnight (UTC) after the last one.
+        A bucket's own rule counts whole days: it is due at the midnight (UTC) after the last one.
         """
         ends = [stored + round(self.hours * HOUR)] if self.hours else []
         if self.days:

@@ -11,7 +11,7 @@ from gallery.metrics import DeviceFigures
 
 
 def device_figures(summary: Summary, instances: Iterable[Instance], wall: float) -> DeviceFigures:
-    """Counts are those of its detectors, over their restarts; what is given up, of all."""
+    """Counts of its detectors, across restarts; dropped faces are those of all its services."""
     messages = [
         one.message
         for one in instances

@@ -83,7 +83,7 @@ class Instance:
         """A message that came now, over our connection of this number.
 
         The first one of each connection was retained: nobody knows how long ago it was sent, but
-        by its sender's clock, if that agrees with ours. And a forwarder tells the same ones anew.
+        by its sender's clock, if that agrees with ours. And a forwarder sends the same ones again.
         """
         retained = connection != self.connection
         self.connection = connection
@@ -165,7 +165,7 @@ def _seconds_between(before: StatusReport, now: StatusReport, passed: float) -> 
 
 
 def _increase(now: float | None, before: float | None) -> float | None:
-    """None when it does not count, or has begun anew."""
+    """None when it does not count, or has started over."""
     return None if now is None or before is None or now < before else now - before
 
 

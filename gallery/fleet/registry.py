@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 TELL_EVERY = 1.0  # seconds between two words to the pages
 LOOK_EVERY = 5.0  # seconds between two looks for who has gone silent
 ANSWERED_WITHIN = 3.0  # seconds, well below what a scrape may take
-ROWS_MAX = 250  # devices told of at a time
+ROWS_MAX = 250  # devices in one live update
 
 
 class FleetHub(Protocol):
@@ -92,7 +92,7 @@ class Fleet:
     def figures_source(
         self, loop: asyncio.AbstractEventLoop
     ) -> Callable[[], Iterable[DeviceFigures]]:
-        """What asks for all devices' figures from another thread; for /metrics."""
+        """A function that collects all devices' figures from another thread, for /metrics."""
 
         async def all_figures() -> list[DeviceFigures]:
             wall = time.time()

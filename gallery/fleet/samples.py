@@ -139,7 +139,7 @@ def _open_database(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA synchronous = OFF")  # what a power cut damages is begun anew
+        db.execute("PRAGMA synchronous = OFF")  # a file that a power cut damages is replaced
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             db.executescript(_TABLES)

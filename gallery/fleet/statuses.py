@@ -59,14 +59,14 @@ class Statuses:
         return list(self._devices.get(device, {}).values())
 
     def knew(self, known: Mapping[InstanceName, float]) -> None:
-        """What the disk has told; it may come after the first messages."""
+        """Take what was saved on disk; this may come after the first messages."""
         self._known = known
         for instance in self:
             if instance.since is None:
                 instance.since = known.get(instance.name)
 
     def take(self, topic: str, payload: bytes) -> str | None:
-        """The device whose status has changed; None for what is none."""
+        """The device whose status has changed; None if the message is not a valid status."""
         name = self._name(topic)
         if name is None:
             self._pass_over(

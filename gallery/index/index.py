@@ -1,4 +1,4 @@
-"""What the bucket holds, as far as it is known: on disk, bounded, and made anew at any time.
+"""What the bucket holds, as far as is known: on disk, bounded, and rebuilt at any time.
 
 A listing has no metadata and goes upwards only, so pages are shown from here. The bucket stays the
 truth: `gallery/sync` keeps this in step with it.
@@ -79,7 +79,7 @@ class Index:
     def neighbours(
         self, entry: Entry, criteria: Filter, order: Order
     ) -> tuple[str | None, str | None]:
-        """The refs of what stands before and after an entry, among what was asked for."""
+        """The refs of the faces before and after an entry that match the criteria."""
         with self._db.reading() as db:
             found = _find(db, entry.ref)
             if found is None:

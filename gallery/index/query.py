@@ -19,7 +19,7 @@ _LENGTHS: dict[str, int] = {"newest": 2, "sharpest": 3}
 
 
 class BadCursor(ValueError):
-    """A cursor that is none of ours."""
+    """A cursor that the gallery did not create."""
 
 
 @dataclasses.dataclass(frozen=True)

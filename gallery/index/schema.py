@@ -1,4 +1,4 @@
-"""The index's database file: SQLite, in the shape of this version, or made anew.
+"""The index's database file: SQLite, with the schema of this version, or rebuilt.
 
 What a page costs follows what it shows. So faces have integer row numbers, which every index ends
 with at no price; a source's number stands in place of kind, device and camera; and how many there

@@ -1,7 +1,7 @@
 """Finding and counting faces at a cost that follows what is shown, whatever there is.
 
 A list comes from the ends of a few ordered streams, each of them one index from one place on: those
-of the sources that are asked for, merged by time, or of the hours of a day, merged by sharpness.
+of the sources that match, merged by time, or of the hours of a day, merged by sharpness.
 """
 
 from __future__ import annotations
@@ -178,12 +178,12 @@ def _within(criteria: Filter) -> tuple[str, list[Any]]:
 
 
 def _is_all(criteria: Filter) -> bool:
-    """Whether all faces are asked for, whatever their source."""
+    """Whether the criteria match all faces, whatever their source."""
     return criteria.kind == FACE and criteria.device is None and criteria.camera is None
 
 
 def _sources(criteria: Filter, what: str = "number") -> tuple[str, list[Any]]:
-    """A query for the sources that are asked for, and its values."""
+    """A query for the sources that match, and its values."""
     terms = ["number > 0" if criteria.kind == FACE else "number < 0"]
     names = {"device": criteria.device, "camera": criteria.camera}
     given = {column: name for column, name in names.items() if name is not None}

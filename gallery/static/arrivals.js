@@ -1,4 +1,4 @@
-// What is new: the server tells, while the page is in view; a page that nobody sees asks nothing.
+// New faces: the server sends them while the page is visible. A hidden page requests nothing.
 
 import { $, announce, ask, base, notice, parsed } from "./page.js";
 import * as grid from "./grid.js";

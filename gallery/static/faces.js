@@ -71,7 +71,7 @@ $("filtering").addEventListener("click", ({ currentTarget }) => {
 
 sorted();
 
-// Sharpness is read from the bucket where it is not known yet; when it is, the day is sorted anew.
+// Sharpness is read from the bucket where it is not known yet; when it is, the day is sorted again.
 async function sorted() {
   const hint = document.querySelector(".reading");
   if (!hint) return;

@@ -1,4 +1,4 @@
-// The fleet: rows that follow what is told live, and panels with charts of the last day.
+// The fleet: rows with live updates, and panels with charts of the last day.
 // What is in the page was rendered by the gallery; what comes later is only ever set as text.
 
 import { day } from "./charts.js";
@@ -12,7 +12,7 @@ const MOST_OPEN = 20; // panels; the first one opened closes for one more
 const rows = new Map(); // by device
 const panels = new Map(); // by device: {panel, timer, at}
 
-// A part of this page, or null: who cannot be asked now is asked again before long.
+// A part of this page, or null if the gallery does not respond; the next update tries again.
 async function part(query) {
   const answer = await ask(`/fleet?${new URLSearchParams(query)}`).catch(() => null);
   return answer?.text();
@@ -157,7 +157,7 @@ function close(name) {
   cell(rows.get(name), ".name").setAttribute("aria-expanded", "false");
 }
 
-// The services of an opened device, again; what is told live is of the whole device only.
+// The services of an opened device, again; live updates are of the whole device only.
 async function look(name, now = false) {
   const opened = panels.get(name);
   if (!opened) return;
@@ -219,7 +219,7 @@ $("find").addEventListener("input", count);
 $("find").form.addEventListener("submit", (event) => event.preventDefault());
 $("troubled").addEventListener("change", count);
 
-// --- what is told live
+// --- live updates
 
 // All rows as they are now: at each connection, since nobody knows what was missed before it.
 async function refresh() {

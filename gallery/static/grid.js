@@ -137,7 +137,7 @@ root.addEventListener(
 
 // --- chunks
 
-// Share a day's refs out among its chunks anew; all but the last are full.
+// Redistribute a day's refs among its chunks; all but the last are full.
 function sync(day) {
   const wanted = Math.ceil(day.refs.length / CHUNK);
   while (day.chunks.length > wanted) {

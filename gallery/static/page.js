@@ -3,7 +3,7 @@
 
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const zone = document.documentElement.dataset.zone; // in which this page was made
-// Below which path a proxy serves the pages, such as /faces: all addresses of ours begin with it.
+// Below which path a proxy serves the pages, such as /faces: all of the gallery's addresses begin with it.
 export const base = document.documentElement.dataset.base;
 
 export const $ = (id) => document.getElementById(id);

@@ -165,5 +165,5 @@ addEventListener("popstate", (event) => {
 });
 // Chromium closes a dialog at the second Escape, whatever `cancel` says.
 dialog.addEventListener("close", () => shown && history.state?.ref && history.back());
-// A page that was loaded anew at a face's place in the history is that of the grid still.
+// A page that was reloaded at a face's history entry is still the page of the grid.
 if (history.state?.ref) history.replaceState(null, "");

@@ -60,8 +60,8 @@ class ListingHooks:
 
     before: is called before a listing begins; prune: after it has ended.
     is_over: whether an object is past its retention, so that the index need not have it.
-    deleted_before: is told of objects that somebody has deleted, and that have come again.
-    vanished: is told the refs of objects that are no longer in the bucket.
+    deleted_before: called with objects that were deleted, and have arrived again.
+    vanished: called with the refs of objects that are no longer in the bucket.
     listed: is called after each listing.
     """
 
@@ -127,7 +127,7 @@ class BucketListing:
         self._asked.set()
 
     def at_once(self) -> None:
-        """The same without regard to how long ago the last one was: the index is built anew."""
+        """The same however recent the last listing is: the index is being rebuilt."""
         self._at_once = True
         self._asked.set()
 

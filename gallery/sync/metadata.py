@@ -37,7 +37,7 @@ class MetadataLoader:
         standing: StoreHealth,
         forget: Callable[[list[str]], Awaitable[None]],
     ) -> None:
-        """forget: is told the refs of what is no longer in the bucket."""
+        """forget: called with the refs of objects that are no longer in the bucket."""
         self._index = index
         self._bucket = bucket
         self._thumbs = thumbs
@@ -104,7 +104,9 @@ class MetadataLoader:
             try:
                 page = await self._local.run(self._index.page, Filter(), "newest", None, NEWEST)
                 for entry in page.entries:
-                    with contextlib.suppress(NoThumbnail):  # counted, and told to who asks for it
+                    with contextlib.suppress(
+                        NoThumbnail
+                    ):  # counted, and reported to whoever requests it
                         await self._thumbs.get(entry)
             except StoreError as error:
                 self._standing.failed(error)

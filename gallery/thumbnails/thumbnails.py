@@ -59,7 +59,7 @@ class Thumbnails:
         metrics.THUMB_BYTES.set(self._bytes)
 
     async def get(self, entry: Entry) -> bytes:
-        """The thumbnail (WebP); who asks for one that is being made waits for that.
+        """The thumbnail (WebP); requests for one that is being created wait for it.
 
         Raises:
             NoThumb: with the reason.

@@ -19,7 +19,7 @@ from gallery.web import pagination, query_params
 from gallery.web.query_params import Bad, View
 from gallery.web.rendering import PRIVATE, gallery, page, zone
 
-TILES = 60  # asked for by name at a time
+TILES = 60  # in one request
 FACTS_WITHIN = 4.0  # seconds in which the store may say what it knows of a face
 
 
@@ -97,7 +97,7 @@ async def more(request: Request) -> Response:
 
 
 async def tiles(request: Request) -> Response:
-    """Some tiles by name, in the order in which they are asked for; without those that are gone."""
+    """Tiles by ref, in the order of the request, without faces that are gone."""
     state = gallery(request)
     refs = request.query_params.get("refs", "").split(",")
     if len(refs) > TILES:

@@ -21,7 +21,7 @@ from gallery.thumbnails.thumbnails import MEDIA_TYPE, NoThumbnail
 from gallery.web.detail import entry_of
 from gallery.web.rendering import gallery, local, render, zone
 
-# An address names a face for good; so long may a deleted one stay in a reader's browser.
+# An address never changes its face. A deleted face may stay in a browser for this long.
 DAY = 86_400  # seconds
 NOT_KEPT = {"Cache-Control": "private, max-age=30"}
 WHOLE = 4_000_000  # bytes up to which an object is read before the answer begins
@@ -113,7 +113,7 @@ async def image(request: Request) -> Response:
 
 
 def _begin_body(parts: Iterator[bytes], size: int) -> bytes:
-    """In a worker: all of a small object, so that a fault can still be told; else its beginning."""
+    """In a worker: all of a small object, so that an error can be reported; else its start."""
     if size <= WHOLE:
         return b"".join(parts)
     return next(parts, b"")

@@ -106,7 +106,7 @@ class LoginPage:
 
 
 def _onward(request: Request, given: Mapping[str, str]) -> str:
-    """The page that was asked for before the login."""
+    """The page that was requested before the login."""
     return is_local_path(without_base(given.get("next", "/"), base_of(request.scope)))
 
 

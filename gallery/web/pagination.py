@@ -43,7 +43,7 @@ def chunk(
     """What of a view follows the cursor `after`, `most` faces; from its beginning with None.
 
     Raises:
-        Bad: the cursor is none.
+        Bad: the cursor is not valid.
     """
     try:
         if view.order == "sharpest":

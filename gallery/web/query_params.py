@@ -14,13 +14,13 @@ from gallery.index.query import FACE, REF, REJECTED, Filter, Order
 
 NAME = 200  # signs of a device's or camera's name, of which most have less than 64
 CURSOR = 400
-FIRST_YEAR, LAST_YEAR = 1900, 9000  # of a day that can be asked for
+FIRST_YEAR, LAST_YEAR = 1900, 9000  # of a day that can be requested
 KINDS = {FACE: "faces", REJECTED: "rejected"}
 ORDERS: dict[Order, str] = {"newest": "by time", "sharpest": "by sharpness"}
 
 
 class Bad(HTTPException):
-    """What was asked for makes no sense; the sentence says why."""
+    """The request makes no sense; the sentence says why."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(400, sentence)

@@ -30,7 +30,7 @@ from common.store.s3.dialect import Dialect
 from common.store.s3.iam import Tokens
 from common.store.s3.store_errors import Answer, StoreErrors, to_answer
 
-# What the SDK raises on an answer that is not S3's, such as a date that is none.
+# What the SDK raises on a response that is not S3's, such as an invalid date.
 _UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 15  # seconds; the SDK's 60 would hold a worker for minutes
 

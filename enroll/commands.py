@@ -83,7 +83,7 @@ def _cut_off(live: LiveBroker, device: str, canary: Identity) -> None:
         live.wait_for_refusal(canary)
     finally:
         live.command(access.dismissal(device))
-    say("the broker has ended its connection and refuses its certificates")
+    say("the broker closed the device's connection and refuses its certificates")
     try:
         live.forget(device)
     except BrokerNotUpdated as error:

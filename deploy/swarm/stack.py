@@ -83,7 +83,7 @@ def _published(name: str, port: Json) -> bool:
     anywhere = port.get("host_ip", "") in ANYWHERE
     if not anywhere:
         where = f"{port['host_ip']}:{port['published']}"
-        sys.stderr.write(f"stack: Swarm cannot publish {name} on {where} alone: left out\n")
+        sys.stderr.write(f"stack: Swarm cannot publish {name} only on {where}: omitted\n")
     return anywhere
 
 

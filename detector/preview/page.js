@@ -1,5 +1,5 @@
-// What the detector sees. One stream brings it all: a line of JSON, then as many bytes of JPEG as
-// its "bytes" says, again and again. It is open only while somebody looks.
+// What the detector sees. One stream repeats a line of JSON, then as many bytes of JPEG as its
+// "bytes" says. The stream is open only while the page is visible.
 
 const LATE = 2; // seconds after which a picture is no longer called live
 const FLASH = 600; // milliseconds that a box stays green after a shot of it was sent
@@ -269,7 +269,7 @@ function showBar(times, whole) {
   );
 }
 
-// --- how it goes
+// --- the state
 
 function showState(lost = "") {
   const age = (performance.now() - seenAt) / 1000;

@@ -1,4 +1,4 @@
-// Small charts of a device's last day, by uPlot. A value for each five minutes; gaps stay gaps.
+// Small charts of a device's last day, by uPlot. One value per five minutes; gaps remain gaps.
 
 import { zone } from "./page.js";
 

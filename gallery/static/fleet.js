@@ -1,5 +1,5 @@
 // The fleet: rows with live updates, and panels with charts of the last day.
-// What is in the page was rendered by the gallery; what comes later is only ever set as text.
+// The gallery renders the page; live updates are only ever set as text.
 
 import { day } from "./charts.js";
 import { $, ask, base, format, parsed } from "./page.js";
@@ -76,7 +76,7 @@ function before(one, other) {
   return rank ? rank < 0 : one.dataset.device < other.dataset.device;
 }
 
-// Into its order, with its panel, and without taking the focus from who is in it.
+// Move a row into its order, with its panel, without losing the focus.
 function place(row) {
   const panel = panels.get(row.dataset.device)?.panel;
   const next = [...$("rows").children].find(
@@ -221,7 +221,7 @@ $("troubled").addEventListener("change", count);
 
 // --- live updates
 
-// All rows as they are now: at each connection, since nobody knows what was missed before it.
+// Reload all rows at each connection, since updates may have been missed.
 async function refresh() {
   const page = await part({ part: "rows" });
   if (page === null) return;

@@ -29,7 +29,7 @@ WORDS = {
     "not_image": ("not an image",),
     "too_large": ("too large", "to be shown"),
     "missing": ("no longer", "in the bucket"),
-    "over": ("past the time", "that it is kept"),
+    "over": ("past its", "retention period"),
 }
 AWAY = ("the bucket does", "not answer")
 

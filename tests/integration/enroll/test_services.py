@@ -103,7 +103,7 @@ def test_what_is_damaged_or_of_another_authority_is_made_anew(
     (enrolment.broker / "crl.pem").unlink()
     (enrolment.broker / "access.json").write_text("{}")
     _, said = enrolment.run("jetson-1")
-    assert said.count("is not of the authority") == 2
+    assert said.count("is not from the authority") == 2
     assert "OK" in openssl(
         "verify", "-CAfile", enrolment.broker / "ca.crt", enrolment.broker / "server.pem"
     )

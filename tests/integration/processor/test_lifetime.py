@@ -86,7 +86,7 @@ def test_a_setting_that_cannot_work_is_named(name: str, value: str) -> None:
     ("wrong", "sentence"),
     [
         ({"COS_ACCESS_KEY_ID": "nobody"}, "COS_ACCESS_KEY_ID"),
-        ({"COS_SECRET_ACCESS_KEY": "wrong"}, "COS_SECRET_ACCESS_KEY is not that of"),
+        ({"COS_SECRET_ACCESS_KEY": "wrong"}, "COS_SECRET_ACCESS_KEY does not match"),
         ({"COS_BUCKET": "not-there"}, "there is no bucket COS_BUCKET=not-there"),
     ],
 )

@@ -193,7 +193,7 @@ def test_a_command_that_gives_no_video_is_told_apart() -> None:
 @pytest.mark.parametrize(
     ("camera", "words"),
     [
-        ("exec:nothing-of-this-name -x", "a command that is not here: nothing-of-this-name"),
+        ("exec:nothing-of-this-name -x", "a command that is not installed: nothing-of-this-name"),
         ("exec:sh 'x", "cannot be split into words"),
         ("exec:", "no command after exec:"),
         ("rtsp://user:pa#ss@host/cam", "set CAMERA_USERNAME and CAMERA_PASSWORD"),

@@ -1,4 +1,4 @@
-"""Who may look at the demo's gallery: one user, the same for as long as the data folder is kept."""
+"""The one user of the demo's gallery, who stays the same as long as the data folder exists."""
 
 from __future__ import annotations
 

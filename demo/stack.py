@@ -1,4 +1,4 @@
-"""The parts of the demo, each a process of its own, started as a person would start it."""
+"""The parts of the demo, each a separate process, started as a person would start it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ max_inflight_count = 500
 
 
 class DemoError(Exception):
-    """The demo cannot go on; says why, and where to look."""
+    """The demo cannot continue; the text says why, and where to look."""
 
 
 def free_port() -> int:
@@ -71,7 +71,7 @@ class Part:
 
 
 class Stack:
-    """Use in `with`: two brokers, a store, and the services; nothing outlives it."""
+    """Use in `with`: two brokers, a store, and the services; nothing is left running."""
 
     def __init__(
         self, data: Path, camera: str, capture: str, once: bool, gallery: bool = False

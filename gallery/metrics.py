@@ -79,7 +79,7 @@ BROKER_REFUSED = Gauge(
 
 
 class DeviceFigures(NamedTuple):
-    """What /metrics says of one; None is what is not known of it."""
+    """The figures of one device in /metrics; None for those that are unknown."""
 
     name: str
     up: bool

@@ -1,4 +1,4 @@
-"""Where pages for people may be reached, and what that asks for: on loopback nothing, beyond a key.
+"""Where web pages may be reached: on loopback without TLS, elsewhere only with a certificate.
 
 A published port of a container ends at an address that is not the container's loopback, so that
 `host` alone does not tell who could reach it: `published` does.

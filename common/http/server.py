@@ -1,4 +1,4 @@
-"""Pages by HTTP, from threads of their own: they tell of a stuck loop.
+"""Serves pages from separate threads, so that health is reported even while a loop is stuck.
 
 `serve` gives `/healthz` and `/metrics`; a service may add pages to them, or open a second server
 for its pages with `listen`, with TLS.

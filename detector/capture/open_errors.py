@@ -1,4 +1,4 @@
-"""Why a source does not open, in one word each: docs/operations.md lists them."""
+"""Why a source cannot be opened, as reason words: docs/operations.md lists them."""
 
 from __future__ import annotations
 

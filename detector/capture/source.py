@@ -1,4 +1,4 @@
-"""What CAMERA names, judged by its text."""
+"""Which kind of source CAMERA names, by its text."""
 
 from __future__ import annotations
 

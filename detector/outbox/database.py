@@ -65,7 +65,7 @@ _SEALED = "seq, id, sha256, size, boot, ticks, wall, final, facts"
 
 
 class Unwritable(Exception):
-    """The disk does not do it, and nothing of it was kept. `reason`: disk_full or disk_failed."""
+    """The disk cannot be written; nothing was saved. `reason`: disk_full or disk_failed."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -73,11 +73,11 @@ class Unwritable(Exception):
 
 
 class Damaged(Exception):
-    """The file is no sound database (any more)."""
+    """The file is not, or no longer, a valid database."""
 
 
 class OtherVersion(Exception):
-    """The file is sound, and of a version of this program that reads and writes others."""
+    """The file is valid, but belongs to another version of this program."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from gallery.auth.sessions import Session, Sessions
 
 
 class AccessMiddleware:
-    """An ASGI app that lets `app` have what it should have, and answers the rest.
+    """An ASGI app that passes permitted requests to `app`, and refuses the rest.
 
     It sets `user` (User) and `session` in the state of a request; both may be None for /login and
     /static/, which are open to everyone.

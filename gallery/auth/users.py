@@ -23,7 +23,7 @@ _MAKE = "python -m gallery --add-user NAME prints a line"
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """Somebody who has come in. An admin may delete; a viewer may look."""
+    """A user who may sign in. An admin may delete; a viewer may only look."""
 
     name: str
     role: Role

@@ -37,7 +37,7 @@ AGAIN_EVERY = 300.0  # seconds between two tries to delete what has come once mo
 
 
 class Changed(Exception):
-    """The selection has become another since it was confirmed; `count`: what it comes to now."""
+    """The selection has changed since it was confirmed; `count`: its objects now."""
 
     def __init__(self, count: int) -> None:
         super().__init__(f"it now has {count} objects")
@@ -45,7 +45,7 @@ class Changed(Exception):
 
 
 class Deletions:
-    """From the event loop, but for what says otherwise."""
+    """Call it from the event loop only, except where a method says otherwise."""
 
     def __init__(
         self,

@@ -22,13 +22,13 @@ SKEW = 60_000  # milliseconds by which the store's clock and ours may differ
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Some entries by their refs, or all that a filter asks for: not both."""
+    """Some entries by their refs, or all that match a filter: not both."""
 
     refs: tuple[str, ...] = ()
     filter: Filter | None = None
 
     def until(self, added: int) -> Selection:
-        """Without what has been added since (unix milliseconds)."""
+        """Without entries added since (unix milliseconds)."""
         if self.filter is None:
             return self
         return Selection(filter=dataclasses.replace(self.filter, added=added))

@@ -35,7 +35,7 @@ class Rates:
 
 @dataclasses.dataclass
 class RateMeter:
-    """What came since the last sample was taken."""
+    """What arrived since the last sample."""
 
     seconds: float = 0.0  # over which the counts below go
     frames: float | None = None
@@ -59,7 +59,7 @@ class RateMeter:
 
 
 class Instance:
-    """Takes its messages. What is online is judged by our clock; its own may be wrong.
+    """One instance of a service. Our clock decides whether it is online; its own may be wrong.
 
     `heard` is time.monotonic() of the last message that was surely new, None until there is one;
     `since` is seconds since 1970 of it, as far as that is known from elsewhere, too.

@@ -31,7 +31,7 @@ ROWS_MAX = 250  # devices in one live update
 
 
 class FleetHub(Protocol):
-    """What the pages hear through."""
+    """Sends live updates to the open pages."""
 
     @property
     def watched(self) -> bool: ...
@@ -40,7 +40,7 @@ class FleetHub(Protocol):
 
 
 class Fleet:
-    """All calls from the event loop. `own`: the topic of our own status, which is passed over."""
+    """Call it from the event loop only. `own`: the topic of our own status, which is ignored."""
 
     def __init__(self, data_folder: Path, root: str, hub: FleetHub, own: str = "") -> None:
         self._path = data_folder / "fleet.db"

@@ -20,7 +20,7 @@ OF_DEVICE_MAX = 50  # of one device, so that none can push out the others
 
 
 class Statuses:
-    """All calls from the event loop. `known`: when who was heard last, before we were started."""
+    """Call it from the event loop only. `known`: when each was last heard before we started."""
 
     def __init__(
         self,

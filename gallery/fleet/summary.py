@@ -17,7 +17,7 @@ REASONS_SHOWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """One device. `since`: when it was heard last, seconds since 1970, if it is `silent`.
+    """One device. `since`: when it last reported, in seconds since 1970, if it is `silent`.
 
     `down`: a service of it is offline or silent, while others are heard.
     """

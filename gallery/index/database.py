@@ -14,7 +14,7 @@ from gallery.index import schema
 
 
 class IndexTrouble(StoreError):
-    """The index cannot be used just now; `reason`: disk, or damaged."""
+    """The index cannot be used right now; `reason`: disk or damaged."""
 
 
 class Database:

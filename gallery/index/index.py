@@ -48,7 +48,7 @@ class Deletion:
 
 
 class Index:
-    """May be called from any thread; each has a connection of its own, and one writes at a time.
+    """Thread-safe: each thread has its own connection, and one writes at a time.
 
     Every method raises IndexTrouble where the disk, or the file on it, does not do its part.
     """

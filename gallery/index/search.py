@@ -26,7 +26,7 @@ _ORDERS: dict[str, tuple[str, ...]] = {
 
 
 class Counted(NamedTuple):
-    """`unknown`: of how many nobody has read the metadata."""
+    """`unknown`: for how many the metadata has not been read."""
 
     faces: int
     unknown: int

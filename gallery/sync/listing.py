@@ -84,7 +84,7 @@ class ListingOptions:
 
 
 class Taken(NamedTuple):
-    """What a page came to; `again`: of its objects, what was deleted before; `over`: keys of those
+    """The result of a page; `again`: its objects that were deleted before; `over`: keys of those
     that are past their retention."""
 
     objects: int

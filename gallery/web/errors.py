@@ -1,4 +1,4 @@
-"""What went wrong: to people as a page, to scripts as JSON."""
+"""Error responses: a page for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def _http_error(request: Request, error: Any) -> Response:
 
 
 async def _store_error(request: Request, error: Any) -> Response:
-    """The store or the index has not done its part, and will again."""
+    """The store or the index has failed; a later request may succeed."""
     gallery(request).standing.failed(error)
     return answer(request, 503, f"This is not possible right now ({error.reason}): {error}.")
 

@@ -30,7 +30,7 @@ WRONG = "Wrong name or password."
 
 
 class LoginPage:
-    """GET and POST /login, POST /logout. They count on the guard before them."""
+    """GET and POST /login, POST /logout, behind AccessMiddleware."""
 
     def __init__(self, users: Users, sessions: Sessions, limits: LoginLimits | None = None) -> None:
         self._users = users

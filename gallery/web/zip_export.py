@@ -44,7 +44,7 @@ class FetchedObject:
 
 
 class _Pipe(io.RawIOBase):
-    """What zipfile writes into: it cannot go back, and keeps nothing that was taken."""
+    """The output of zipfile: it cannot seek, and keeps nothing that was read."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

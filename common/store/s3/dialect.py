@@ -1,4 +1,4 @@
-"""What one store wants otherwise than IBM's and Amazon's, learned from how it refuses a request.
+"""How a store differs from IBM's and Amazon's, learned from the requests that it refuses.
 
 - A region of its own in the signature: Garage, Wasabi, and Amazon outside us-east-1. The store
   names it in its error or in a header, and the request is sent again.

@@ -1,4 +1,4 @@
-"""The boundary to the IBM COS SDK: a client for one endpoint, and its faults in one word each."""
+"""The boundary to the IBM COS SDK: a client for one endpoint, and a reason word for each error."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def measure(camera: Path, folder: Path, engine: str, seconds: float) -> list[Fig
         Mosquitto(folder) as broker,
         Service("detector", DEVICE="box-1", MQTT_PORT=broker.port, **settings) as service,
     ):
-        service.says("gives frames of 1920x1080")
+        service.says("delivers frames of 1920x1080")
         time.sleep(WARM)
         began, before, cpu = time.monotonic(), counts(service), cpu_seconds(service.pid)
         samples = []

@@ -29,12 +29,12 @@ CERTIFICATE_ENDS = Gauge(
 )
 REFUSED = Counter(
     "facepipe_mqtt_messages_refused_total",
-    "Messages acknowledged unread, by reason (properties: too many of them).",
+    "Messages acknowledged without being read, by reason (properties: too many properties).",
     ["reason"],
 )
 ERRORS = Counter(
     "facepipe_errors_total",
-    "Messages that a bug kept from being handled (see the log).",
+    "Messages that could not be handled because of a bug (see the log).",
     ["reason"],
 )
 

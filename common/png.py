@@ -65,7 +65,9 @@ def check(data: bytes) -> tuple[int, int]:
     header = _parse_header(*next(chunks))
     width, height = header.width, header.height
     if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE or width * height > MAX_PIXELS:
-        raise BadImage("dimensions", f"{width} x {height} pixels; {MAX_PIXELS} at most are taken")
+        raise BadImage(
+            "dimensions", f"{width} x {height} pixels; at most {MAX_PIXELS} are accepted"
+        )
     needs_palette = header.colour == 3
     image = _ImageData(_passes(header))
     before = b"IHDR"
@@ -73,9 +75,9 @@ def check(data: bytes) -> tuple[int, int]:
     for kind, body in chunks:
         if kind == b"IDAT":
             if needs_palette:
-                raise BadImage("bad_structure", "it has palette colours and no palette before them")
+                raise BadImage("bad_structure", "it has palette colours but no palette before them")
             if image.begun and before != b"IDAT":
-                raise BadImage("bad_structure", "its IDAT chunks are not in one row")
+                raise BadImage("bad_structure", "its IDAT chunks are not consecutive")
             image.feed(body)
         elif kind == b"PLTE":
             if len(body) % 3 or not 3 <= len(body) <= 768:
@@ -91,10 +93,10 @@ def check(data: bytes) -> tuple[int, int]:
 def _left_beside(kind: bytes, body: memoryview, room: int) -> int:
     """The bytes of `room` for chunks beside the image that a chunk leaves. Raises BadImage."""
     if kind not in PLAIN_CHUNKS:
-        text = "is unknown, or twice there" if kind[:1].isupper() else "is not taken"
+        text = "is unknown or occurs twice" if kind[:1].isupper() else "is not accepted"
         raise BadImage("bad_structure", f"its {kind.decode()} chunk {text}")
     if len(body) > room:
-        text = f"its chunks beside the image have more than {PLAIN_MAX} bytes"
+        text = f"its chunks other than the image exceed {PLAIN_MAX} bytes"
         raise BadImage("bad_structure", text)
     return room - len(body)
 
@@ -125,7 +127,9 @@ def iterate_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         raise BadImage("empty", "the payload is empty")
     if data[: len(SIGNATURE)] != SIGNATURE:
         short = len(data) < len(SIGNATURE) and SIGNATURE.startswith(data)
-        raise BadImage("truncated" if short else "not_png", "it does not begin as a PNG does")
+        raise BadImage(
+            "truncated" if short else "not_png", "it does not begin with the PNG signature"
+        )
     view = memoryview(data)
     at = len(SIGNATURE)
     while at < len(data):
@@ -141,7 +145,7 @@ def iterate_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         if zlib.crc32(view[at + 4 : end - 4]) != crc:
             raise BadImage("bad_crc", f"the CRC of its {kind.decode()} chunk is wrong")
         if kind == b"IEND" and end != len(data):
-            raise BadImage("bad_structure", "bytes follow its end")
+            raise BadImage("bad_structure", "it has bytes after its end")
         yield kind, view[at + 8 : end - 4]
         if kind == b"IEND":
             return
@@ -155,7 +159,7 @@ def _parse_header(kind: bytes, body: memoryview) -> _Header:
         raise BadImage("bad_structure", "it does not begin with an IHDR chunk of 13 bytes")
     width, height, depth, colour, method, filters, interlace = struct.unpack(">IIBBBBB", body)
     if depth not in _DEPTHS.get(colour, ()) or method or filters or interlace > 1:
-        raise BadImage("bad_structure", "its header holds values that PNG does not know")
+        raise BadImage("bad_structure", "its header has values that PNG does not define")
     return _Header(width, height, depth, colour, interlace == 1)
 
 
@@ -196,7 +200,9 @@ class _ImageData:
         while not self._inflater.eof and self._inflate(b""):
             pass
         if not self._inflater.eof or self._count != self._expected:
-            text = f"its image data has {self._count} bytes for {self._expected} of its header"
+            text = (
+                f"its image data has {self._count} bytes, not {self._expected} as its header says"
+            )
             raise BadImage("bad_data", text)
 
     def _inflate(self, piece: bytes | memoryview) -> int:
@@ -209,7 +215,8 @@ class _ImageData:
         self._count += len(data)
         if self._count > self._expected:
             raise BadImage(
-                "bad_data", f"its image data is more than the {self._expected} bytes of its header"
+                "bad_data",
+                f"its image data exceeds the {self._expected} bytes that its header says",
             )
         return len(data)
 
@@ -218,5 +225,5 @@ class _ImageData:
         end = min(self._count + len(data), self._expected)
         while self._next_row < end:
             if data[self._next_row - self._count] > 4:
-                raise BadImage("bad_data", "a row has a filter that PNG does not know")
+                raise BadImage("bad_data", "a row has an unknown filter")
             self._next_row += next(self._rows)

@@ -1,4 +1,4 @@
-"""The run loop of every service: settings, logs, health, signals, and an end in time."""
+"""The run loop of every service: settings, logs, health, signals, and a timely shutdown."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ def topic(value: str) -> str:
     """A topic to publish on: MQTT 5, section 4.7; $ is for the broker's own."""
     if not re.fullmatch(r"[^+#/$\0][^+#\0]*", value) or len(value.encode()) > 200:
         raise ValueError(
-            "must be a topic: no + or #, not beginning with / or $, and 200 bytes at most"
+            "must be a topic: no + or #, no / or $ at the start, and at most 200 bytes"
         )
     return value
 
@@ -246,7 +246,7 @@ def file(value: str) -> str:
 
 
 def _explain_permission(error: PermissionError) -> str:
-    # A container's user is none of the host's, and secrets keep the owner that they have there.
+    # The container's user does not exist on the host, and secrets keep their owner on the host.
     return (
         f"cannot be read by user {os.geteuid()}: {error.strerror};"
         f" make it readable on the host: chown {os.geteuid()} or chmod a+r"
@@ -257,7 +257,7 @@ def name(value: str) -> str:
     """A device's or camera's name: it becomes part of topics, keys and certificates."""
     if not NAME.fullmatch(value):
         raise ValueError(
-            "must be 1 to 63 of a-z, 0-9 and -, begin with a letter or digit,"
+            "must be 1 to 63 characters of a-z, 0-9 and -, begin with a letter or digit,"
             " and not be 'unknown' or 'rejected'"
         )
     return value

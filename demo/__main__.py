@@ -80,7 +80,7 @@ def main() -> int:
             outage = Outage(stack, options.outage, quiet) if options.outage else None
             return _play_once(stack, outage) if options.once else _play_on(stack, outage)
     except KeyboardInterrupt:
-        print("\nstopped; the bucket stays", file=sys.stderr)
+        print("\nstopped; the bucket remains", file=sys.stderr)
         return 0
     except (DemoError, OSError, RuntimeError) as error:
         print(f"demo: {error}", file=sys.stderr)

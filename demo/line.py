@@ -1,4 +1,4 @@
-"""The live line, and the outage that it tells of."""
+"""The live status line, and the outage that it reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUIET = 5.0  # seconds between the first face and an outage, for people to see h
 
 
 class Outage:
-    """Cuts the link once, and says how it is."""
+    """Cuts the link once, and describes its state."""
 
     def __init__(self, stack: Stack, seconds: float, quiet: float = QUIET) -> None:
         self._stack = stack
@@ -44,7 +44,7 @@ def _time(seconds: float) -> str:
 
 
 class Line:
-    """The live line: rewritten in a terminal, now and then a new one elsewhere."""
+    """The live line: rewritten in place in a terminal, printed now and then elsewhere."""
 
     def __init__(self, stack: Stack, arrivals: watch.Arrivals, outage: Outage | None) -> None:
         self._detector = stack.ports["detector"]

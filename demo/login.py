@@ -1,4 +1,4 @@
-"""Who may look at the demo's gallery: one user, the same for as long as the data folder is kept."""
+"""The one user of the demo's gallery, who stays the same as long as the data folder exists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 @dataclasses.dataclass(frozen=True)
 class Login:
-    """`line` is how the gallery is told of the user: name:role:hash."""
+    """A user of the demo's gallery. `line` is the line of GALLERY_USERS: name:role:hash."""
 
     name: str
     password: str
@@ -27,10 +27,10 @@ class Login:
         return f"user: {self.name}   password: {self.password}"
 
 
-def kept(file: Path) -> Login:
-    """The login that the file holds; without the file, a new one, which is then in it.
+def load_or_create(file: Path) -> Login:
+    """The login in the file; if there is no file, create it with a new login.
 
-    The hash is kept, too: with another one, who is logged in would have to log in again.
+    The file has the hash, too: a new one would end the sessions of those who are signed in.
     """
     try:
         return Login(**json.loads(file.read_text()))

@@ -1,4 +1,4 @@
-"""The parts of the demo, each a process of its own, started as a person would start it."""
+"""The parts of the demo, each a separate process, started as a person would start it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ max_inflight_count = 500
 
 
 class DemoError(Exception):
-    """The demo cannot go on; says why, and where to look."""
+    """The demo cannot continue; the text says why, and where to look."""
 
 
 def free_port() -> int:
@@ -67,11 +67,11 @@ class Part:
             lines = self.log.read_text(errors="replace").splitlines()
             said = [line for line in lines if line.startswith(f"{self.name}: ")] or lines[-3:]
             why = "\n".join(said)
-            raise DemoError(f"the {self.name} ended with exit code {code} ({self.log}):\n{why}")
+            raise DemoError(f"the {self.name} exited with code {code} ({self.log}):\n{why}")
 
 
 class Stack:
-    """Use in `with`: two brokers, a store, and the services; nothing outlives it."""
+    """Use in `with`: two brokers, a store, and the services; nothing is left running."""
 
     def __init__(
         self, data: Path, camera: str, capture: str, once: bool, gallery: bool = False
@@ -141,7 +141,7 @@ class Stack:
         }
         self._service("processor", **cloud)
         if self._gallery:
-            self.login = login.kept(self._data / ".gallery-login.json")
+            self.login = login.load_or_create(self._data / ".gallery-login.json")
             self._service(
                 "gallery",
                 **cloud,
@@ -210,7 +210,7 @@ class Stack:
                 if sock.connect_ex(("127.0.0.1", self.ports[name])) == 0:
                     return
             time.sleep(0.05)
-        raise DemoError(f"the {name} does not answer within {READY_WITHIN:.0f} s; see {self.logs}")
+        raise DemoError(f"the {name} did not answer within {READY_WITHIN:.0f} s; see {self.logs}")
 
     def check(self) -> None:
         """Raises DemoError when a part has ended that should be running."""

@@ -20,7 +20,7 @@ UNREADABLE = Counter(
 )
 CAMERA_FAILURES = Counter(
     "facepipe_detector_camera_failures_total",
-    "Times that the camera failed and was opened again, by reason.",
+    "Times that the camera failed and was reopened, by reason.",
     ["reason"],
 )
 CAMERA_ENDED = Gauge("facepipe_detector_camera_ended", "1 once a file has ended, else 0.")
@@ -36,7 +36,7 @@ ENCODE_SECONDS = Histogram(
 )
 COMMIT_SECONDS = Histogram(
     "facepipe_detector_commit_seconds",
-    "Seconds from a frame until its face is safe on the disk, which is what a power cut may cost.",
+    "Seconds from a frame until its face is safe on disk; until then, a power cut loses it.",
     buckets=(0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32, 0.48, 0.64, 0.96, 1.28, 2.56),
 )
 
@@ -69,17 +69,17 @@ class _Faces(Collector):
 _NAME = "facepipe_detector_faces_"
 FACES = _Faces()
 REGISTRY.register(FACES)
-WAITING_BYTES = Gauge("facepipe_detector_waiting_bytes", "Bytes of the faces that wait.")
+WAITING_BYTES = Gauge("facepipe_detector_waiting_bytes", "Total bytes of the waiting faces.")
 UNDER_WAY = Gauge("facepipe_detector_faces_under_way", "Faces in flight: sent, without a receipt.")
 RESENT = Counter(
     "facepipe_detector_faces_resent_total", "Faces sent again because no receipt arrived."
 )
 MISMATCHES = Counter(
     "facepipe_detector_receipts_mismatched_total",
-    "Receipts whose digest is not the face's; the face was sent again.",
+    "Receipts whose digest does not match the face; the face was sent again.",
 )
 ROUND_TRIP = Gauge(
-    "facepipe_detector_round_trip_seconds", "Smoothed time from publication to receipt."
+    "facepipe_detector_round_trip_seconds", "Smoothed seconds from publication to receipt."
 )
 ENCODE_FAILURES = Counter(
     "facepipe_detector_encode_failures_total", "Faces that OpenCV could not encode."

@@ -33,12 +33,12 @@ class DetectorSettings(PageSettings):
         show=source.hide_secrets,
     )
     camera_username: str = setting(
-        "CAMERA_USERNAME", text, "user name of a stream's login, as it is typed", default=""
+        "CAMERA_USERNAME", text, "user name of a stream's login, without URL escapes", default=""
     )
     camera_password: str = setting(
         "CAMERA_PASSWORD",
         text,
-        "password of a stream's login, as it is typed",
+        "password of a stream's login, without URL escapes",
         default="",
         secret=True,
     )
@@ -46,12 +46,13 @@ class DetectorSettings(PageSettings):
         "CAMERA_NAME", name, "name of this camera in keys and topics", default="camera-0"
     )
     camera_size: tuple[int, int] | None = setting(
-        "CAMERA_SIZE", size, "WIDTHxHEIGHT in pixels to ask a webcam for", default=None
+        "CAMERA_SIZE", size, "WIDTHxHEIGHT in pixels to request from a webcam", default=None
     )
     camera_fps: float | None = setting(
         "CAMERA_FPS",
         number(0.1, 240),
-        "frames a second to ask a webcam for, to play a file at, or to ask a snapshot URL (2)",
+        "frames a second: to request from a webcam, to play a file at, or to request from a"
+        " snapshot URL (default 2)",
         default=None,
     )
     camera_loop: bool = setting(
@@ -90,8 +91,8 @@ class DetectorSettings(PageSettings):
     judge: str = setting(
         "JUDGE",
         choice("auto", "cascade"),
-        "what filters out false detections with ENGINE=haar: auto, YuNet if its model is there, "
-        "which then also detects faces by itself; cascade, the cascades alone",
+        "what filters out false detections with ENGINE=haar: auto, YuNet if its model is installed,"
+        " which then also detects faces by itself; cascade, the cascades alone",
         default="auto",
     )
     yunet_model: str = setting(
@@ -145,26 +146,26 @@ class DetectorSettings(PageSettings):
     capture: str = setting(
         "CAPTURE",
         choice("interval", "best", "every"),
-        "which shots are sent: interval, the best of each face each second; best, one per visit; "
-        "every, each detection",
+        "which shots are sent: interval, the best shot of each face every second; best, one per"
+        " visit; every, each detection",
         default="interval",
     )
     best_after: float = setting(
         "BEST_AFTER",
         number(0.1, 86400),
-        "seconds after which CAPTURE=best sends the best shot of a face that stays",
+        "seconds after which CAPTURE=best sends the best shot of a face that stays in view",
         default=10.0,
     )
     delivery: str = setting(
         "DELIVERY",
         choice("once", "receipt"),
-        "once: publish and forget; receipt: send until the bucket has it",
+        "once: publish and forget; receipt: resend each face until it is stored",
         default="once",
     )
     outbox_path: str = setting(
         "OUTBOX_PATH",
         text,
-        "folder for faces without a receipt (DELIVERY=receipt); it must outlive the detector",
+        "folder for faces without a receipt (DELIVERY=receipt); it must survive a restart",
         default=os.path.join(
             os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "facepipe"
         ),
@@ -179,16 +180,16 @@ class DetectorSettings(PageSettings):
         "OUTBOX_MAX_DAYS", number(0.001, 10_000), "days that a face may wait", default=7.0
     )
     outbox_window: int = setting(
-        "OUTBOX_WINDOW", integer(1, 1000), "faces in flight without a receipt, at most", default=32
+        "OUTBOX_WINDOW", integer(1, 1000), "maximum number of faces in flight", default=32
     )
     outbox_order: str = setting(
         "OUTBOX_ORDER",
         choice("newest", "oldest"),
-        "which of the waiting faces are sent first",
+        "which waiting faces are sent first",
         default="newest",
     )
     preview: bool = setting(
-        "PREVIEW", boolean, "1: a page with the live picture on HTTP_PORT", default=False
+        "PREVIEW", boolean, "1: serve a page with the live picture on HTTP_PORT", default=False
     )
     preview_password: str = setting(
         "PREVIEW_PASSWORD",
@@ -306,7 +307,7 @@ class DetectorSettings(PageSettings):
         if self.preview:
             yield from self.preview_options.access.problems()
             if self.metrics_port and self.metrics_port == self.http_port:
-                yield "METRICS_PORT must be another port than HTTP_PORT"
+                yield "METRICS_PORT must differ from HTTP_PORT"
         if self.homeassistant and topics_overlap(self.homeassistant_prefix, self.mqtt_topic):
             # Topics below MQTT_TOPIC may be relayed to the cloud.
             yield "HOMEASSISTANT_PREFIX and MQTT_TOPIC must not contain each other"

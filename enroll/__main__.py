@@ -20,10 +20,10 @@ HELP = """
                 everything that the broker and the services need
   revoke NAME   cut the device off and end its open connection
   list          show who has a certificate, since when and until when
-  renew         renew the certificates of the authority, the broker and the
-                services now; otherwise each run renews those near their end
-  retire        revoke the certificates from before devices and services had
-                authorities of their own, of all that have been renewed
+  renew         renew the certificates of the authorities, the broker and the
+                services now; every run renews those that expire soon
+  retire        of each device and service that has been renewed since, revoke
+                the old certificate that the root signed
 
 Exit codes: 0 done; 1 the running broker could not be updated; 2 something to fix.
 
@@ -52,11 +52,11 @@ def main() -> int:
         return 2
     except BrokerNotUpdated as error:
         say(f"{error}")
-        say(f"everything is written down for its next start: fix this and run `{words[0]}` again,")
+        say(f"everything is recorded for its next start: fix this and run `{words[0]}` again,")
         say("or restart the broker")
         return 1
     except KeyboardInterrupt:
-        say("interrupted; it can be run again")
+        say("interrupted; you can run it again")
         return 130
     return 0
 

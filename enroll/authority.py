@@ -58,7 +58,7 @@ class Issuer:
         except (ValueError, TypeError) as error:
             raise SettingsError([f"{self._key_file} is damaged: {error}"]) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise SettingsError([f"{self._key_file} is no key on an elliptic curve"])
+            raise SettingsError([f"{self._key_file} is not an elliptic-curve key"])
         return key
 
     def _create_key(self, ledger: Ledger) -> Key:
@@ -115,7 +115,9 @@ class Authority:
             Issuer(folder, name, days, self.ledger) for name in (ROOT, DEVICES, SERVICES)
         )
         if first:
-            say(f"{folder} holds their keys: keep a backup where nobody else can read it")
+            say(
+                f"{folder} holds the authorities' keys: keep a backup where nobody else can read it"
+            )
 
     def renew(self) -> None:
         for issuer in self.issuers:

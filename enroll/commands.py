@@ -38,15 +38,15 @@ def enrol(settings: EnrollSettings, device: str) -> None:
         say(f"{device} is enrolled until {day(made.certificate.not_valid_after_utc)}")
         good = max((entry.until for entry in known if entry.good), default=None)
         if good:
-            say(f"its old certificate stays valid until {day(good)}; write the new one into the")
-            say("device's file: the forwarder loads it by itself")
+            say(f"its old certificate stays valid until {day(good)}; replace the bundle on the")
+            say("device: the forwarder loads the new one automatically")
         else:
             if any(entry.revoked for entry in known):
                 say("it was revoked: this is a new identity; the old ones remain revoked")
             say("next: copy the file to the Jetson; set CLOUD_BUNDLE there to its path, and")
-            say(f"DEVICE to {device}; then delete it elsewhere, for it holds the device's key")
+            say(f"DEVICE to {device}; then delete all other copies, which hold the device's key")
         if sys.stdout.isatty():
-            say(f"to have it in a file, end the command with: > {device}.pem")
+            say(f"to write the bundle to a file, end the command with: > {device}.pem")
         live = LiveBroker(settings, authority)
         if live.runs():
             live.command(access.admission(device))
@@ -69,7 +69,7 @@ def revoke(settings: EnrollSettings, device: str) -> None:
         services.keep(authority, settings)
         authority.ledger.revoke(device)
         canary = services.write_revocation(authority, settings)
-        say(f"{device} is revoked; to enrol it again would make a new identity")
+        say(f"{device} is revoked; enrolling it again creates a new identity")
         with _time_limit(REVOKED_WITHIN):
             _cut_off(LiveBroker(settings, authority), device, canary)
 
@@ -83,12 +83,12 @@ def _cut_off(live: LiveBroker, device: str, canary: Identity) -> None:
         live.wait_for_refusal(canary)
     finally:
         live.command(access.dismissal(device))
-    say("the broker has ended its connection and refuses its certificates")
+    say("the broker closed the device's connection and refuses its certificates")
     try:
         live.forget(device)
     except BrokerNotUpdated as error:
         # The device is cut off all the same; what it has left must not hold up other enrolments.
-        say(f"some of its retained messages are left: {error}; restart the broker to delete them")
+        say(f"some of its retained messages remain: {error}; restart the broker to delete them")
 
 
 @contextlib.contextmanager
@@ -96,7 +96,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
     """Raises BrokerNotUpdated when the body takes longer. For the main thread only."""
 
     def expire(*_: object) -> None:
-        raise BrokerNotUpdated(f"the broker did not do all of it within {seconds:.0f} s")
+        raise BrokerNotUpdated(f"the broker did not finish within {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -108,7 +108,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 def renew(settings: EnrollSettings) -> None:
-    """Certify the authority, the broker and our services anew, now.
+    """Renew the certificates of the authorities, the broker and the services now.
 
     Raises:
         SettingsError, BrokerNotUpdated: with the latter, all files have been written.
@@ -146,9 +146,9 @@ def show(settings: EnrollSettings) -> None:
     """Print the certificates that have not expired as a table on stdout; days are UTC."""
     ledger = Ledger(Path(settings.authority_dir) / "ledger.json")
     if not ledger.exists:
-        say("nobody is enrolled yet")
+        say("no device is enrolled yet")
     rows = [("NAME", "SINCE", "UNTIL", "REVOKED", "AUTHORITY")]
-    for entry in ledger.shown():
+    for entry in ledger.unexpired():
         revoked = day(entry.revoked) if entry.revoked else "-"
         dates = (day(entry.since), day(entry.until), revoked)
         rows.append((entry.name, *dates, entry.authority))
@@ -157,13 +157,15 @@ def show(settings: EnrollSettings) -> None:
         sys.stdout.write(f"{row[0]:<{width}}  {row[1]:<10}  {row[2]:<10}  {row[3]:<10}  {row[4]}\n")
     left = sorted({entry.name for entry in ledger.from_root} - RESERVED)
     if left:
-        say(f"still with a certificate of the root: {', '.join(left)}; renew them, then `retire`")
+        say(
+            f"still using a certificate from the root: {', '.join(left)}; renew them, then `retire`"
+        )
 
 
 def _check(device: str) -> None:
     try:
         if name(device) in RESERVED:
-            raise ValueError("is a name of our own: take another for a device")
+            raise ValueError("is reserved for a service: choose another name for the device")
     except ValueError as error:
         raise SettingsError([f"{device!r} {error}"]) from None
 
@@ -178,5 +180,5 @@ def _hand_out(bundle: str) -> None:
         with open(sys.stdout.fileno(), "w", encoding="ascii", closefd=False) as out:
             out.write(bundle)
     except OSError as error:
-        text = f"the bundle could not be written out: {error.strerror}; run this again"
+        text = f"the bundle could not be written: {error.strerror}; run this again"
         raise SettingsError([text]) from None

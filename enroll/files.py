@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another enrolment is under way; waiting for its end")
+            say("another enrolment is running; waiting for it to finish")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -118,7 +118,7 @@ class Ledger:
         """The good certificates of clients from before devices and services had authorities."""
         return [e for e in self.entries if e.good and e.authority == ROOT and e.name != "broker"]
 
-    def shown(self) -> list[LedgerEntry]:
+    def unexpired(self) -> list[LedgerEntry]:
         """The certificates that have not expired, and the last one of each name."""
         last = {entry.name: entry for entry in self.entries}
         shown = [e for e in self.entries if not e.ended or last[e.name] is e]

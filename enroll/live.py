@@ -1,4 +1,4 @@
-"""A running broker: told about a device, or made to forget one, without a restart."""
+"""Adds devices to a running broker, or removes them, without a restart."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class LiveBroker:
         # In TLS 1.3 a server checks the client's certificate after the handshake only.
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         deadline = time.monotonic() + ENFORCED_WITHIN
-        failure = BrokerNotUpdated("no time was left")
+        failure = BrokerNotUpdated("there was no time left")
         while (left := deadline - time.monotonic()) > 0:
             try:
                 with context.wrap_socket(self._connect(left), server_hostname=self._broker.host):
@@ -96,7 +96,7 @@ class LiveBroker:
                 text = f"the {self._broker} cannot do {answer.get('command')}: {error}"
                 raise BrokerNotUpdated(text)
         if len(answers) < len(commands):
-            text = f"the {self._broker} did {len(answers)} of {len(commands)} commands"
+            text = f"the {self._broker} executed {len(answers)} of {len(commands)} commands"
             raise BrokerNotUpdated(text)
 
     def forget(self, device: str) -> None:

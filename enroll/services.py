@@ -113,16 +113,16 @@ def _due(file: Path, issuer: Issuer, names: Iterable[str] = ()) -> str | None:
     """Why a file has to be created; None for one that is as it should be."""
     content = files.read(file)
     if content is None:
-        return "there was none"
+        return "none existed"
     try:
         certificate = x509.load_pem_x509_certificate(content.encode())
         certificate.verify_directly_issued_by(issuer.identity.certificate)
     except (ValueError, TypeError, InvalidSignature):
-        return f"the one there is not of the authority {issuer.name!r}"
+        return f"the existing one is not from the authority {issuer.name!r}"
     if certificates.hosts_of(certificate) != set(names):
         return "PUBLIC_HOST has changed"
     if issuer.renewed or certificates.near_its_end(certificate):
-        return "the authority is new" if issuer.renewed else "the old one is near its end"
+        return "the authority is new" if issuer.renewed else "the old one expires soon"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What enrolment is told by its environment."""
+"""The settings of enrolment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _address(text: str) -> str:
             raise ValueError
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError("must be host names or addresses, with commas between them") from None
+        raise ValueError("must be host names or addresses, separated by commas") from None
 
 
 def _days(name: str, meaning: str, default: int) -> int:
@@ -39,36 +39,46 @@ class EnrollSettings:
     public_host: tuple[str, ...] = setting(
         "PUBLIC_HOST",
         hosts,
-        "names or addresses of the server as the devices reach it, such as vsi.example.com",
+        "host names or addresses at which devices reach the server, such as vsi.example.com",
     )
     authority_dir: str = setting(
-        "AUTHORITY_DIR", text, "folder of the authority's key and ledger", default="/authority"
+        "AUTHORITY_DIR",
+        text,
+        "folder of the authorities' keys and the ledger",
+        default="/authority",
     )
     broker_dir: str = setting(
         "BROKER_IDENTITY_DIR",
         text,
-        "folder of what the cloud broker reads",
+        "folder of the cloud broker's identity",
         default="/identities/broker",
     )
     processor_dir: str = setting(
         "PROCESSOR_IDENTITY_DIR",
         text,
-        "folder of what the processor reads",
+        "folder of the processor's identity",
         default="/identities/processor",
     )
     gallery_dir: str = setting(
         "GALLERY_IDENTITY_DIR",
         text,
-        "folder of what the gallery reads",
+        "folder of the gallery's identity",
         default="/identities/gallery",
     )
     broker_host: str = setting(
-        "BROKER_HOST", host, "the cloud broker, as it is reached from here", default="broker"
+        "BROKER_HOST",
+        host,
+        "host name of the cloud broker, as enrolment reaches it",
+        default="broker",
     )
     broker_port: int = setting(
-        "BROKER_PORT", integer(1, 65535), "its port for our own services", default=8884
+        "BROKER_PORT", integer(1, 65535), "port of the cloud broker for the services", default=8884
     )
-    device_days: int = _days("DEVICE_DAYS", "days that a device's certificate is good for", 365)
+    device_days: int = _days("DEVICE_DAYS", "days that a device's certificate is valid", 365)
     # A third of it, below which each run renews, is as long as a device goes without a run.
-    service_days: int = _days("SERVICE_DAYS", "the same for the broker's and our services'", 1095)
-    authority_days: int = _days("AUTHORITY_DAYS", "the same for the authority's own", 3650)
+    service_days: int = _days(
+        "SERVICE_DAYS", "days that the certificates of the broker and the services are valid", 1095
+    )
+    authority_days: int = _days(
+        "AUTHORITY_DAYS", "days that the authorities' own certificates are valid", 3650
+    )

@@ -18,7 +18,7 @@ OnMessage = Callable[[Client, MQTTMessage], bool]
 
 
 class BrokerNotUpdated(Exception):
-    """The broker runs, but cannot be reached or does not do what it is told."""
+    """The broker runs, but cannot be reached or does not execute a command."""
 
 
 def explain_failure(broker: Broker, error: OSError | ValueError) -> BrokerNotUpdated:
@@ -71,7 +71,7 @@ def converse(
     except (OSError, ValueError) as error:
         raise explain_failure(broker, error) from None
     if not _loop(mqtt, lambda: bool(done or refused), deadline):
-        raise BrokerNotUpdated(f"the {broker} ends the connection or does not answer")
+        raise BrokerNotUpdated(f"the {broker} closed the connection or did not answer")
     mqtt.disconnect()
     if refused:
         raise refused[0]

@@ -46,7 +46,7 @@ class ForwarderSettings(ServiceSettings):
     buffer_max_mb: int = setting(
         "BUFFER_MAX_MB",
         integer(1, 4096),
-        "megabytes of faces buffered in memory while the cloud is away; drops the oldest when full",
+        "megabytes of faces buffered in memory during an outage; the oldest are dropped when full",
         default=16,
     )
 

@@ -18,7 +18,7 @@ from gallery.web.login import LoginPage
 
 
 def create_app(state: State) -> ASGIApp:
-    """Raises SettingsError: there is no user, and none can be made; or HTTP_PATH is one of ours."""
+    """Raises SettingsError: there is no user, or HTTP_PATH is one of the gallery's pages."""
     settings = state.settings
     users = settings.users or first_user(settings.folder)
     sessions = Sessions(settings.folder / "sessions.db", users)
@@ -36,4 +36,6 @@ def _check_path(path: str, routes: list[BaseRoute]) -> None:
     """Below a path like /face nobody could tell whether a proxy has taken it away from /face/1."""
     own = {route.path.split("/")[1] for route in routes if isinstance(route, (Mount, Route))}
     if path and path.split("/")[1] in own:
-        raise SettingsError([f"HTTP_PATH={path} is where a page of the gallery is: take another"])
+        raise SettingsError(
+            [f"HTTP_PATH={path} is the path of a page of the gallery: choose another"]
+        )

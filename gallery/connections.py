@@ -97,7 +97,7 @@ class Listener:
             try:
                 connection, (address, *_) = await loop.sock_accept(self._sock)
             except OSError as error:
-                self._refusals.warn("accept", f"no connection can be accepted: {error}")
+                self._refusals.warn("accept", f"cannot accept connections: {error}")
                 await asyncio.sleep(BACK_OFF)
                 continue
             if reason := self._quota.enter(address):

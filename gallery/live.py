@@ -1,4 +1,4 @@
-"""What is new, told to the pages that are open."""
+"""Live updates for the open pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Event:
 
 
 class Subscription:
-    """One page's events; a slow page misses the oldest, and is told so."""
+    """One page's events; a slow page misses the oldest, and gets an event that says so."""
 
     def __init__(self, user: str = "") -> None:
         self.user = user

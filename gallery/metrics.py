@@ -35,10 +35,10 @@ THUMB_BYTES = Gauge("facepipe_gallery_thumbnails_bytes", "Bytes of thumbnails on
 VIEWERS = Gauge("facepipe_gallery_viewers", "Open pages that receive live updates.")
 DELETED = Counter(
     "facepipe_gallery_objects_deleted_total",
-    "Objects deleted, by: user, retention, or again (arrived again after a deletion).",
+    "Objects deleted, by cause (user, retention, again: arrived again after a deletion).",
     ["by"],
 )
-LOGINS = Counter("facepipe_gallery_logins_total", "Users that signed in.")
+LOGINS = Counter("facepipe_gallery_logins_total", "Successful attempts to sign in.")
 LOGINS_REFUSED = Counter(
     "facepipe_gallery_logins_refused_total",
     "Failed attempts to sign in, by reason (password, limited).",
@@ -65,21 +65,21 @@ STATUSES_REFUSED = Counter(
 
 
 BROKER_HEAP = Gauge(
-    "facepipe_broker_heap_bytes", "Memory of the cloud broker, as counted for memory_limit."
+    "facepipe_broker_heap_bytes", "Memory of the cloud broker, as counted against memory_limit."
 )
 BROKER_RETAINED = Gauge(
-    "facepipe_broker_retained_messages", "Messages that the cloud broker retains, its own included."
+    "facepipe_broker_retained_messages", "Messages retained by the cloud broker, including its own."
 )
 BROKER_REFUSED = Gauge(
     "facepipe_broker_device_messages_refused",
-    "Messages that the cloud broker has refused since it was started because the device exceeds"
-    " its rate; only of devices that flood.",
+    "Messages that the cloud broker has refused since its start because the device exceeded its"
+    " rate; only for devices that flood.",
     ["device"],
 )
 
 
 class DeviceFigures(NamedTuple):
-    """What /metrics says of one; None is what is not known of it."""
+    """The figures of one device in /metrics; None for those that are unknown."""
 
     name: str
     up: bool
@@ -93,7 +93,7 @@ class DeviceFigures(NamedTuple):
 
 
 class FleetMetrics(Collector):
-    """Eight series for each device, no more; `look` is asked at each scrape, by its thread."""
+    """Eight series for each device; the thread of each scrape calls `look`."""
 
     def __init__(self) -> None:
         self.look: Callable[[], Iterable[DeviceFigures]] = tuple
@@ -119,7 +119,7 @@ _OF_DEVICE: tuple[tuple[str, str, Callable[[DeviceFigures], float | None]], ...]
     ),
     (
         "facepipe_fleet_device_well",
-        "1 while all its services report and are well, else 0.",
+        "1 while all services of the device report and are well, else 0.",
         lambda device: float(device.well),
     ),
     (
@@ -139,17 +139,17 @@ _OF_DEVICE: tuple[tuple[str, str, Callable[[DeviceFigures], float | None]], ...]
     ),
     (
         "facepipe_fleet_faces_dropped_total",
-        "Faces dropped by the device's services; a copy dropped by the forwarder is sent again.",
+        "Faces dropped by the device's services; a copy dropped by the forwarder is resent.",
         lambda device: device.dropped,
     ),
     (
         "facepipe_fleet_round_trip_seconds",
-        "Time from publication to receipt, for the slowest of its detectors.",
+        "Seconds from publication to receipt, for the slowest of the device's detectors.",
         lambda device: device.round_trip,
     ),
     (
         "facepipe_fleet_certificate_expiration_timestamp_seconds",
-        "Unix time at which the first of its certificates expires.",
+        "Unix time at which the first of the device's certificates expires.",
         lambda device: device.certificate_ends,
     ),
 )

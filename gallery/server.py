@@ -15,7 +15,7 @@ from common.settings import SettingsError
 from gallery.connections import Listener, PageProtocol
 from gallery.settings import GallerySettings
 
-SHUTDOWN = 2  # seconds for answers under way, when told to stop
+SHUTDOWN = 2  # seconds to finish responses when the gallery stops
 
 
 class PageServer(uvicorn.Server):

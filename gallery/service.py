@@ -179,13 +179,13 @@ def _address(settings: GallerySettings, sock: socket.socket) -> str:
 
 
 async def run(settings: GallerySettings, service: Service) -> int:
-    """Show faces until told to stop."""
+    """Serve the gallery until a signal stops it."""
     state = await Workers("open").run(_create_state, settings, service)
     await _check_store(state)
     link = Client(settings.broker("cloud"), f"gallery-{os.urandom(4).hex()}", service.health)
     arrivals = _subscribe(state, link)
     own_status = Presence(link, _own_topic(settings), service.health)
-    metrics.FLEET.look = state.fleet.counted(asyncio.get_running_loop())
+    metrics.FLEET.look = state.fleet.figures_source(asyncio.get_running_loop())
     sock = server.open_socket(settings)
     pages = server.create_server(
         app.create_app(state), settings.publication.context(), settings.trusted_proxy

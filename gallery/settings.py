@@ -24,9 +24,7 @@ def _networks(value: str) -> str:
         for part in found:
             ipaddress.ip_network(part)
     except ValueError as error:
-        raise ValueError(
-            f"must be addresses or networks, with commas between them: {error}"
-        ) from None
+        raise ValueError(f"must be addresses or networks, separated by commas: {error}") from None
     return ",".join(found)
 
 
@@ -51,14 +49,14 @@ class GallerySettings(StoreSettings, PageSettings):
     path: str = setting(
         "HTTP_PATH",
         _path,
-        "path below which a proxy in front serves the pages, such as /faces",
+        "path below which a reverse proxy serves the pages, such as /faces",
         default="",
     )
     trusted_proxy: str = setting(
         "HTTP_TRUSTED_PROXY",
         _networks,
-        "addresses or networks of proxies in front, with commas: these are believed who the client"
-        " is (X-Forwarded-For) and whether it uses TLS (X-Forwarded-Proto)",
+        "addresses or networks of reverse proxies, separated by commas; they are trusted to say who"
+        " the client is (X-Forwarded-For) and whether it uses TLS (X-Forwarded-Proto)",
         default="",
     )
     users: Users | None = setting(  # noqa: RUF009 - it makes a field
@@ -80,7 +78,7 @@ class GallerySettings(StoreSettings, PageSettings):
     index_max_faces: int = setting(
         "INDEX_MAX_FACES",
         integer(1000, 100_000_000),
-        "newest faces that the index holds; 1,000,000 take about 300 MB on disk",
+        "how many of the newest faces the index holds; 1,000,000 take about 300 MB on disk",
         default=10_000_000,
     )
     thumbs_max_mb: int = setting(
@@ -89,9 +87,9 @@ class GallerySettings(StoreSettings, PageSettings):
     sync_hours: float = setting(
         "SYNC_HOURS",
         number(0, 1000),
-        "hours between two listings of the whole bucket: one request per 1,000 objects; 0: 24 with"
-        " the default KEY_TEMPLATE, of which the last two days are listed 24 times as often; 6"
-        " with another",
+        "hours between two listings of the whole bucket, at one request per 1,000 objects; 0 means"
+        " 24 with the default KEY_TEMPLATE, when the last two days are also listed every hour, and"
+        " 6 with any other",
         default=0.0,
     )
     downloads: int = setting(
@@ -128,4 +126,4 @@ class GallerySettings(StoreSettings, PageSettings):
         yield from super().problems()
         yield from self.publication.problems(f"HTTP_HOST={self.http_host}", "faces")
         if self.metrics_port and self.metrics_port == self.http_port:
-            yield "METRICS_PORT must be another port than HTTP_PORT"
+            yield "METRICS_PORT must differ from HTTP_PORT"

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class StoreHealth:
-    """`failed` and `worked` are told by whoever has asked the store for something, in the loop."""
+    """Call `failed` or `worked` after each request to the store, in the loop."""
 
     def __init__(
         self, bucket: ObjectStore, workers: Workers, hub: EventHub, health: Health
@@ -52,7 +52,7 @@ class StoreHealth:
             self._hub.publish("store", self.facts())
 
     def _index_failed(self, error: IndexTrouble) -> None:
-        """The index is not the bucket, and heals by itself: a listing fills what is built anew."""
+        """A damaged index is not the bucket's fault, and the next listing refills it."""
         self._index_trouble.begin(error.reason, str(error))
         self._health.check("index", error.reason)
         self.index_text = str(error)
@@ -79,7 +79,7 @@ class StoreHealth:
         return {"reason": self.reason, "text": self.text}
 
     async def keep_looking(self) -> None:
-        """While the store is in trouble, see whether it still is; else nothing is asked of it."""
+        """While the store fails, check whether it still does; otherwise send no requests."""
         backoff = Backoff(first=1.0)
         while True:
             await self._bad.wait()

@@ -88,7 +88,7 @@ class Intake:
         if task.cancelled():
             metrics.DROPPED.labels("shutdown").inc()
         elif (error := task.exception()) is not None:
-            self._limited_log.error("fault", "unexpected error in handling a face", error)
+            self._limited_log.error("fault", "unexpected error while handling a face", error)
             metrics.DROPPED.labels("fault").inc()
 
     async def _handle(self, arrival: Arrival, sender: str) -> None:
@@ -114,7 +114,7 @@ class Intake:
         metrics.DROPPED.labels("rejected_often").inc()
         self._offenders.count(sender, "rejected_often")
         name = f"device {sender}" if sender else "a sender without an identity"
-        text = f"{name} sends invalid messages faster than they are kept"
+        text = f"{name} sends invalid messages faster than they can be stored"
         text += f"; to cut it off, run `enroll revoke {sender}`" if sender else ""
         self._limited_log.warn("rejected_often", text)
 
@@ -134,7 +134,7 @@ class Intake:
                 rejected = self._uploader.reject(upload, error)
                 await self._workers.run(rejected.attempt)
                 return await self._finish(rejected)
-            self._limited_log.warn("not_kept", f"not even a rejected copy can be stored: {error}")
+            self._limited_log.warn("not_kept", f"cannot store a rejected message either: {error}")
             metrics.DROPPED.labels(error.reason).inc()
             return None
         if verdict.reason is None:
@@ -240,7 +240,7 @@ async def _open_store(settings: ProcessorSettings, service: Service) -> ObjectSt
             await service.pause(backoff.next())
         else:
             service.health.check("bucket", None)
-            trouble.end(f"can be written to, at {settings.endpoint}")
+            trouble.end(f"is writable at {settings.endpoint}")
             return bucket
     return None
 

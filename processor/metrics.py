@@ -11,7 +11,7 @@ STORED_BYTES = Counter(
 )
 REJECTED = Counter(
     "facepipe_processor_faces_rejected_total",
-    "Messages stored under rejected/ instead of among the faces, by reason.",
+    "Messages stored under rejected/ because they are not valid faces, by reason.",
     ["reason"],
 )
 DUPLICATES = Counter(
@@ -40,7 +40,7 @@ RECEIPTS_REFUSED = Counter(
 IN_HAND = Gauge(
     "facepipe_processor_faces_in_hand", "Faces in progress: received and not stored yet."
 )
-IN_HAND_BYTES = Gauge("facepipe_processor_bytes_in_hand", "Bytes of the faces in progress.")
+IN_HAND_BYTES = Gauge("facepipe_processor_bytes_in_hand", "Total bytes of the faces in progress.")
 PUT_SECONDS = Histogram(
     "facepipe_processor_put_seconds",
     "Duration of each successful PUT request, in seconds.",

@@ -56,7 +56,7 @@ def validate(arrival: Arrival, root: str) -> Verdict:
         reason = "device_mismatch" if isinstance(error, _WrongDevice) else "bad_property"
         return Verdict(fallback, arrival.at, sha256, reason, str(error))
     if len(arrival.payload) > MAX_BYTES:
-        text = f"{len(arrival.payload)} bytes; {MAX_BYTES} at most are taken"
+        text = f"{len(arrival.payload)} bytes; at most {MAX_BYTES} are accepted"
         return Verdict(facts, captured, sha256, "too_large", text)
     try:
         png.check(arrival.payload)
@@ -87,7 +87,7 @@ def _salvage_names(arrival: Arrival, owner: str | None) -> dict[str, str]:
 
 def _check_sender(arrival: Arrival, facts: dict[str, str], owner: str | None) -> None:
     if owner is not None and facts["device"] != owner:
-        raise _WrongDevice(f"{owner} speaks for {facts['device']}")
+        raise _WrongDevice(f"{owner} published a face of {facts['device']}")
     if arrival.correlation is not None and arrival.correlation != facts["id"].encode():
         raise BadProperty("the Correlation Data is not the face's id")
 
@@ -95,5 +95,5 @@ def _check_sender(arrival: Arrival, facts: dict[str, str], owner: str | None) ->
 def _parse_captured(captured: str) -> float:
     moment = datetime.datetime.fromisoformat(captured)
     if not 1970 <= moment.year < datetime.MAXYEAR:
-        raise BadProperty(f"captured is no time that a key can have: {captured}")
+        raise BadProperty(f"captured is not a time that a key can contain: {captured}")
     return moment.timestamp()

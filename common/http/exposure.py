@@ -1,4 +1,4 @@
-"""Where pages for people may be reached, and what that asks for: on loopback nothing, beyond a key.
+"""Where web pages may be reached: on loopback without TLS, elsewhere only with a certificate.
 
 A published port of a container ends at an address that is not the container's loopback, so that
 `host` alone does not tell who could reach it: `published` does.
@@ -47,12 +47,12 @@ class Exposure:
         """
         if not is_loopback(self.reach) and not (self.cert and self.key):
             yield (
-                f"{subject} needs HTTP_CERT and HTTP_KEY, since {what} would cross the network"
-                " in clear; if it is a container's, published on the host's loopback alone, set"
-                " HTTP_PUBLISHED=127.0.0.1"
+                f"{subject} needs HTTP_CERT and HTTP_KEY, because {what} would cross the network"
+                " unencrypted; if the port of a container is published only on the host's loopback,"
+                " set HTTP_PUBLISHED=127.0.0.1"
             )
         elif bool(self.cert) != bool(self.key):
-            yield "HTTP_CERT and HTTP_KEY go together: set both, or none"
+            yield "HTTP_CERT and HTTP_KEY go together: set both or neither"
         elif self.cert:
             try:
                 self.context()
@@ -94,8 +94,8 @@ class PageSettings(ServiceSettings):
     http_names: str = setting(
         "HTTP_NAMES",
         names,
-        "names of the pages in browsers, with commas, beside those of the certificate; addresses"
-        " and localhost always work",
+        "host names of the pages, separated by commas, in addition to those in the certificate; IP"
+        " addresses and localhost always work",
         default="",
     )
 

@@ -1,4 +1,4 @@
-"""The names by which pages may be asked for.
+"""The host names under which pages may be requested.
 
 A page of a stranger's can give its own name our address (DNS rebinding). To the browser our pages
 then belong to the stranger's, although they may be reached from this network only.
@@ -17,7 +17,7 @@ from common.settings import host
 
 UNKNOWN = 421  # Misdirected Request: RFC 9110, section 15.5.20
 ADVICE = (
-    "These pages are not served under this name. Use the address of the machine in its place."
+    "These pages are not served under this name. Use the machine's IP address instead."
     " If the name is right, add it to the setting HTTP_NAMES, and restart."
 )
 
@@ -30,7 +30,7 @@ class HostNames:
         self._names = known | {"localhost", "*.localhost"}
 
     def knows(self, host: str) -> bool:
-        """May pages be asked for with this Host header? An address can be nobody's name."""
+        """Whether pages may be requested with this Host header. IP addresses are always allowed."""
         name = re.sub(r":[0-9]*\Z", "", host.lower()).rstrip(".")
         parent = f"*.{name.partition('.')[2]}"
         return name in self._names or parent in self._names or _is_address(name)

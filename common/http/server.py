@@ -1,4 +1,4 @@
-"""Pages by HTTP, from threads of their own: they tell of a stuck loop.
+"""Serves pages from separate threads, so that health is reported even while a loop is stuck.
 
 `serve` gives `/healthz` and `/metrics`; a service may add pages to them, or open a second server
 for its pages with `listen`, with TLS.
@@ -73,7 +73,7 @@ class Request(BaseHTTPRequestHandler):
             page(self)
         else:
             known = ", ".join(self.server.pages)
-            self.answer(404, "text/plain", f"what there is: {known}\n".encode())
+            self.answer(404, "text/plain", f"available: {known}\n".encode())
 
     def answer(
         self, status: int, kind: str, body: bytes, headers: Mapping[str, str] | None = None
@@ -148,7 +148,9 @@ class HttpServer(ThreadingHTTPServer):
     def handle_error(self, _: Any, client_address: Any) -> None:
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
-            self._limited_log.error("fault", "a bug in this program, in a page", error)
+            self._limited_log.error(
+                "fault", "a bug in this program, while answering a request", error
+            )
         else:  # the client has gone, or speaks no TLS, or not ours
             log.debug("%s: %s", client_address, error)
 

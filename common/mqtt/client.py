@@ -180,7 +180,7 @@ class Client:
         if self._short_in_a_row < FLAPS:
             return failure
         text = (
-            f"its connections end within seconds: {failure};"
+            f"its connections keep ending within seconds: {failure};"
             f" is there another client with the id {self._client_id!r}?"
         )
         return ConnectionFailed("flapping", text)
@@ -252,7 +252,7 @@ class Client:
             self._connection.unsubscribe([topic for topic, _ in self.topics])
 
     async def leave(self, timeout: float = 1.0) -> None:
-        """Disconnect for good, and cleanly if that takes less than `timeout` seconds."""
+        """Disconnect permanently, and cleanly if that takes less than `timeout` seconds."""
         self._leaving = True
         if self._connection is not None:
             await self._connection.disconnect(timeout)

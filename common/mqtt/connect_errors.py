@@ -31,9 +31,9 @@ def explain_error(error: OSError | ValueError, with_tls: bool) -> ConnectionFail
     if isinstance(error, socket.gaierror):
         return ConnectionFailed("name", f"the host name does not resolve: {error.strerror}")
     if isinstance(error, TimeoutError):
-        return ConnectionFailed("timeout", "it does not answer in time")
+        return ConnectionFailed("timeout", "it did not answer in time")
     if isinstance(error, ConnectionRefusedError):
-        return ConnectionFailed("absent", "nothing listens there")
+        return ConnectionFailed("absent", "nothing is listening there")
     return ConnectionFailed("unreachable", str(error))
 
 

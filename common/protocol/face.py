@@ -47,14 +47,14 @@ PROPERTIES: dict[str, Property] = {
     ),
     "clock": _property(
         r"set|corrected|unset",
-        "`set`; `unset`: the box did not know the time; `corrected`: it learned it later, and"
+        "`set`; `unset`: the clock of the box was not set; `corrected`: it was set later, and"
         " `captured` was corrected",
     ),
     "frame": _property(r"[0-9]{1,6}x[0-9]{1,6}", "`WxH` of the frame, pixels"),
     "frame_index": _property(r"[0-9]{1,12}", "in files: the number of the frame, from 0"),
     "face": _property(_BOX, "`x,y,w,h` as detected, pixels of the frame"),
     "box": _property(
-        _BOX, "`x,y,w,h` that was cut out, margin included, clipped to the frame: the PNG's size"
+        _BOX, "`x,y,w,h` of the crop, including the margin, clipped to the frame: the PNG's size"
     ),
     "engine": _property(
         r"[a-z0-9_.-]{1,40}",
@@ -70,7 +70,7 @@ PROPERTIES: dict[str, Property] = {
     ),
     "quality": _property(
         _NUMBER,
-        "0 to 1, what the best shot was chosen by: sharpness, weighted by how frontal and whole"
+        "0 to 1, used to choose the best shot: sharpness, weighted by how frontal and whole"
         " the face is",
     ),
     "track": _property(

@@ -42,7 +42,7 @@ def from_json(payload: bytes, limit: int) -> dict[str, Any]:
         BadMessage: `too_large` (more than `limit` bytes), `no_json` or `no_object`.
     """
     if len(payload) > limit:
-        raise BadMessage("too_large", f"{len(payload)} bytes; {limit} at most are read")
+        raise BadMessage("too_large", f"{len(payload)} bytes; at most {limit} are read")
     try:
         message = json.loads(payload)
     except (ValueError, RecursionError):

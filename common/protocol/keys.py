@@ -30,19 +30,23 @@ def parse_template(value: str) -> str:
     fields = [field for _, field, _, _ in parts if field is not None]
     for literal, field, spec, conversion in parts:
         if not _LITERAL.fullmatch(literal):
-            raise ValueError("may have letters, digits and !_.'()=@,+/- around its fields")
+            raise ValueError("may contain only letters, digits and !_.'()=@,+/- around its fields")
         if field is not None and (field not in _FIELDS or spec or conversion):
             raise ValueError(f"may have the fields {', '.join(_FIELDS)} only, without formats")
     if "id" not in fields:
-        raise ValueError("must have {id}, or faces of one millisecond would replace each other")
+        raise ValueError(
+            "must have {id}, or faces of the same millisecond would replace each other"
+        )
     sample = format_key(value, dict.fromkeys(("device", "camera", "id"), "x" * 64), _LATEST)
     segments = sample.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         raise ValueError("must not begin or end with /, nor have //, /./ or /../")
     if segments[0] in (REJECTED.strip("/"), OWN.strip("/"), ".nanio-meta"):
-        raise ValueError(f"must not begin with {segments[0]}/, which is kept for other things")
+        raise ValueError(f"must not begin with {segments[0]}/, which is reserved")
     if len(sample) > 1024:
-        raise ValueError("is too long: a key has 1024 bytes at most, its fields filled in")
+        raise ValueError(
+            "is too long: with its fields filled in, a key may have at most 1024 bytes"
+        )
     if "{device}" not in value.split("/"):
         raise ValueError(
             "must have {device} between slashes, or one device could replace the faces of another"

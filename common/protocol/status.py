@@ -79,7 +79,7 @@ FIGURES: dict[str, Figure] = {
         " authority's",
         number,
     ),
-    "frames": Figure("detector", "frames searched since it was started"),
+    "frames": Figure("detector", "frames searched since the detector started"),
     "frames_skipped": Figure("detector", "frames not searched, because newer ones had arrived"),
     "captured": Figure("detector", "faces captured, across restarts"),
     "confirmed": Figure("detector", "faces whose receipt says that they are stored"),
@@ -99,7 +99,7 @@ FIGURES: dict[str, Figure] = {
         "when the newest face since the start was captured (RFC 3339); null before",
         clock.parse_rfc3339,
     ),
-    "stored": Figure("processor", "faces stored since it was started"),
+    "stored": Figure("processor", "faces stored since the processor started"),
     "in_hand": Figure("processor", "faces in progress: received and not yet stored"),
     "in_hand_bytes": Figure("processor", "bytes of the faces in progress"),
     "refused": Figure(
@@ -115,15 +115,17 @@ class Status:
     """A service's state, published every `period` seconds; its last will says `offline`."""
 
     state: Literal["online", "offline"] = message_field("`online`; `offline` in the last will")
-    at: float | None = message_field("when it was sent, by its sender's clock (RFC 3339, UTC)")
-    period: float = message_field("seconds until the next one")
+    at: float | None = message_field(
+        "when the status was sent, by the sender's clock (RFC 3339, UTC)"
+    )
+    period: float = message_field("seconds until the next status")
     version: str = message_field("version of the service")
     reasons: Mapping[str, str] = message_field(
-        "why it is degraded: a reason word for each failed check; `status` is then"
+        "why the service is degraded: a reason word for each failed check; `status` is then"
         " `degraded`, else `well`"
     )
     figures: Mapping[str, Any] = message_field(
-        "the figures below, each as a field of its own", name="(figures)"
+        "the figures below, each as a separate field", name="(figures)"
     )
 
     @classmethod

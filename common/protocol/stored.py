@@ -22,7 +22,7 @@ class Stored:
     size: int = message_field("bytes of the object", name="bytes")
     stored: float = message_field("when the PUT returned (RFC 3339, UTC)")
     facts: Mapping[str, Any] = message_field(
-        "the properties of the face, each as a field of its own", name="(properties)"
+        "the properties of the face, each as a separate field", name="(properties)"
     )
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What an object store is to the services, and what can go wrong with it, in short fixed words.
+"""The interface of object stores, and their errors, each with a fixed reason word.
 
 StoreError is raised at the boundary to the store; its `reason` is the word that stands in logs,
 metrics and receipts too.

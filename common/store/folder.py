@@ -68,7 +68,7 @@ class FolderStore:
 
     def _put(self, new: NewObject, replace: bool) -> None:
         if hashlib.sha256(new.body).hexdigest() != new.sha256:
-            raise StoreError("altered", f"{new.key} has another SHA-256 than was said")
+            raise StoreError("altered", f"{new.key} does not have the SHA-256 that was given")
         path = self._path(new.key)
         try:
             self.check()
@@ -85,7 +85,7 @@ class FolderStore:
 
     def _compare(self, path: Path, new: NewObject) -> None:
         if path.read_bytes() != new.body:
-            raise StoreError("exists", f"{new.key} is stored already, with other bytes")
+            raise StoreError("exists", f"{new.key} is already stored with other content")
 
     def _write(self, path: Path, content: bytes, replace: bool = True) -> None:
         """Whole or not at all, also when the power goes. Raises FileExistsError, OSError."""

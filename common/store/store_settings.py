@@ -67,7 +67,7 @@ def region(value: str) -> str:
 
 def credential(value: str) -> str:
     if not re.fullmatch(r"[!-~]+", value):
-        raise ValueError("must be printable ASCII without blanks, for it goes into HTTP headers")
+        raise ValueError("must be printable ASCII without spaces, as it is sent in HTTP headers")
     return value
 
 
@@ -76,7 +76,7 @@ class StoreSettings(ServiceSettings):
     endpoint: str = setting(
         "COS_ENDPOINT",
         endpoint,
-        "URL of the S3 endpoint of the bucket; or file:///path, a folder with a folder per bucket",
+        "URL of the bucket's S3 endpoint; or file:///path, a folder with one folder per bucket",
     )
     bucket: str = setting("COS_BUCKET", bucket, "name of the bucket; it must exist")
     api_key: str = setting(
@@ -104,14 +104,14 @@ class StoreSettings(ServiceSettings):
     region: str = setting(
         "COS_REGION",
         region,
-        "HMAC: region that signatures name; most stores take any, or say which they want, and that"
-        " is used then",
+        "HMAC: region for signatures; most stores accept any region, or name the right one, which"
+        " is then used",
         default="",
     )
     key_template: str = setting(
         "KEY_TEMPLATE",
         parse_template,
-        "key of an object, from {device} {camera} {date} {hour} {unix_ms} {id}",
+        "template of object keys, with the fields {device} {camera} {date} {hour} {unix_ms} {id}",
         default=DEFAULT_TEMPLATE,
     )
 

@@ -3,7 +3,7 @@
 
 Swarm reads an older form of the same file. It refuses `name`, `mem_limit`, conditions of
 `depends_on`, `${A:+b}` and defaults in defaults, has no address for a published port, no owner of a
-tmpfs, and no empty secret. Nothing of ours is needed for this but Python 3.
+tmpfs, and no empty secret. This needs only Python 3.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 FORM = "3.9"
-# Done otherwise there, or by the images alone. Swarm starts anew whatever ends.
+# Swarm does these differently, or the images alone do them. Swarm restarts whatever exits.
 NOT_THERE = ("build", "depends_on", "profiles", "restart")
 # There is no such thing in a service; daemon.json has it for the whole engine.
 LOST = ("security_opt",)
@@ -83,7 +83,7 @@ def _published(name: str, port: Json) -> bool:
     anywhere = port.get("host_ip", "") in ANYWHERE
     if not anywhere:
         where = f"{port['host_ip']}:{port['published']}"
-        sys.stderr.write(f"stack: Swarm cannot publish {name} on {where} alone: left out\n")
+        sys.stderr.write(f"stack: Swarm cannot publish {name} only on {where}: omitted\n")
     return anywhere
 
 

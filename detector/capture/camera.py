@@ -115,7 +115,7 @@ class Camera:
         # A camera that fails again and again after its first frame has one problem, not many.
         failing = self._state.reason is not None
         if self._frames == 0 or (failing and lasted >= STABLE):
-            self._state.end(f"gives frames of {answer['width']}x{answer['height']}")
+            self._state.end(f"delivers frames of {answer['width']}x{answer['height']}")
             self._service.health.check("camera", None)
 
     def _on_file_failed(self, error: SourceError) -> None:
@@ -123,7 +123,9 @@ class Camera:
             raise SettingsError(
                 ["CAMERA is not a video or image that can be read: " + self._options.shown]
             )
-        log.warning("the file broke after %d frames: %s (%s)", self._frames, error, error.reason)
+        log.warning(
+            "reading the file failed after %d frames: %s (%s)", self._frames, error, error.reason
+        )
         self.ended = True
 
     def _on_file_end(self) -> None:

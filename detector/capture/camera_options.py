@@ -1,4 +1,4 @@
-"""What a camera needs to know of the settings."""
+"""The settings that a camera needs."""
 
 from __future__ import annotations
 

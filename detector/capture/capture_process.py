@@ -63,7 +63,7 @@ class CaptureProcess:
             raise SourceError("stalled", f"no frame for {patience:.0f} s") from None
         if not line.endswith(b"\n"):
             code = await self._process.wait()
-            raise SourceError("crashed", f"the capture process ended with code {code}")
+            raise SourceError("crashed", f"the capture process exited with code {code}")
         answer: dict[str, Any] = json.loads(line)
         if answer["kind"] == "failed":
             raise SourceError(answer["reason"], answer["text"])
@@ -85,7 +85,7 @@ class CaptureProcess:
                 await self._process.wait()
         except TimeoutError:
             pid = self._process.pid
-            log.error("the capture process %d does not end; is its driver stuck?", pid)
+            log.error("the capture process %d does not exit; is its driver stuck?", pid)
 
     def _write(self, line: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe

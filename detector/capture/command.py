@@ -42,7 +42,7 @@ class CommandProducer:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads yet
             )
         except (OSError, ValueError) as error:
-            raise SourceError("not_open", f"the command does not start: {error}") from None
+            raise SourceError("not_open", f"the command cannot be started: {error}") from None
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
         self._last = ""
@@ -56,7 +56,7 @@ class CommandProducer:
         try:
             self._video = pyav.create(f"pipe:{output}", options)
         except SourceError as error:
-            raise self._ended(error) from None
+            raise self._explain_end(error) from None
         self.fps, self.frames = self._video.fps, 0
 
     @property
@@ -67,7 +67,7 @@ class CommandProducer:
         """Advance to the next frame. Raises SourceError, `ended`, when the command ends."""
         index = self._video.grab()
         if index is None:
-            raise self._ended(SourceError("ended", "the command gives no more frames"))
+            raise self._explain_end(SourceError("ended", "the command delivers no more frames"))
         return index
 
     def retrieve(self) -> Image | None:
@@ -86,8 +86,8 @@ class CommandProducer:
                 said = hide_logins(line.decode("utf-8", "replace")).strip()
                 self._last = said[:_LINE] or self._last
 
-    def _ended(self, error: SourceError) -> SourceError:
-        """The error; if the command has ended by itself, what it said last."""
+    def _explain_end(self, error: SourceError) -> SourceError:
+        """The error; if the command has exited by itself, what it printed last."""
         try:
             code = self._process.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
@@ -95,7 +95,7 @@ class CommandProducer:
         finally:
             self._end()
         said = f": {self._last}" if self._last else ""
-        return SourceError("ended", f"the command ended with code {code}{said}")
+        return SourceError("ended", f"the command exited with code {code}{said}")
 
     def _end(self) -> None:
         self._process.kill()

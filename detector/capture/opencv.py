@@ -74,7 +74,7 @@ def create(address: str, options: ProducerOptions) -> OpenCvProducer:
         capture.set(cv2.CAP_PROP_FPS, options.fps)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     if not capture.isOpened():
-        raise SourceError("not_open", "it does not open")
+        raise SourceError("not_open", "it cannot be opened")
     return OpenCvProducer(capture, options.fps)
 
 

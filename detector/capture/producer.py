@@ -1,4 +1,4 @@
-"""The kinds of cameras, and the frame producer that reads each: to add one takes a line here.
+"""The kinds of cameras, and the frame producer for each. A new kind takes one line here.
 
 A frame producer is a module with `create(address, options)`. It runs in the capture process, so it
 may block, and it may even crash.
@@ -19,10 +19,10 @@ USUAL_FPS = 25.0  # for a file that does not state its frame rate, or states non
 
 @dataclasses.dataclass(frozen=True)
 class ProducerOptions:
-    """What a frame producer is asked for; each takes what applies to it.
+    """Options of a frame producer, which ignores those that do not apply to it.
 
-    size: width and height in pixels that a webcam is asked for.
-    fps: frames a second that a webcam is asked for, or that a folder is played at.
+    size: width and height in pixels to request from a webcam.
+    fps: frames a second to request from a webcam, or to play a file or folder at.
     timeout: seconds without a frame after which a stream should give up.
     username, password: the login of a stream, as it is typed; "" for none.
     on_unreadable: called with the path of an image that cannot be read.
@@ -47,8 +47,8 @@ class SourceError(Exception):
 class FrameProducer(Protocol):
     """An open source of frames.
 
-    Each frame is first grabbed and then retrieved, as with OpenCV's VideoCapture: of a live
-    source every frame is grabbed, but only those that somebody waits for are converted.
+    As with OpenCV's VideoCapture, each frame is first grabbed and then retrieved. Every frame of
+    a live source is grabbed, but only those that are needed are converted.
     """
 
     fps: float  # frames a second

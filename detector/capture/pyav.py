@@ -45,7 +45,7 @@ class PyAvProducer:
     """A `FrameProducer` over a container that PyAV has opened.
 
     Interlaced frames are deinterlaced. Size and pixel format may change from frame to frame. An
-    address that answers with a single picture (a snapshot) is asked for it again and again.
+    address that answers with a single picture (a snapshot) is requested again and again.
     """
 
     def __init__(self, address: str, options: ProducerOptions) -> None:
@@ -171,11 +171,11 @@ def open_container(address: str, options: ProducerOptions) -> tuple[InputContain
     Raises:
         SourceError: it does not open, or has no video.
     """
-    asked = _SCHEMES.get(address.partition("://")[0], _PROBE if _is_stream(address) else {})
-    container = _open(address, options, asked)
-    if _find_video(container) is None and asked.get("probesize") == _PROBE_HTTP["probesize"]:
+    av_options = _SCHEMES.get(address.partition("://")[0], _PROBE if _is_stream(address) else {})
+    container = _open(address, options, av_options)
+    if _find_video(container) is None and av_options.get("probesize") == _PROBE_HTTP["probesize"]:
         container.close()
-        container = _open(address, options, asked | _PROBE)
+        container = _open(address, options, av_options | _PROBE)
     stream = _find_video(container)
     if stream is None:
         container.close()
@@ -186,13 +186,13 @@ def open_container(address: str, options: ProducerOptions) -> tuple[InputContain
     return container, stream
 
 
-def _open(address: str, options: ProducerOptions, asked: dict[str, str]) -> InputContainer:
+def _open(address: str, options: ProducerOptions, av_options: dict[str, str]) -> InputContainer:
     # If a read hangs, the parent gives up first, and reports that the camera has stalled.
     timeout = (OPEN_TIMEOUT, options.timeout + 5) if _is_stream(address) else None
     try:
         login = add_login(address, options.username, options.password)
         # A title may be in any encoding.
-        return av.open(login, options=asked, timeout=timeout, metadata_errors="replace")
+        return av.open(login, options=av_options, timeout=timeout, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise to_source_error(error, address) from None
 

@@ -1,4 +1,4 @@
-"""What CAMERA names, judged by its text."""
+"""Which kind of source CAMERA names, by its text."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def find_problem(source: Source) -> str | None:
         return None
     if "://" in source.address:
         schemes = sorted(scheme for kind in PRODUCERS.values() for scheme in kind.schemes)
-        return f"is a URL, but its scheme is none of {', '.join(schemes)}"
+        return f"is a URL, but its scheme is not one of {', '.join(schemes)}"
     return _find_problem_of_path(Path(source.address))
 
 
@@ -100,7 +100,7 @@ def _find_problem_of_command(command: str) -> str | None:
         return f"is a command that cannot be split into words: {error}"
     if not words:
         return "names no command after exec:"
-    return None if shutil.which(words[0]) else f"names a command that is not here: {words[0]}"
+    return None if shutil.which(words[0]) else f"names a command that is not installed: {words[0]}"
 
 
 def _find_problem_of_url(url: str) -> str | None:
@@ -113,7 +113,7 @@ def _find_problem_of_url(url: str) -> str | None:
         return None
     if "@" in url:
         return (
-            "is a URL whose login has a character that no URL can hold:"
+            "is a URL whose login has a character that URLs do not allow:"
             " set CAMERA_USERNAME and CAMERA_PASSWORD instead"
         )
     return f"is a URL without a valid host: {hide_secrets(url)}"

@@ -58,7 +58,7 @@ class Playback:
                     facts = {"index": None, "at": at, "time": now, "skipped": skipped}
                     self._handover.send_frame(image, **facts)
                     skipped = 0
-        raise SourceError("lost", "it gives no more frames")
+        raise SourceError("lost", "it delivers no more frames")
 
     def play_once(self, start: int) -> None:
         """Hand over each frame from number `start` on, however long the detector takes."""

@@ -282,7 +282,7 @@ class ReliableDelivery:
     def _on_digest_mismatch(self, face: InFlightFace) -> None:
         """Send the face again, but not at once: that could go on for ever at full speed."""
         metrics.MISMATCHES.inc()
-        text = f"the receipt of {face.entry.id} has another digest; sending again"
+        text = f"the receipt of {face.entry.id} has a different digest; sending the face again"
         self._limited_log.warn("mismatch", text)
         face.digest_mismatch = True
         pause = min(LONGEST_TIMEOUT, LEAST_TIMEOUT * 2 ** max(0, face.tries - 1))

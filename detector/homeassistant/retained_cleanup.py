@@ -45,7 +45,7 @@ class RetainedCleanup:
             return
         self._stale.remove(topic)
         if not self._stale:
-            log.info("deleted what an earlier run had published for Home Assistant")
+            log.info("deleted the messages that an earlier run published for Home Assistant")
             self._write(self._wanted)
 
     def _read(self) -> list[str]:

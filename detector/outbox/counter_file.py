@@ -39,7 +39,7 @@ class CounterFile:
         crc = zlib.crc32(text).to_bytes(4, "big")
         slot = (crc + text).ljust(SLOT, b"\0")
         if len(slot) > SLOT:
-            raise OSError(f"the books are {len(text)} bytes, more than fit")
+            raise OSError(f"the counts take {len(text)} bytes, more than fit")
         self._serial += 1
         _write(self._fd, slot, SLOT * (self._serial % 2))
 

@@ -65,7 +65,7 @@ _SEALED = "seq, id, sha256, size, boot, ticks, wall, final, facts"
 
 
 class Unwritable(Exception):
-    """The disk does not do it, and nothing of it was kept. `reason`: disk_full or disk_failed."""
+    """The disk cannot be written; nothing was saved. `reason`: disk_full or disk_failed."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -73,11 +73,11 @@ class Unwritable(Exception):
 
 
 class Damaged(Exception):
-    """The file is no sound database (any more)."""
+    """The file is not, or no longer, a valid database."""
 
 
 class OtherVersion(Exception):
-    """The file is sound, and of a version of this program that reads and writes others."""
+    """The file is valid, but belongs to another version of this program."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -150,9 +150,11 @@ class OutboxDatabase:
     def _check_version(self) -> None:
         version = self._version
         if not 0 <= version <= _NEWEST:
-            raise Damaged(f"its schema is said to be {version}")
+            raise Damaged(f"it claims to have schema {version}")
         if version != len(MIGRATIONS):
-            raise OtherVersion(f"it has schema {version}, this version {len(MIGRATIONS)}")
+            raise OtherVersion(
+                f"it has schema {version}, but this version supports {len(MIGRATIONS)}"
+            )
 
     @property
     def _version(self) -> int:
@@ -235,7 +237,7 @@ def _check_log(path: Path) -> None:
     """SQLite would delete the log of an empty file, though faces may be in it."""
     log = Path(f"{path}-wal")
     if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
-        raise Damaged("the file is empty, and its log is not")
+        raise Damaged("the file is empty, but its log is not")
 
 
 def connect(path: Path | str) -> sqlite3.Connection:
@@ -269,7 +271,7 @@ def _insert(db: sqlite3.Connection, entry: OutboxEntry, picture: OutboxPicture) 
 def _entry(row: tuple[Any, ...]) -> OutboxEntry:
     *sealed, seal = row
     if _seal(*(None if isinstance(value, bytes) else value for value in sealed)) != seal:
-        raise Damaged(f"the record of face {row[0]} is not as it was written")
+        raise Damaged(f"the record of face {row[0]} has a wrong checksum")
     seq, id, sha256, size, boot, ticks, wall, final, _facts = sealed
     # A hundred thousand entries share one name of the boot.
     return OutboxEntry(seq, id, sha256, size, sys.intern(boot), ticks, wall, bool(final))
@@ -281,7 +283,7 @@ def read_accounts(db: sqlite3.Connection) -> dict[str, Any] | None:
         return None
     text, seal = row
     if not isinstance(text, str) or _seal(text) != seal:
-        raise Damaged("its books are not as they were written")
+        raise Damaged("its counts have a wrong checksum")
     return dict(json.loads(text))
 
 

@@ -169,7 +169,7 @@ def _raise_for_person(path: Path) -> Iterator[None]:
         text = f"OUTBOX_PATH: another detector uses {path}: set another CAMERA_NAME"
         raise SettingsError([text]) from None
     except OtherVersion as error:
-        text = f"OUTBOX_PATH: {path} has another version: {error}; move it away"
+        text = f"OUTBOX_PATH: {path} has an unknown version: {error}; move it elsewhere"
         raise SettingsError([text]) from None
     except OSError as error:
         if error.errno in _FULL:

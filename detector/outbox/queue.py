@@ -88,7 +88,9 @@ class OutboxQueue:
             self._start(entries, pick_latest(saved, kept))
             self._files.save(self._accounts.state())
             if entries:
-                log.info("%d faces of earlier runs wait in %s", len(entries), self._files.path)
+                log.info(
+                    "%d faces from earlier runs are waiting in %s", len(entries), self._files.path
+                )
         self._ready = True
 
     def _start(self, entries: list[OutboxEntry], state: dict[str, Any] | None) -> None:
@@ -99,7 +101,7 @@ class OutboxQueue:
         self._take(entries)
         lost = self._accounts.reconcile(len(entries))
         if lost:
-            log.error("%d faces are missing in %s (damaged)", lost, self._files.path)
+            log.error("%d faces are missing from %s (damaged)", lost, self._files.path)
 
     def _take(self, entries: Iterable[OutboxEntry]) -> None:
         for entry in entries:
@@ -110,7 +112,7 @@ class OutboxQueue:
     async def _replace_damaged(self, why: str, counters: dict[str, Any] | None = None) -> None:
         """Continue with a new database of everything that can be read from the damaged one."""
         path, aside = self._files.path, self._files.aside
-        log.error("the outbox %s is damaged (%s); it is set aside as %s", path, why, aside)
+        log.error("the outbox %s is damaged (%s); moved it to %s", path, why, aside)
         wanted = frozenset(self.entries) if self._ready else None
         saved, kept = await self._worker.run(self._files.rescue, wanted)
         if self._ready:
@@ -119,7 +121,7 @@ class OutboxQueue:
             self._start(saved, pick_latest(counters, kept))
         await self._worker.run(self._files.replace, self._accounts.state())
         self._files.save(self._accounts.state())
-        log.error("%d faces were saved from %s", len(saved), aside)
+        log.error("recovered %d faces from %s", len(saved), aside)
 
     def _lose(self, seqs: Iterable[int]) -> None:
         """Drop waiting faces that can no longer be read."""

@@ -1,4 +1,4 @@
-"""Rescue from a damaged outbox: what plain SQL still reads of it goes into a new database.
+"""Recovers faces from a damaged outbox: rows that plain SQL can still read go into a new one.
 
 SQLite's own `.recover` is in no library. Each row has a checksum (`seal`), and each picture its
 digest, so a face that is read is a face as it was written. The caller counts the others.

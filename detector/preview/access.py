@@ -37,11 +37,11 @@ class Access:
                 )
             if not self.alone:
                 yield (
-                    f"{wide} needs METRICS_PORT, a port of its own for /healthz and /metrics,"
+                    f"{wide} needs METRICS_PORT, a separate port for /healthz and /metrics,"
                     " such as 9111"
                 )
         if self.publication.cert and self.publication.key and not self.alone:
-            yield "HTTP_CERT needs METRICS_PORT, where /healthz and /metrics stay without TLS"
+            yield "HTTP_CERT needs METRICS_PORT, where /healthz and /metrics are served without TLS"
         yield from self.publication.problems(wide, "the picture")
 
     def context(self) -> ssl.SSLContext | None:
@@ -77,7 +77,7 @@ class PreviewOptions:
 
 
 def _password(authorization: str) -> bytes:
-    """The password of HTTP Basic (RFC 7617), whatever the user's name; empty if it is none."""
+    """The password of HTTP Basic (RFC 7617), with any user name; empty if the header is invalid."""
     scheme, _, credentials = authorization.partition(" ")
     try:
         text = base64.b64decode(credentials.strip(), validate=True)

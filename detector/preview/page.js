@@ -1,5 +1,5 @@
-// What the detector sees. One stream brings it all: a line of JSON, then as many bytes of JPEG as
-// its "bytes" says, again and again. It is open only while somebody looks.
+// What the detector sees. One stream repeats a line of JSON, then as many bytes of JPEG as its
+// "bytes" says. The stream is open only while the page is visible.
 
 const LATE = 2; // seconds after which a picture is no longer called live
 const FLASH = 600; // milliseconds that a box stays green after a shot of it was sent
@@ -59,7 +59,7 @@ async function look() {
   if (!answer.ok) throw new Error((await answer.text()).trim());
   seenAt = performance.now();
   for await (const [facts, bytes] of parts(answer.body)) await TAKE[facts.kind]?.(facts, bytes);
-  throw new Error("The detector has ended the connection.");
+  throw new Error("The detector closed the connection.");
 }
 
 const TAKE = {
@@ -69,7 +69,7 @@ const TAKE = {
     document.title = `${facts.camera ?? "camera"}: facepipe preview`;
     if (facts.min_face && !$("now").textContent) {
       $("min-face").value = facts.min_face;
-      $("now").textContent = `Set now: ${facts.min_face}.`;
+      $("now").textContent = `Current value: ${facts.min_face}.`;
     }
     for (const item of [...$("sent").children]) drop(item);
     $("none-sent").hidden = false;
@@ -223,7 +223,7 @@ function clamp(value, low, high) {
 async function copy() {
   try {
     await navigator.clipboard.writeText($("setting").textContent);
-    announce(`${$("setting").textContent} is copied`);
+    announce(`${$("setting").textContent} copied`);
     $("copy").textContent = "Copied";
   } catch {
     getSelection().selectAllChildren($("setting"));
@@ -244,8 +244,7 @@ function showFigures(figures) {
   const period = rate ? 1000 / rate : 0;
   showBar(times, Math.max(sum, period));
   $("bar-means").textContent =
-    `${digits(sum, 1)} ms a frame` +
-    (period ? `, ${digits(period, 1)} ms from frame to frame` : "");
+    `${digits(sum, 1)} ms per frame` + (period ? `, one frame every ${digits(period, 1)} ms` : "");
   $("figures").replaceChildren(
     ...[...times, ...others].map(([name, value], part) => {
       const row = make("tr");
@@ -270,12 +269,12 @@ function showBar(times, whole) {
   );
 }
 
-// --- how it goes
+// --- the state
 
 function showState(lost = "") {
   const age = (performance.now() - seenAt) / 1000;
   let state = "live";
-  let text = rate === null ? "live" : `live, ${digits(rate, 1)} frames a second`;
+  let text = rate === null ? "live" : `live, ${digits(rate, 1)} frames per second`;
   let message = "";
   if (paused) {
     [state, text] = ["paused", "paused"];
@@ -326,7 +325,7 @@ async function run() {
       await look();
     } catch (error) {
       if (paused || document.hidden) continue;
-      showState(error instanceof TypeError ? "The detector does not answer." : error.message);
+      showState(error instanceof TypeError ? "The detector is not responding." : error.message);
     }
     pause = performance.now() - began > 10000 ? 1000 : Math.min(2 * pause, 8000);
     await sleep(pause);
@@ -341,7 +340,7 @@ function changed() {
 $("pause").addEventListener("click", () => {
   paused = !paused;
   $("pause").setAttribute("aria-pressed", paused);
-  $("pause").textContent = paused ? "Go on" : "Pause";
+  $("pause").textContent = paused ? "Resume" : "Pause";
   seenAt = performance.now();
   showState();
   changed();

@@ -1,4 +1,4 @@
-"""What viewers are sent: parts, each a line of JSON and as many bytes of JPEG as it says."""
+"""The parts of the stream to viewers: each a line of JSON, and as many bytes of JPEG as it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first start, when nobody has been named: a user and a password are made, and told once."""
+"""The first start without GALLERY_USERS: creates a user, and logs the password once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from gallery.auth.users import Account, User, Users, parse
 log = logging.getLogger(__name__)
 
 FILE = "users.txt"
-_ABOUT = "# Made at the first start, since GALLERY_USERS was not set; deleted, it is made anew.\n"
+_ABOUT = (
+    "# Created because GALLERY_USERS was not set. If you delete this file, it is created again.\n"
+)
 
 
 def first_user(folder: Path) -> Users:
-    """The users of `users.txt` in `folder`; without it, it is made, with an `admin` in it.
+    """The users of `users.txt` in `folder`; if it does not exist, create it with the user `admin`.
 
-    The password is in the log once, when it is made, and nowhere else.
+    The password is logged once, when it is created, and appears nowhere else.
 
     Raises:
         SettingsError: the file cannot be read, used or written.

@@ -18,7 +18,7 @@ REASONS = {
 
 
 class DeniedRequest(Exception):
-    """A request that is not let through; `reason` is a key of REASONS."""
+    """A request that is refused; `reason` is a key of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -13,7 +13,7 @@ ALL = (20, 6.0)  # the same of all together
 
 
 class LoginLimits:
-    """Tries at passwords. `clock`: seconds that only grow."""
+    """Limits attempts at passwords. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

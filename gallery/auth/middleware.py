@@ -1,4 +1,4 @@
-"""Stands before all pages: who asks, from where, and with what right."""
+"""Checks every request to the pages: who sends it, from where, and with which role."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from gallery.auth.sessions import Session, Sessions
 
 
 class AccessMiddleware:
-    """An ASGI app that lets `app` have what it should have, and answers the rest.
+    """An ASGI app that passes permitted requests to `app`, and refuses the rest.
 
     It sets `user` (User) and `session` in the state of a request; both may be None for /login and
     /static/, which are open to everyone.
 
-    names: those by which the pages may be asked for.
+    names: the host names under which the pages may be requested.
     tls: the pages are served by TLS, by the gallery itself.
     """
 
@@ -47,9 +47,9 @@ class AccessMiddleware:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         try:
-            session, receive = await self._admitted(scope, headers, receive)
+            session, receive = await self._admit(scope, headers, receive)
         except DeniedRequest as refused:
-            response = self._refused(scope, headers, refused.reason)
+            response = self._refuse(scope, headers, refused.reason)
             await response(scope, receive, send)
             return
         if session is None:
@@ -57,7 +57,7 @@ class AccessMiddleware:
         else:
             await self._until_it_ends(session, scope, receive, send)
 
-    async def _admitted(
+    async def _admit(
         self, scope: Scope, headers: Headers, receive: Receive
     ) -> tuple[Session | None, Receive]:
         """The session of a request, and its body, if it was read.
@@ -85,7 +85,7 @@ class AccessMiddleware:
             return session, receive
         return session, replay_body(await read_body(receive, headers, MAX_BODY), receive)
 
-    def _refused(self, scope: Scope, headers: Headers, reason: str) -> Response:
+    def _refuse(self, scope: Scope, headers: Headers, reason: str) -> Response:
         if reason == "signed_out" and is_page_load(headers):
             return RedirectResponse(self._login(scope), 303)
         metrics.REFUSED.labels(reason).inc()
@@ -94,8 +94,8 @@ class AccessMiddleware:
     def _login(self, scope: Scope) -> str:
         query: dict[str, str] = {}
         if scope["method"] in SAFE:
-            asked = is_local_path(_target(scope))
-            query |= {"next": asked} if asked != "/" else {}
+            target = is_local_path(_target(scope))
+            query |= {"next": target} if target != "/" else {}
         if cookie("session", scope) in Request(scope).cookies:
             query["why"] = "ended"
         return f"{base_of(scope)}/login" + (
@@ -139,7 +139,7 @@ def _is_stream(message: Message) -> bool:
 
 
 def _target(scope: Scope) -> str:
-    """Path and query as they were asked for, still encoded."""
+    """Path and query of the request, still encoded."""
     raw: bytes = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
     query: bytes = scope["query_string"]
     return (raw + (b"?" + query if query else b"")).decode("latin-1")

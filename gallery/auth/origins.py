@@ -7,11 +7,11 @@ import urllib.parse
 from starlette.datastructures import Headers
 
 SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
-OWN = ("same-origin", "none")  # by a page of ours, or by the person
+OWN = ("same-origin", "none")  # by one of our pages, or by the person
 
 
 def is_ours(method: str, scheme: str, headers: Headers) -> bool:
-    """May this be asked for from where it comes? Links that lead here may stand anywhere.
+    """Whether a request may come from where it comes. Links to the gallery may be anywhere.
 
     What tells nothing is no browser: it has no cookie of anybody else's, either.
     """

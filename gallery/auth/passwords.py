@@ -33,11 +33,11 @@ def matches(password: str, hash: str) -> bool:
 def problem(password: str) -> str | None:
     """Why it cannot be a password; None if it can."""
     if len(password) < SHORTEST:
-        return f"a password must have {SHORTEST} signs at least"
+        return f"a password must have at least {SHORTEST} characters"
     if len(password) > LONGEST:
-        return f"a password must have {LONGEST} signs at most"
+        return f"a password must have at most {LONGEST} characters"
     if any("\ud800" <= sign <= "\udfff" for sign in password):
-        return "the password is no valid UTF-8"
+        return "the password is not valid UTF-8"
     return None
 
 

@@ -7,7 +7,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 
 class ProxyMiddleware:
-    """An ASGI app that shows `app` each request as its client has made it.
+    """An ASGI app that gives `app` each request as the client sent it to the proxy.
 
     base: the path below which a proxy serves the pages, such as /faces, or nothing. It may take
     that path away from requests, or leave it there.
@@ -41,7 +41,7 @@ def without_base(path: str, base: str) -> str:
 
 
 def base_of(scope: Scope) -> str:
-    """What stands before each path of ours in a browser's address bar."""
+    """The prefix of all the gallery's paths in a browser's address bar."""
     base: str = scope.get("state", {}).get("base", "")
     return base
 

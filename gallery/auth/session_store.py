@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY CHECK (one = 1), byte
 
 
 class SessionStore:
-    """SQLite. Without a disk that works, all is kept in memory only."""
+    """Sessions in SQLite. If the disk does not work, they are kept in memory only."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()  # to close it under a statement would end the process

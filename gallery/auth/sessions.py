@@ -26,7 +26,7 @@ TOKEN = 43  # characters: 256 bits, base64
 
 @dataclasses.dataclass(eq=False)
 class Session:
-    """One browser of one user's."""
+    """One user's session in one browser."""
 
     digest: str
     user: User
@@ -42,7 +42,7 @@ class Session:
 
 
 class Sessions:
-    """All sessions, in memory, and written down. All calls from the event loop.
+    """All sessions, in memory and saved. Call it from the event loop only.
 
     clock: unix seconds.
     """

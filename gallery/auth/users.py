@@ -23,7 +23,7 @@ _MAKE = "python -m gallery --add-user NAME prints a line"
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """Somebody who has come in. An admin may delete; a viewer may look."""
+    """A user who may sign in. An admin may delete; a viewer may only look."""
 
     name: str
     role: Role
@@ -98,9 +98,9 @@ def parse(text: str) -> Users:
             continue
         accounts[account.user.name] = account
     if problems:
-        raise ValueError(f"has faults: {'; '.join(problems)}")
+        raise ValueError(f"has errors: {'; '.join(problems)}")
     if not accounts:
-        raise ValueError(f"names nobody: {_MAKE}")
+        raise ValueError(f"has no users: {_MAKE}")
     return Users(accounts.values())
 
 
@@ -109,21 +109,21 @@ def _account(line: str) -> Account:
     role, _, hash = rest.partition(":")
     if not NAME.fullmatch(name):
         raise ValueError(
-            "does not begin with a user's name: 1 to 63 of a-z, 0-9 and . _ @ -,"
-            " the first a letter or digit, then a colon"
+            "does not begin with a user's name (1 to 63 characters of a-z, 0-9 and . _ @ -,"
+            " beginning with a letter or digit) and a colon"
         )
     if role not in ROLES:
         raise ValueError(f"({name}) has no role: write {name}:admin:hash or {name}:viewer:hash")
     found = _HASH.fullmatch(hash)
     if found is None:
         raise ValueError(
-            f"({name}) has no whole hash, which begins with $argon2id$v=19$: {_MAKE}; if it was"
-            " whole, something took its $ for variables: use GALLERY_USERS_FILE, or write $$ for"
-            " each $ in a compose file"
+            f"({name}) has no complete hash beginning with $argon2id$v=19$: {_MAKE}; if it was"
+            " complete, something took each $ for a variable: use GALLERY_USERS_FILE, or write $$"
+            " for each $ in a compose file"
         )
     if int(found[1]) > MAX_MEMORY:
         raise ValueError(
-            f"({name}) has a hash that takes {int(found[1]) // 1024} MiB to check, and"
-            f" {MAX_MEMORY // 1024} are the most: {_MAKE}"
+            f"({name}) has a hash that takes {int(found[1]) // 1024} MiB to check; at"
+            f" most {MAX_MEMORY // 1024} are allowed: {_MAKE}"
         )
     return Account(User(name, cast(Role, role)), hash)

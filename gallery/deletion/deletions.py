@@ -37,15 +37,15 @@ AGAIN_EVERY = 300.0  # seconds between two tries to delete what has come once mo
 
 
 class Changed(Exception):
-    """The selection has become another since it was confirmed; `count`: what it comes to now."""
+    """The selection has changed since it was confirmed; `count`: its objects now."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"it comes to {count} now")
+        super().__init__(f"it now has {count} objects")
         self.count = count
 
 
 class Deletions:
-    """From the event loop, but for what says otherwise."""
+    """Call it from the event loop only, except where a method says otherwise."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Deletions:
         if count != expected:
             raise Changed(count)
         if sum(job.state == "running" for job in self.jobs.values()) >= WAITING:
-            raise StoreError("slow_down", "too many deletions wait already")
+            raise StoreError("slow_down", "too many deletions are waiting already")
         job = Job(secrets.token_hex(8), by, what, count)
         await self._workers.run(jobs.write, self._bucket, job, selection)
         self._take(job, selection)
@@ -180,8 +180,8 @@ class Deletions:
         gone = lot + await self._workers.run(self._index.copies, lot)
         unrecorded = await self._workers.run(self._index.unrecorded, gone)
         if unrecorded:
-            told = job.id, job.by, job.what
-            await self._workers.run(records.write, self._bucket, self._index, *told, unrecorded)
+            facts = job.id, job.by, job.what
+            await self._workers.run(records.write, self._bucket, self._index, *facts, unrecorded)
         failed = await self._workers.run(self._bucket.delete, [entry.key for entry in gone])
         self._standing.worked()
         for reason in failed.values():
@@ -260,8 +260,8 @@ class Deletions:
         return [entry for entry in entries if entry.key in failed]
 
 
-def _combine(asked: Filter) -> list[Filter]:
+def _combine(criteria: Filter) -> list[Filter]:
     """A filter of faces, and the same of rejected objects, which know no camera."""
-    if asked.kind == query.REJECTED or asked.camera is not None:
-        return [asked]
-    return [asked, dataclasses.replace(asked, kind=query.REJECTED)]
+    if criteria.kind == query.REJECTED or criteria.camera is not None:
+        return [criteria]
+    return [criteria, dataclasses.replace(criteria, kind=query.REJECTED)]

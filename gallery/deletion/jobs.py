@@ -22,19 +22,19 @@ SKEW = 60_000  # milliseconds by which the store's clock and ours may differ
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Some entries by their refs, or all that a filter asks for: not both."""
+    """Some entries by their refs, or all that match a filter: not both."""
 
     refs: tuple[str, ...] = ()
     filter: Filter | None = None
 
     def until(self, added: int) -> Selection:
-        """Without what has been added since (unix milliseconds)."""
+        """Without entries added since (unix milliseconds)."""
         if self.filter is None:
             return self
         return Selection(filter=dataclasses.replace(self.filter, added=added))
 
     def resumed(self) -> Selection:
-        """The same by the store's clock: an index that was built anew knows all since then only."""
+        """The same by the store's clock: a rebuilt index knows only when each object was stored."""
         if self.filter is None or self.filter.added is None:
             return self
         stored = self.filter.added - SKEW
@@ -59,9 +59,9 @@ class Job:
 
 def write(bucket: ObjectStore, job: Job, selection: Selection) -> None:
     """Raises StoreError: it could not be written down, and is not to be begun."""
-    told = {"id": job.id, "by": job.by, "what": job.what, "total": job.total}
-    told["selection"] = dataclasses.asdict(selection)
-    bucket.put(new_json(f"{PREFIX}{job.id}.json", json.dumps(told).encode() + b"\n"))
+    data = {"id": job.id, "by": job.by, "what": job.what, "total": job.total}
+    data["selection"] = dataclasses.asdict(selection)
+    bucket.put(new_json(f"{PREFIX}{job.id}.json", json.dumps(data).encode() + b"\n"))
 
 
 def remove(bucket: ObjectStore, job: Job) -> None:
@@ -96,9 +96,9 @@ def read_pending(bucket: ObjectStore) -> list[tuple[Job, Selection]]:
     return found
 
 
-def _read(told: Any) -> tuple[Job, Selection]:
-    job = Job(str(told["id"]), str(told["by"]), str(told["what"]), int(told["total"]))
-    chosen = told["selection"]
+def _read(data: Any) -> tuple[Job, Selection]:
+    job = Job(str(data["id"]), str(data["by"]), str(data["what"]), int(data["total"]))
+    chosen = data["selection"]
     if chosen["filter"] is None:
         return job, Selection(tuple(str(ref) for ref in chosen["refs"]))
     return job, Selection(filter=Filter(**chosen["filter"])).resumed()

@@ -1,7 +1,7 @@
 """Who deleted what, and when: records in the bucket, written before anything is deleted.
 
 They are never changed. They are the log that people read, and what keeps a face from coming back
-that an edge box sends once more: the index takes their ids up whenever it is built anew.
+that an edge box sends once more: the index reads their ids whenever it is rebuilt.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def write(
     ids = sorted({entry.id for entry in gone if entry.id and entry.kind == FACE})
     record = Record(job, round(at * 1000), by, what, ids, len(gone))
     keys = [entry.key for entry in gone]
-    told = {**dataclasses.asdict(record), "at": to_rfc3339(at), "keys": keys}
+    data = {**dataclasses.asdict(record), "at": to_rfc3339(at), "keys": keys}
     key = f"{PREFIX}{to_rfc3339(at).replace(':', '')}-{secrets.token_hex(4)}.json"
-    bucket.put(new_json(key, json.dumps(told).encode() + b"\n"))
+    bucket.put(new_json(key, json.dumps(data).encode() + b"\n"))
     index.bury(key, record)
 
 
@@ -87,21 +87,21 @@ def read_record(content: bytes) -> Record:
         ValueError: they are none.
         RecursionError: their JSON is nested too deep.
     """
-    told: Any = json.loads(content)
-    if not isinstance(told, dict) or not isinstance(told.get("ids"), list):
+    data: Any = json.loads(content)
+    if not isinstance(data, dict) or not isinstance(data.get("ids"), list):
         raise ValueError("it has no ids")
-    at = parse_milliseconds(told.get("at"))
+    at = parse_milliseconds(data.get("at"))
     if at is None:
         raise ValueError("it has no time")
-    words = (str(told.get(name, ""))[:500] for name in ("job", "by", "what"))
+    words = (str(data.get(name, ""))[:500] for name in ("job", "by", "what"))
     job, by, what = words
-    ids = [id for id in told["ids"] if isinstance(id, str)]
-    count = told.get("count")
+    ids = [id for id in data["ids"] if isinstance(id, str)]
+    count = data.get("count")
     return Record(job, at, by, what, ids, count if type(count) is int else len(ids))
 
 
 def restart_expiry(bucket: ObjectStore, older_than: int) -> None:
-    """Write records anew, as they are, that were stored before a time (unix milliseconds).
+    """Rewrite, unchanged, the records that were stored before a time (unix milliseconds).
 
     A lifecycle rule for all of the bucket would delete them with the faces.
 

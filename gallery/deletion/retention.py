@@ -1,6 +1,6 @@
-"""How long faces are kept: by the bucket's own lifecycle rule, or by a sweeper of ours.
+"""How long faces are kept: by the bucket's own lifecycle rule, or by the gallery's sweeper.
 
-A lifecycle rule goes by whole days since an object was stored, and works while nothing of ours
+A lifecycle rule counts whole days since an object was stored, and works while no service
 runs. The sweeper is for hours, and for stores that have no rules, or will not let us set one.
 """
 
@@ -42,9 +42,9 @@ class RetentionState:
     reason: str = ""
 
     def left(self, stored: int) -> int | None:
-        """Seconds that what was stored then (unix ms) may still be looked at; None: for good.
+        """Seconds for which an object stored then (unix ms) may still be shown; None: no limit.
 
-        A bucket's own rule goes by whole days: it is due at the midnight (UTC) after the last one.
+        A bucket's own rule counts whole days: it is due at the midnight (UTC) after the last one.
         """
         ends = [stored + round(self.hours * HOUR)] if self.hours else []
         if self.days:
@@ -82,9 +82,11 @@ class Retention:
         while True:
             try:
                 there = await self._workers.run(self._bucket.expire_after, self.kept.days)
-                self._settled("" if there else "unsupported", "the store has no lifecycle rules")
+                self._update_rule(
+                    "" if there else "unsupported", "the store has no lifecycle rules"
+                )
             except StoreError as error:
-                self._settled(error.reason, str(error))
+                self._update_rule(error.reason, str(error))
             await self._keep_records()
             await asyncio.sleep(RULE_EVERY)
 
@@ -101,7 +103,7 @@ class Retention:
         else:
             self._health.check("records", None)
 
-    def _settled(self, reason: str, text: str) -> None:
+    def _update_rule(self, reason: str, text: str) -> None:
         kept = self.kept
         if not kept.days:
             return

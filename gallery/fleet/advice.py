@@ -1,4 +1,4 @@
-"""What an operator can do while there are no faces, by what is there already."""
+"""What an operator can do while there are no faces, depending on what already works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Situation = Literal["cut", "none", "silent", "waiting", "unstored"]
 
 @dataclasses.dataclass(frozen=True)
 class Advice:
-    """The situation, and what has been heard.
+    """The situation, and what the devices have reported.
 
     `cut`: from the broker, so that nothing is known; `none`: no device has ever reported;
     `silent`: none reports now; `waiting`: for the first face; `unstored`: faces were captured.
@@ -28,7 +28,7 @@ class Advice:
 
 
 def advise(fleet: Fleet) -> Advice:
-    """Judge by what the services report; all calls from the event loop."""
+    """Decide by what the services report; call it from the event loop only."""
     if not fleet.is_connected:
         return Advice("cut")
     known = tuple(one for one in fleet.devices() if _has_camera(fleet, one.name))

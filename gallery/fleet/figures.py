@@ -11,8 +11,8 @@ from gallery.metrics import DeviceFigures
 
 
 def device_figures(summary: Summary, instances: Iterable[Instance], wall: float) -> DeviceFigures:
-    """Counts are those of its detectors, over their restarts; what is given up, of all."""
-    told = [
+    """Counts of its detectors, across restarts; dropped faces are those of all its services."""
+    messages = [
         one.message
         for one in instances
         if one.name.service == "detector" and one.message is not None
@@ -23,8 +23,8 @@ def device_figures(summary: Summary, instances: Iterable[Instance], wall: float)
         up=summary.state != "silent",
         well=summary.state == "online",
         waiting=summary.waiting,
-        captured=sum(one.faces or 0.0 for one in told) if told else None,
-        rejected=sum(sum(one.rejected.values()) for one in told) if told else None,
+        captured=sum(one.faces or 0.0 for one in messages) if messages else None,
+        rejected=sum(sum(one.rejected.values()) for one in messages) if messages else None,
         dropped=sum(summary.dropped.values()),
         round_trip=summary.round_trip,
         certificate_ends=None if days is None else round(wall + days * DAY),

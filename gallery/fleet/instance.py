@@ -35,7 +35,7 @@ class Rates:
 
 @dataclasses.dataclass
 class RateMeter:
-    """What came since the last sample was taken."""
+    """What arrived since the last sample."""
 
     seconds: float = 0.0  # over which the counts below go
     frames: float | None = None
@@ -59,7 +59,7 @@ class RateMeter:
 
 
 class Instance:
-    """Takes its messages. What is online is judged by our clock; its own may be wrong.
+    """One instance of a service. Our clock decides whether it is online; its own may be wrong.
 
     `heard` is time.monotonic() of the last message that was surely new, None until there is one;
     `since` is seconds since 1970 of it, as far as that is known from elsewhere, too.
@@ -83,7 +83,7 @@ class Instance:
         """A message that came now, over our connection of this number.
 
         The first one of each connection was retained: nobody knows how long ago it was sent, but
-        by its sender's clock, if that agrees with ours. And a forwarder tells the same ones anew.
+        by its sender's clock, if that agrees with ours. And a forwarder sends the same ones again.
         """
         retained = connection != self.connection
         self.connection = connection
@@ -165,7 +165,7 @@ def _seconds_between(before: StatusReport, now: StatusReport, passed: float) -> 
 
 
 def _increase(now: float | None, before: float | None) -> float | None:
-    """None when it does not count, or has begun anew."""
+    """None when it does not count, or has started over."""
     return None if now is None or before is None or now < before else now - before
 
 

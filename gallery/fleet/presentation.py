@@ -1,4 +1,4 @@
-"""What the fleet's figures read like: one wording for the page and for what is told to it live."""
+"""The fleet's figures as text, the same in the page and in its live updates."""
 
 from __future__ import annotations
 

@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 TELL_EVERY = 1.0  # seconds between two words to the pages
 LOOK_EVERY = 5.0  # seconds between two looks for who has gone silent
 ANSWERED_WITHIN = 3.0  # seconds, well below what a scrape may take
-ROWS_MAX = 250  # devices told of at a time
+ROWS_MAX = 250  # devices in one live update
 
 
 class FleetHub(Protocol):
-    """What the pages hear through."""
+    """Sends live updates to the open pages."""
 
     @property
     def watched(self) -> bool: ...
@@ -40,7 +40,7 @@ class FleetHub(Protocol):
 
 
 class Fleet:
-    """All calls from the event loop. `own`: the topic of our own status, which is passed over."""
+    """Call it from the event loop only. `own`: the topic of our own status, which is ignored."""
 
     def __init__(self, data_folder: Path, root: str, hub: FleetHub, own: str = "") -> None:
         self._path = data_folder / "fleet.db"
@@ -89,8 +89,10 @@ class Fleet:
         instances = self._statuses.of(name)
         return summarize(name, instances, time.time()) if instances else None
 
-    def counted(self, loop: asyncio.AbstractEventLoop) -> Callable[[], Iterable[DeviceFigures]]:
-        """What asks for all devices' figures from another thread; for /metrics."""
+    def figures_source(
+        self, loop: asyncio.AbstractEventLoop
+    ) -> Callable[[], Iterable[DeviceFigures]]:
+        """A function that collects all devices' figures from another thread, for /metrics."""
 
         async def all_figures() -> list[DeviceFigures]:
             wall = time.time()
@@ -102,9 +104,9 @@ class Fleet:
         def ask() -> Iterable[DeviceFigures]:
             if loop.is_closed():
                 return ()
-            asked = asyncio.run_coroutine_threadsafe(all_figures(), loop)
+            future = asyncio.run_coroutine_threadsafe(all_figures(), loop)
             try:
-                return asked.result(ANSWERED_WITHIN)
+                return future.result(ANSWERED_WITHIN)
             except (TimeoutError, CancelledError):
                 return ()  # better without these than without the metrics of what holds us up
 
@@ -116,7 +118,7 @@ class Fleet:
 
     async def samples(self, device: str) -> list[Series]:
         """The last day of its services; nothing while the disk is in trouble."""
-        samples = await self._opened()
+        samples = await self._open_samples()
         if samples is None:
             return []
         try:
@@ -159,13 +161,13 @@ class Fleet:
 
     async def keep_sampling(self) -> None:
         """Keep what came in each five minutes; without a disk, go on without it."""
-        await self._opened()
+        await self._open_samples()
         while True:
             now = time.time()
             await asyncio.sleep(EVERY - now % EVERY)
             await self.sample(round(time.time() / EVERY) * EVERY)
 
-    async def _opened(self) -> Samples | None:
+    async def _open_samples(self) -> Samples | None:
         """The samples on disk, if they can be had."""
         async with self._opening:
             try:
@@ -181,7 +183,7 @@ class Fleet:
         tallies = [
             (one.name, tally) for one in self._statuses if (tally := one.sampled()) is not None
         ]
-        samples = await self._opened()
+        samples = await self._open_samples()
         if samples is None:
             return
         try:

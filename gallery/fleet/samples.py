@@ -64,9 +64,9 @@ class Samples:
         except sqlite3.OperationalError:  # a disk's trouble, or no right: no damage
             raise
         except sqlite3.DatabaseError as error:
-            self._db = self._replaced(error)
+            self._db = self._replace(error)
 
-    def _replaced(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+    def _replace(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
         log.warning("%s: %s; the charts start over (damaged)", self._path, error)
         for end in ("", "-wal", "-shm"):
             Path(f"{self._path}{end}").unlink(missing_ok=True)
@@ -81,7 +81,7 @@ class Samples:
             raise
         except sqlite3.DatabaseError as error:
             self._db.close()
-            self._db = self._replaced(error)
+            self._db = self._replace(error)
             self._add(at, rows)
 
     def _add(self, at: int, tallies: list[tuple[InstanceName, RateMeter]]) -> None:
@@ -121,7 +121,7 @@ class Samples:
             lists = found.setdefault(InstanceName(*row[:3]), empty)
             for figure, value in zip(FIGURES, row[4:], strict=True):
                 lists[figure][(row[3] - begin) // EVERY] = value
-        return [Series(name, begin, _known(lists)) for name, lists in found.items()]
+        return [Series(name, begin, _drop_empty(lists)) for name, lists in found.items()]
 
     def lasts(self) -> dict[InstanceName, float]:
         """When each service was heard last, seconds since 1970, to five minutes."""
@@ -139,7 +139,7 @@ def _open_database(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA synchronous = OFF")  # what a power cut damages is begun anew
+        db.execute("PRAGMA synchronous = OFF")  # a file that a power cut damages is replaced
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             db.executescript(_TABLES)
@@ -162,5 +162,5 @@ def _figures(tally: RateMeter) -> tuple[float | None, ...]:
     return frames, faces, tally.waiting, tally.dropped, tally.round_trip
 
 
-def _known(lists: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
+def _drop_empty(lists: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
     return {one: values for one, values in lists.items() if any(v is not None for v in values)}

@@ -10,7 +10,7 @@ from common.protocol.status import Status
 
 @dataclasses.dataclass(frozen=True)
 class StatusReport:
-    """The figures that the fleet page shows; None for what a service does not say."""
+    """The figures that the fleet page shows; None for those that a service does not report."""
 
     online: bool
     at: float | None  # seconds since 1970, by its sender's clock

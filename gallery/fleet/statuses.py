@@ -20,7 +20,7 @@ OF_DEVICE_MAX = 50  # of one device, so that none can push out the others
 
 
 class Statuses:
-    """All calls from the event loop. `known`: when who was heard last, before we were started."""
+    """Call it from the event loop only. `known`: when each was last heard before we started."""
 
     def __init__(
         self,
@@ -59,17 +59,19 @@ class Statuses:
         return list(self._devices.get(device, {}).values())
 
     def knew(self, known: Mapping[InstanceName, float]) -> None:
-        """What the disk has told; it may come after the first messages."""
+        """Take what was saved on disk; this may come after the first messages."""
         self._known = known
         for instance in self:
             if instance.since is None:
                 instance.since = known.get(instance.name)
 
     def take(self, topic: str, payload: bytes) -> str | None:
-        """The device whose status has changed; None for what is none."""
+        """The device whose status has changed; None if the message is not a valid status."""
         name = self._name(topic)
         if name is None:
-            self._pass_over("name", f"a status has a topic of no service: {topic[:100]!r}")
+            self._pass_over(
+                "name", f"a status has a topic that belongs to no service: {topic[:100]!r}"
+            )
             return None
         if not payload:
             return self._remove(name)
@@ -80,7 +82,7 @@ class Statuses:
             return None
         instance = self._instance(name)
         if instance is None:
-            self._pass_over("too_many", f"no room for one more status: {topic}")
+            self._pass_over("too_many", f"too many services; ignored the status on {topic}")
             return None
         instance.take(message, self._connection, self._wall())
         if name.service == "broker":

@@ -17,7 +17,7 @@ REASONS_SHOWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """One device. `since`: when it was heard last, seconds since 1970, if it is `silent`.
+    """One device. `since`: when it last reported, in seconds since 1970, if it is `silent`.
 
     `down`: a service of it is offline or silent, while others are heard.
     """
@@ -60,8 +60,8 @@ def summarize(name: str, instances: list[Instance], wall: float) -> Summary:
     live = [one for one in counted if states[one.name] in ("online", "degraded")]
     state = _state(set(states.values()))
     lasts = [one.since for one in counted if one.since is not None]
-    told = [one.message for one in counted if one.message is not None]
-    sources = [one for one in told if one.faces is not None] or told
+    messages = [one.message for one in counted if one.message is not None]
+    sources = [one for one in messages if one.faces is not None] or messages
     ends = [days for one in counted if (days := one.certificate_days(wall)) is not None]
     return Summary(
         name=name,
@@ -72,9 +72,9 @@ def summarize(name: str, instances: list[Instance], wall: float) -> Summary:
         frames=_total(one.rates.frames for one in live),
         faces=_total(one.rates.faces for one in live),
         waiting=_total(one.waiting for one in sources),
-        dropped=sum((Counter(one.dropped) for one in told), Counter()),
+        dropped=sum((Counter(one.dropped) for one in messages), Counter()),
         round_trip=max(
-            (one.round_trip for one in told if one.round_trip is not None), default=None
+            (one.round_trip for one in messages if one.round_trip is not None), default=None
         ),
         certificate_days=min(ends, default=None),
     )

@@ -14,7 +14,7 @@ from gallery.index import schema
 
 
 class IndexTrouble(StoreError):
-    """The index cannot be used just now; `reason`: disk, or damaged."""
+    """The index cannot be used right now; `reason`: disk or damaged."""
 
 
 class Database:
@@ -27,7 +27,7 @@ class Database:
         self._path = path
         self._own = threading.local()
         self._writing = threading.Lock()
-        self._edition = 0  # of the file: one that is found damaged is made anew
+        self._edition = 0  # of the file: a damaged one is replaced
         schema.prepare(path)
         self.count = int(self.rows(schema.ALL)[0][0])
 
@@ -52,7 +52,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[schema.Connection]:
-        """This thread's connection. A file that turns out damaged is begun anew."""
+        """This thread's connection. A damaged file is replaced."""
         try:
             yield self._connection()
         except sqlite3.Error as error:
@@ -63,7 +63,7 @@ class Database:
                 schema.prepare(self._path)
             self._edition += 1
             self.count = 0
-            text = f"{self._path} was damaged ({error}), and is built anew"
+            text = f"{self._path} was damaged ({error}); it is being rebuilt"
             raise IndexTrouble("damaged", text) from None
 
     def _connection(self) -> schema.Connection:

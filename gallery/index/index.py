@@ -1,4 +1,4 @@
-"""What the bucket holds, as far as it is known: on disk, bounded, and made anew at any time.
+"""What the bucket holds, as far as is known: on disk, bounded, and rebuilt at any time.
 
 A listing has no metadata and goes upwards only, so pages are shown from here. The bucket stays the
 truth: `gallery/sync` keeps this in step with it.
@@ -48,7 +48,7 @@ class Deletion:
 
 
 class Index:
-    """May be called from any thread; each has a connection of its own, and one writes at a time.
+    """Thread-safe: each thread has its own connection, and one writes at a time.
 
     Every method raises IndexTrouble where the disk, or the file on it, does not do its part.
     """
@@ -62,11 +62,11 @@ class Index:
 
     # Questions.
 
-    def page(self, asked: Filter, order: Order, after: str | None, limit: int) -> Page:
+    def page(self, criteria: Filter, order: Order, after: str | None, limit: int) -> Page:
         """Raises BadCursor."""
         begin = None if after is None else decode_cursor(after, order)
         with self._db.reading() as db:
-            found = search.places(db, asked, order, limit + 1, begin)
+            found = search.places(db, criteria, order, limit + 1, begin)
             entries = _entries(db, found[:limit])
         more = len(found) > limit
         return Page(entries, encode_cursor(order, found[limit - 1]) if more else None)
@@ -77,9 +77,9 @@ class Index:
         return found and found[1]
 
     def neighbours(
-        self, entry: Entry, asked: Filter, order: Order
+        self, entry: Entry, criteria: Filter, order: Order
     ) -> tuple[str | None, str | None]:
-        """The refs of what stands before and after an entry, among what was asked for."""
+        """The refs of the faces before and after an entry that match the criteria."""
         with self._db.reading() as db:
             found = _find(db, entry.ref)
             if found is None:
@@ -87,24 +87,24 @@ class Index:
             number, entry = found
             at = _place(order, entry, number)
             before, after = (
-                _entries(db, search.places(db, asked, order, 1, at, up)) for up in (True, False)
+                _entries(db, search.places(db, criteria, order, 1, at, up)) for up in (True, False)
             )
         return before[0].ref if before else None, after[0].ref if after else None
 
-    def count(self, asked: Filter) -> int:
+    def count(self, criteria: Filter) -> int:
         with self._db.reading() as db:
-            return search.count(db, asked).faces
+            return search.count(db, criteria).faces
 
-    def known(self, asked: Filter) -> int:
+    def known(self, criteria: Filter) -> int:
         """Of how many the metadata, and so the sharpness, are known."""
         with self._db.reading() as db:
-            found = search.count(db, asked)
+            found = search.count(db, criteria)
         return found.faces - found.unknown
 
-    def unknown(self, asked: Filter, limit: int) -> list[Entry]:
+    def unknown(self, criteria: Filter, limit: int) -> list[Entry]:
         """The newest of those whose metadata nobody has read."""
         with self._db.reading() as db:
-            return _entries(db, search.unknown(db, asked, limit))
+            return _entries(db, search.unknown(db, criteria, limit))
 
     def devices(self) -> list[Device]:
         found = self._db.rows(
@@ -117,13 +117,13 @@ class Index:
             faces[device] = faces.get(device, 0) + count
         return [Device(name, cameras[name], faces[name]) for name in cameras]
 
-    def histogram(self, asked: Filter) -> list[tuple[int, int]]:
+    def histogram(self, criteria: Filter) -> list[tuple[int, int]]:
         """How many in each quarter of an hour that has any: its beginning (unix ms), the count.
 
         Hours and days of every time zone are made of these.
         """
         with self._db.reading() as db:
-            return search.histogram(db, asked)
+            return search.histogram(db, criteria)
 
     def expired(self, before: int, limit: int) -> Iterator[list[Entry]]:
         """What was stored before a time (unix ms), the oldest first, in lots."""
@@ -178,12 +178,12 @@ class Index:
         new: dict[str, Entry] = {}
         for entry in lot:
             if entry.ref in new:
-                new[entry.ref] = _merged(new[entry.ref], entry)
+                new[entry.ref] = _merge(new[entry.ref], entry)
             elif entry.ref not in known:
                 new[entry.ref] = entry
             elif entry.known or known[entry.ref][1:] != [entry.stored, entry.size]:
                 [before] = _entries(db, [known[entry.ref][:1]])
-                rows.update(db, before, _merged(before, entry))
+                rows.update(db, before, _merge(before, entry))
         rows.insert(db, ((entry, now) for entry in new.values()))
         if self._passing:
             query = f"SELECT number FROM faces WHERE ref IN ({marks})"
@@ -326,17 +326,17 @@ def _gone(db: schema.Connection, entries: list[Entry]) -> set[str]:
     return {ids[key] for key in db.execute(query, [id for id, _ in ids]) if key in ids}
 
 
-def _merged(known: Entry, told: Entry) -> Entry:
+def _merge(known: Entry, update: Entry) -> Entry:
     """What is said later and says less (a listing, of what was announced) takes nothing away."""
     changes = {
-        name: getattr(told, name)
+        name: getattr(update, name)
         for name in ("sharpness", "quality", "score")
-        if getattr(told, name) is not None
+        if getattr(update, name) is not None
     }
-    if told.known or not known.known:
-        changes["captured"] = told.captured
-    known = dataclasses.replace(known, known=known.known or told.known, **changes)
-    return dataclasses.replace(known, stored=told.stored, size=told.size)
+    if update.known or not known.known:
+        changes["captured"] = update.captured
+    known = dataclasses.replace(known, known=known.known or update.known, **changes)
+    return dataclasses.replace(known, stored=update.stored, size=update.size)
 
 
 def _next_time(db: schema.Connection) -> int:

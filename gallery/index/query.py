@@ -19,7 +19,7 @@ _LENGTHS: dict[str, int] = {"newest": 2, "sharpest": 3}
 
 
 class BadCursor(ValueError):
-    """A cursor that is none of ours."""
+    """A cursor that the gallery did not create."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +52,8 @@ def decode_cursor(text: str, order: Order) -> Place:
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         said, *place = found
     except (binascii.Error, ValueError, TypeError):
-        raise BadCursor("this is no place in the list") from None
+        raise BadCursor("not a position in a list") from None
     sound = all(type(n) in (int, float) and abs(n) < 1 << 62 for n in place)
     if said != order or len(place) != _LENGTHS[order] or not sound:
-        raise BadCursor("this is no place in this list")
+        raise BadCursor("not a position in this list")
     return tuple(place)

@@ -1,4 +1,4 @@
-"""The index's database file: SQLite, in the shape of this version, or made anew.
+"""The index's database file: SQLite, with the schema of this version, or rebuilt.
 
 What a page costs follows what it shows. So faces have integer row numbers, which every index ends
 with at no price; a source's number stands in place of kind, device and camera; and how many there
@@ -140,7 +140,7 @@ def _replace(path: Path, found: int) -> None:
     beside = path.with_name(f"{path.name}.new")
     discard(beside)
     if found != takeover.SHAPE:
-        log.info("%s has another version; rebuilding the index", path)
+        log.info("%s has a different version; rebuilding the index", path)
         discard(path)
         return
     with contextlib.closing(connect(beside)) as db:

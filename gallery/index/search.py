@@ -1,7 +1,7 @@
 """Finding and counting faces at a cost that follows what is shown, whatever there is.
 
 A list comes from the ends of a few ordered streams, each of them one index from one place on: those
-of the sources that are asked for, merged by time, or of the hours of a day, merged by sharpness.
+of the sources that match, merged by time, or of the hours of a day, merged by sharpness.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ORDERS: dict[str, tuple[str, ...]] = {
 
 
 class Counted(NamedTuple):
-    """`unknown`: of how many nobody has read the metadata."""
+    """`unknown`: for how many the metadata has not been read."""
 
     faces: int
     unknown: int
@@ -42,23 +42,23 @@ class _Stretch(NamedTuple):
 
 def places(
     db: sqlite3.Connection,
-    asked: Filter,
+    criteria: Filter,
     order: Order,
     limit: int,
     after: Place | None = None,
     up: bool = False,
 ) -> list[Place]:
     """Where the first entries stand, or those that follow a place; `up`: from the end on."""
-    parts = _by_time(db, asked) if order == "newest" else _by_sharpness(db, asked)
-    return _merge(db, parts, asked, order, limit, after, up)
+    parts = _by_time(db, criteria) if order == "newest" else _by_sharpness(db, criteria)
+    return _merge(db, parts, criteria, order, limit, after, up)
 
 
-def unknown(db: sqlite3.Connection, asked: Filter, limit: int) -> list[Place]:
+def unknown(db: sqlite3.Connection, criteria: Filter, limit: int) -> list[Place]:
     """Where the newest stand whose metadata nobody has read."""
-    query, names = _sources(asked)
+    query, names = _sources(criteria)
     numbers = db.execute(f"{query} AND unknown > 0", names).fetchall()
     parts = [_Stretch("by_unknown", "source = ? AND NOT known", list(one)) for one in numbers]
-    return _merge(db, parts, asked, "newest", limit)
+    return _merge(db, parts, criteria, "newest", limit)
 
 
 def oldest(db: sqlite3.Connection, device: str, limit: int) -> list[Place]:
@@ -68,55 +68,55 @@ def oldest(db: sqlite3.Connection, device: str, limit: int) -> list[Place]:
     return _merge(db, parts, Filter(), "newest", limit, up=True)
 
 
-def count(db: sqlite3.Connection, asked: Filter) -> Counted:
+def count(db: sqlite3.Connection, criteria: Filter) -> Counted:
     """By whole quarters of an hour, and of what is beside them by looking."""
-    if asked.stored is not None:
-        return _look(db, asked)
-    if asked.since is None and asked.until is None:
-        query, names = _sources(asked, "coalesce(sum(faces), 0), coalesce(sum(unknown), 0)")
+    if criteria.stored is not None:
+        return _look(db, criteria)
+    if criteria.since is None and criteria.until is None:
+        query, names = _sources(criteria, "coalesce(sum(faces), 0), coalesce(sum(unknown), 0)")
         total = Counted(*db.execute(query, names).fetchone())
     else:
-        total = _count_between(db, dataclasses.replace(asked, added=None))
-    return total if asked.added is None else _without_later(db, asked, total)
+        total = _count_between(db, dataclasses.replace(criteria, added=None))
+    return total if criteria.added is None else _without_later(db, criteria, total)
 
 
-def histogram(db: sqlite3.Connection, asked: Filter) -> list[tuple[int, int]]:
+def histogram(db: sqlite3.Connection, criteria: Filter) -> list[tuple[int, int]]:
     """How many in each quarter of an hour: its beginning (unix ms), the count."""
-    where, values = _counts_of(asked)
+    where, values = _counts_of(criteria)
     query = f"SELECT quarter, sum(faces) FROM counts WHERE {where} GROUP BY 1 ORDER BY 1"
     return [(quarter * QUARTER, faces) for quarter, faces in db.execute(query, values)]
 
 
-def hours(db: sqlite3.Connection, asked: Filter) -> list[int]:
+def hours(db: sqlite3.Connection, criteria: Filter) -> list[int]:
     """Of which hours (since 1970) there are faces."""
-    where, values = _counts_of(asked)
+    where, values = _counts_of(criteria)
     found = db.execute(f"SELECT DISTINCT quarter / 4 FROM counts WHERE {where}", values)
     return [hour for (hour,) in found]
 
 
-def _by_time(db: sqlite3.Connection, asked: Filter) -> list[_Stretch]:
-    if _is_all(asked):
+def _by_time(db: sqlite3.Connection, criteria: Filter) -> list[_Stretch]:
+    if _is_all(criteria):
         return [_Stretch("by_time", "source > 0", [])]
-    numbers = db.execute(*_sources(asked)).fetchall()
+    numbers = db.execute(*_sources(criteria)).fetchall()
     return [_Stretch("by_source", "source = ?", list(one)) for one in numbers]
 
 
-def _by_sharpness(db: sqlite3.Connection, asked: Filter) -> list[_Stretch]:
+def _by_sharpness(db: sqlite3.Connection, criteria: Filter) -> list[_Stretch]:
     """Hour by hour, of all sources; or source by source, where these have few faces."""
-    within = dataclasses.replace(asked, added=None, stored=None)
-    if asked.kind != FACE or (not _is_all(asked) and count(db, within).faces <= SORTED):
-        return _by_time(db, asked)
+    within = dataclasses.replace(criteria, added=None, stored=None)
+    if criteria.kind != FACE or (not _is_all(criteria) and count(db, within).faces <= SORTED):
+        return _by_time(db, criteria)
     condition, names = f"source > 0 AND captured / {HOUR} = ?", list[Any]()
-    if not _is_all(asked):
-        sources, names = _sources(asked)
+    if not _is_all(criteria):
+        sources, names = _sources(criteria)
         condition += f" AND source IN ({sources})"
-    return [_Stretch("by_sharpness", condition, [hour, *names]) for hour in hours(db, asked)]
+    return [_Stretch("by_sharpness", condition, [hour, *names]) for hour in hours(db, criteria)]
 
 
 def _merge(
     db: sqlite3.Connection,
     parts: Iterable[_Stretch],
-    asked: Filter,
+    criteria: Filter,
     order: Order,
     limit: int,
     after: Place | None = None,
@@ -124,10 +124,10 @@ def _merge(
 ) -> list[Place]:
     """The first places of all parts together: of each no more is read than is taken."""
     if after is not None and order == "newest":
-        asked = _narrowed(asked, int(after[0]), up)
+        criteria = _narrow(criteria, int(after[0]), up)
     columns = ", ".join(_ORDERS[order])
     by = ", ".join(f"{column} {'ASC' if up else 'DESC'}" for column in _ORDERS[order])
-    within, bounds = _within(asked)
+    within, bounds = _within(criteria)
     with contextlib.ExitStack() as stack:
         streams = []
         for part in parts:
@@ -156,88 +156,88 @@ def _beyond(order: Order, after: Place | None, up: bool) -> list[tuple[str, list
     ]
 
 
-def _narrowed(asked: Filter, captured: int, up: bool) -> Filter:
+def _narrow(criteria: Filter, captured: int, up: bool) -> Filter:
     """The filter from that time on, so that an index is read from there, whatever its bounds."""
     if up:
-        since = captured if asked.since is None else max(asked.since, captured)
-        return dataclasses.replace(asked, since=since)
-    until = captured + 1 if asked.until is None else min(asked.until, captured + 1)
-    return dataclasses.replace(asked, until=until)
+        since = captured if criteria.since is None else max(criteria.since, captured)
+        return dataclasses.replace(criteria, since=since)
+    until = captured + 1 if criteria.until is None else min(criteria.until, captured + 1)
+    return dataclasses.replace(criteria, until=until)
 
 
-def _within(asked: Filter) -> tuple[str, list[Any]]:
+def _within(criteria: Filter) -> tuple[str, list[Any]]:
     """A condition on the table, beside what its source is, and the values."""
     terms = (
-        ("captured >= ?", asked.since),
-        ("captured < ?", asked.until),
-        ("added <= ?", asked.added),
-        ("stored <= ?", asked.stored),
+        ("captured >= ?", criteria.since),
+        ("captured < ?", criteria.until),
+        ("added <= ?", criteria.added),
+        ("stored <= ?", criteria.stored),
     )
     given = [(condition, value) for condition, value in terms if value is not None]
     return " AND ".join(["1", *(term for term, _ in given)]), [value for _, value in given]
 
 
-def _is_all(asked: Filter) -> bool:
-    """Whether all faces are asked for, whatever their source."""
-    return asked.kind == FACE and asked.device is None and asked.camera is None
+def _is_all(criteria: Filter) -> bool:
+    """Whether the criteria match all faces, whatever their source."""
+    return criteria.kind == FACE and criteria.device is None and criteria.camera is None
 
 
-def _sources(asked: Filter, what: str = "number") -> tuple[str, list[Any]]:
-    """A query for the sources that are asked for, and its values."""
-    terms = ["number > 0" if asked.kind == FACE else "number < 0"]
-    names = {"device": asked.device, "camera": asked.camera}
+def _sources(criteria: Filter, what: str = "number") -> tuple[str, list[Any]]:
+    """A query for the sources that match, and its values."""
+    terms = ["number > 0" if criteria.kind == FACE else "number < 0"]
+    names = {"device": criteria.device, "camera": criteria.camera}
     given = {column: name for column, name in names.items() if name is not None}
     where = " AND ".join([*terms, *(f"{column} = ?" for column in given)])
     return f"SELECT {what} FROM sources WHERE {where}", list(given.values())
 
 
-def _counts_of(asked: Filter) -> tuple[str, list[Any]]:
+def _counts_of(criteria: Filter) -> tuple[str, list[Any]]:
     """A condition on the counts, and its values: of each quarter that the filter touches."""
-    query, values = ("SELECT 0", list[Any]()) if _is_all(asked) else _sources(asked)
+    query, values = ("SELECT 0", list[Any]()) if _is_all(criteria) else _sources(criteria)
     where = f"source IN ({query})"
-    if asked.since is not None:
-        where, values = f"{where} AND quarter >= ?", [*values, asked.since // QUARTER]
-    if asked.until is not None:
-        where, values = f"{where} AND quarter < ?", [*values, -(-asked.until // QUARTER)]
+    if criteria.since is not None:
+        where, values = f"{where} AND quarter >= ?", [*values, criteria.since // QUARTER]
+    if criteria.until is not None:
+        where, values = f"{where} AND quarter < ?", [*values, -(-criteria.until // QUARTER)]
     return where, values
 
 
-def _count_between(db: sqlite3.Connection, asked: Filter) -> Counted:
-    since, until = asked.since, asked.until
+def _count_between(db: sqlite3.Connection, criteria: Filter) -> Counted:
+    since, until = criteria.since, criteria.until
     first = None if since is None else -(-since // QUARTER) * QUARTER
     last = None if until is None else until // QUARTER * QUARTER
     if first is not None and last is not None and first > last:
-        return _look(db, asked)
-    where, values = _counts_of(dataclasses.replace(asked, since=first, until=last))
+        return _look(db, criteria)
+    where, values = _counts_of(dataclasses.replace(criteria, since=first, until=last))
     query = "SELECT coalesce(sum(faces), 0), coalesce(sum(unknown), 0) FROM counts"
     found = [Counted(*db.execute(f"{query} WHERE {where}", values).fetchone())]
     if first != since:
-        found.append(_look(db, dataclasses.replace(asked, until=first)))
+        found.append(_look(db, dataclasses.replace(criteria, until=first)))
     if last != until:
-        found.append(_look(db, dataclasses.replace(asked, since=last)))
+        found.append(_look(db, dataclasses.replace(criteria, since=last)))
     return Counted(sum(one.faces for one in found), sum(one.unknown for one in found))
 
 
-def _look(db: sqlite3.Connection, asked: Filter) -> Counted:
+def _look(db: sqlite3.Connection, criteria: Filter) -> Counted:
     """Count row by row."""
-    return _count_rows(db, asked, "faces", "1")
+    return _count_rows(db, criteria, "faces", "1")
 
 
-def _without_later(db: sqlite3.Connection, asked: Filter, total: Counted) -> Counted:
+def _without_later(db: sqlite3.Connection, criteria: Filter, total: Counted) -> Counted:
     """Without what was added later: rows are numbered as they come."""
     query = "SELECT number FROM faces WHERE added <= ? ORDER BY number DESC LIMIT 1"
-    last = db.execute(query, [asked.added]).fetchone() or (0,)
-    asked = dataclasses.replace(asked, added=None)
-    later = _count_rows(db, asked, "faces NOT INDEXED", "number > ?", *last)
+    last = db.execute(query, [criteria.added]).fetchone() or (0,)
+    criteria = dataclasses.replace(criteria, added=None)
+    later = _count_rows(db, criteria, "faces NOT INDEXED", "number > ?", *last)
     return Counted(total.faces - later.faces, total.unknown - later.unknown)
 
 
 def _count_rows(
-    db: sqlite3.Connection, asked: Filter, table: str, rest: str, *more: int
+    db: sqlite3.Connection, criteria: Filter, table: str, rest: str, *more: int
 ) -> Counted:
-    where, values = _within(asked)
-    query, names = _sources(asked)
-    source = "source > 0" if _is_all(asked) else f"source IN ({query})"
-    given = [*(names if not _is_all(asked) else []), *values, *more]
+    where, values = _within(criteria)
+    query, names = _sources(criteria)
+    source = "source > 0" if _is_all(criteria) else f"source IN ({query})"
+    given = [*(names if not _is_all(criteria) else []), *values, *more]
     text = f"SELECT count(*), coalesce(sum(NOT known), 0) FROM {table}"
     return Counted(*db.execute(f"{text} WHERE {source} AND {where} AND {rest}", given).fetchone())

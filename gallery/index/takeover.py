@@ -30,7 +30,7 @@ def take_over(path: Path, db: sqlite3.Connection) -> None:
         sqlite3.Error: the file is damaged, or the disk is full.
     """
     began = time.monotonic()
-    log.info("taking over the index of an older version")
+    log.info("migrating the index of an older version")
     with contextlib.closing(sqlite3.connect(path)) as old:
         db.execute("BEGIN")
         rows.insert(db, _entries(old))
@@ -40,7 +40,7 @@ def take_over(path: Path, db: sqlite3.Connection) -> None:
         db.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)", logs)
         faces = db.execute("SELECT count(*) FROM faces").fetchone()[0]
         db.execute("COMMIT")
-    log.info("took over %d faces in %.1f s", faces, time.monotonic() - began)
+    log.info("migrated %d faces in %.1f s", faces, time.monotonic() - began)
 
 
 def _entries(old: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:

@@ -1,4 +1,4 @@
-// What is new: the server tells, while the page is in view; a page that nobody sees asks nothing.
+// New faces: the server sends them while the page is visible. A hidden page requests nothing.
 
 import { $, announce, ask, base, notice, parsed } from "./page.js";
 import * as grid from "./grid.js";
@@ -74,7 +74,7 @@ const TAKE = {
   },
 };
 
-// What to do while there are no faces depends on what devices and bucket do meanwhile.
+// The advice shown while there are no faces depends on the state of the devices and the bucket.
 async function advise() {
   if (document.hidden) return;
   const answer = await ask("/advice").catch(() => null); // the next try comes by itself
@@ -136,8 +136,8 @@ async function named() {
   say(items.length);
 }
 
-// Their tiles are marked whenever they are shown: a new day's come with its list, and those that
-// were scrolled far away are made again.
+// Mark the tiles of new faces whenever they are shown: a new day's tiles come with its list, and
+// tiles that were scrolled far away are created again.
 function mark(refs) {
   for (const ref of refs) fresh.add(ref);
 }

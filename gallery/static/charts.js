@@ -1,4 +1,4 @@
-// Small charts of a device's last day, by uPlot. A value for each five minutes; gaps stay gaps.
+// Small charts of a device's last day, by uPlot. One value per five minutes; gaps remain gaps.
 
 import { zone } from "./page.js";
 
@@ -7,7 +7,7 @@ const FIGURES = {
   frames: ["Frames per second", (value) => plain(value)],
   faces: ["Faces per second", (value) => plain(value)],
   waiting: ["Faces waiting", (value) => plain(value)],
-  dropped: ["Faces dropped in five minutes", (value) => plain(value)],
+  dropped: ["Faces dropped per five minutes", (value) => plain(value)],
   round_trip: [
     "Round trip",
     (value) => (value < 1 ? `${plain(value * 1000)} ms` : `${plain(value)} s`),
@@ -117,34 +117,34 @@ function chart(grid, figure, at, values) {
   };
 }
 
-/** Make the charts of `told`, the JSON of /fleet/samples. `show(panel)` puts them beside their
+/** Make the charts of `samples`, the JSON of /fleet/samples. `show(panel)` puts them beside their
  * services, again whenever those are new; `end()` takes them away. */
-export function day(told) {
+export function day(samples) {
   const grids = new Map(); // by service and instance
   const charts = [];
-  for (const { service, instance, begin, figures } of told.services) {
+  for (const { service, instance, begin, figures } of samples.services) {
     const grid = make("div", "", "charts");
     for (const [figure, values] of Object.entries(figures)) {
       if (!(figure in FIGURES) || (figure === "dropped" && !values.some((value) => value > 0)))
         continue;
-      const at = values.map((_, index) => begin + index * told.every);
+      const at = values.map((_, index) => begin + index * samples.every);
       charts.push(chart(grid, figure, at, values));
     }
     if (grid.children.length) grids.set(`${service} ${instance}`, grid);
   }
 
-  const draw = (anew) => {
+  const draw = (redraw) => {
     for (const one of charts) {
       const width = Math.floor(one.stage.clientWidth);
-      if (!width || (!anew && width === one.width)) continue;
+      if (!width || (!redraw && width === one.width)) continue;
       one.width = width;
       one.plot?.destroy();
       one.plot = one.make(width);
     }
   };
-  const anew = () => draw(true);
+  const redraw = () => draw(true);
   const resized = new ResizeObserver(() => draw(false));
-  dark.addEventListener("change", anew);
+  dark.addEventListener("change", redraw);
   return {
     show(panel) {
       for (const section of panel.querySelectorAll(".service")) {
@@ -156,7 +156,7 @@ export function day(told) {
     },
     end() {
       resized.disconnect();
-      dark.removeEventListener("change", anew);
+      dark.removeEventListener("change", redraw);
       for (const one of charts) one.plot?.destroy();
       for (const grid of grids.values()) grid.remove();
     },

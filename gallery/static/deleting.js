@@ -1,4 +1,4 @@
-// Deleting: the question that says how many and whose, and how far it is.
+// Deleting: the dialog that says how many faces of which devices, and the progress.
 
 import { $, announce, ask, many } from "./page.js";
 

@@ -41,7 +41,7 @@ addEventListener("keydown", (event) => {
   if (ref) grid.reveal(ref);
 });
 
-// With many devices their names are fetched when somebody is about to type one.
+// With many devices, their names are fetched when the reader focuses the field.
 $("devices")?.previousElementSibling.addEventListener(
   "focus",
   async () => {
@@ -51,7 +51,7 @@ $("devices")?.previousElementSibling.addEventListener(
   { once: true },
 );
 
-// An empty field says nothing in an address.
+// Empty fields are left out of the address.
 $("filters").addEventListener("submit", (event) => {
   for (const field of event.target.elements) {
     const plain = { order: "newest", kind: "face" }[field.name] ?? "";
@@ -71,7 +71,7 @@ $("filtering").addEventListener("click", ({ currentTarget }) => {
 
 sorted();
 
-// Sharpness is read from the bucket where it is not known yet; when it is, the day is sorted anew.
+// Sharpness is read from the bucket where it is not known yet; when it is, the day is sorted again.
 async function sorted() {
   const hint = document.querySelector(".reading");
   if (!hint) return;

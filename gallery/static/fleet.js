@@ -1,5 +1,5 @@
-// The fleet: rows that follow what is told live, and panels with charts of the last day.
-// What is in the page was rendered by the gallery; what comes later is only ever set as text.
+// The fleet: rows with live updates, and panels with charts of the last day.
+// The gallery renders the page; live updates are only ever set as text.
 
 import { day } from "./charts.js";
 import { $, ask, base, format, parsed } from "./page.js";
@@ -12,7 +12,7 @@ const MOST_OPEN = 20; // panels; the first one opened closes for one more
 const rows = new Map(); // by device
 const panels = new Map(); // by device: {panel, timer, at}
 
-// A part of this page, or null: who cannot be asked now is asked again before long.
+// A part of this page, or null if the gallery does not respond; the next update tries again.
 async function part(query) {
   const answer = await ask(`/fleet?${new URLSearchParams(query)}`).catch(() => null);
   return answer?.text();
@@ -53,22 +53,22 @@ function since(element, ms) {
   element.replaceChildren("since ", time);
 }
 
-function show(told) {
-  const known = rows.get(told.name);
-  const row = known ?? make(told.name);
-  const moves = !known || row.dataset.rank !== String(told.rank);
-  row.dataset.state = told.state;
-  row.dataset.rank = told.rank;
-  text(cell(row, ".label"), told.label);
-  text(cell(row, ".reasons"), told.reasons);
-  since(cell(row, ".since"), told.since);
-  for (const [name, value] of Object.entries(told.cells)) {
+function show(data) {
+  const known = rows.get(data.name);
+  const row = known ?? make(data.name);
+  const moves = !known || row.dataset.rank !== String(data.rank);
+  row.dataset.state = data.state;
+  row.dataset.rank = data.rank;
+  text(cell(row, ".label"), data.label);
+  text(cell(row, ".reasons"), data.reasons);
+  since(cell(row, ".since"), data.since);
+  for (const [name, value] of Object.entries(data.cells)) {
     const figure = cell(row, `[data-cell="${CSS.escape(name)}"]`);
     if (figure) text(figure, value);
   }
-  cell(row, '[data-cell="certificate"]').dataset.alarm = told.alarm;
+  cell(row, '[data-cell="certificate"]').dataset.alarm = data.alarm;
   if (moves) place(row);
-  if (panels.has(told.name)) look(told.name);
+  if (panels.has(data.name)) look(data.name);
 }
 
 function before(one, other) {
@@ -76,7 +76,7 @@ function before(one, other) {
   return rank ? rank < 0 : one.dataset.device < other.dataset.device;
 }
 
-// Into its order, with its panel, and without taking the focus from who is in it.
+// Move a row into its order, with its panel, without losing the focus.
 function place(row) {
   const panel = panels.get(row.dataset.device)?.panel;
   const next = [...$("rows").children].find(
@@ -126,8 +126,7 @@ function count() {
   text($("sum"), parts.length ? `${total}: ${parts.join(", ")}` : total);
   $("fleet").hidden = !shown;
   $("none").hidden = shown > 0;
-  if (rows.size)
-    text($("none"), query ? "No device name contains this." : "No device has a problem.");
+  if (rows.size) text($("none"), query ? "No device name matches." : "No device has a problem.");
 }
 
 // --- panels
@@ -158,7 +157,7 @@ function close(name) {
   cell(rows.get(name), ".name").setAttribute("aria-expanded", "false");
 }
 
-// The services of an opened device, again; what is told live is of the whole device only.
+// The services of an opened device, again; live updates are of the whole device only.
 async function look(name, now = false) {
   const opened = panels.get(name);
   if (!opened) return;
@@ -183,10 +182,10 @@ async function draw(name) {
     const answer = await ask(`/fleet/samples?${new URLSearchParams({ device: name })}`).catch(
       () => null,
     );
-    const told = await answer?.json();
-    if (!told || panels.get(name) !== opened) return;
+    const data = await answer?.json();
+    if (!data || panels.get(name) !== opened) return;
     opened.drawn?.end();
-    opened.drawn = day(told);
+    opened.drawn = day(data);
     opened.drawn.show(opened.panel);
   };
   opened.samples = setInterval(take, NEW_SAMPLES);
@@ -220,9 +219,9 @@ $("find").addEventListener("input", count);
 $("find").form.addEventListener("submit", (event) => event.preventDefault());
 $("troubled").addEventListener("change", count);
 
-// --- what is told live
+// --- live updates
 
-// All rows as they are now: at each connection, since nobody knows what was missed before it.
+// Reload all rows at each connection, since updates may have been missed.
 async function refresh() {
   const page = await part({ part: "rows" });
   if (page === null) return;
@@ -252,10 +251,10 @@ function read(name, row) {
 }
 
 function status(event) {
-  const told = JSON.parse(event.data);
-  if ("connected" in told) $("cut").hidden = told.connected;
-  for (const row of told.devices ?? []) show(row);
-  for (const name of told.gone ?? []) drop(name);
+  const data = JSON.parse(event.data);
+  if ("connected" in data) $("cut").hidden = data.connected;
+  for (const row of data.devices ?? []) show(row);
+  for (const name of data.gone ?? []) drop(name);
   count();
 }
 

@@ -1,5 +1,5 @@
-// The grid: days of faces, each a list of refs that is shown in chunks. Of the chunks that are far
-// away nothing but their height is kept; they are asked for again when they come near.
+// The grid: days of faces, each a list of refs that is shown in chunks. Chunks that are
+// far away keep only their height; their tiles are requested again when they come near.
 
 import { $, ask, many, parsed, zone } from "./page.js";
 
@@ -59,7 +59,7 @@ export function dayNamed(name) {
   return days.find((day) => day.name === name);
 }
 
-// The ref that stands `by` places after another, among those that the grid has; or null.
+// The ref `by` places after another in the grid, or null.
 export function beside(ref, by) {
   const day = dayOf(ref);
   if (!day) return null;
@@ -69,7 +69,7 @@ export function beside(ref, by) {
   return (by < 0 ? other?.refs.at(-1) : other?.refs[0]) ?? null;
 }
 
-// --- taking up what the server has sent
+// --- adopting what the server has sent
 
 function adopt(section) {
   let day = dayNamed(section.dataset.day);
@@ -115,7 +115,7 @@ function show(item) {
   for (const dresser of dressers) dresser(item);
 }
 
-// A picture that did not come, such as when the reader's network changed, is asked for again.
+// A picture that failed to load, such as when the reader's network changed, is requested again.
 const AGAIN = 2000; // milliseconds
 const TRIES = 5;
 root.addEventListener(
@@ -137,7 +137,7 @@ root.addEventListener(
 
 // --- chunks
 
-// Share a day's refs out among its chunks anew; all but the last are full.
+// Redistribute a day's refs among its chunks; all but the last are full.
 function sync(day) {
   const wanted = Math.ceil(day.refs.length / CHUNK);
   while (day.chunks.length > wanted) {
@@ -191,8 +191,8 @@ async function fill(chunk) {
   chunk.list.style.height = "";
 }
 
-// Put items in their order without moving those that stand right already: a moved element would
-// lose its focus.
+// Put items in order without moving those that are already in place: a moved element would lose
+// its focus.
 function rearrange(list, items) {
   const wanted = new Set(items);
   for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
@@ -297,7 +297,7 @@ function notice(text) {
   line.textContent = ` ${text} Trying again.`;
 }
 
-// The newest chunk, for whatever has been missed; true when something was new.
+// Fetch the newest chunk, in case faces were missed; true if there are new ones.
 export async function catchUp() {
   const content = parsed(await (await ask(root.dataset.more)).text());
   const before = known.size;
@@ -329,8 +329,8 @@ export function newestAt() {
   return first ? known.get(first).at : 0;
 }
 
-// Put new tiles where they belong, by time. Those of days that are not here, or older than all that
-// is loaded, are passed over: give them back.
+// Put new tiles where they belong, by time. Returns those that belong to days that are not
+// loaded, or that are older than everything that is loaded.
 export function insert(items) {
   const strange = [];
   const changed = new Set();
@@ -383,7 +383,7 @@ export function remove(refs) {
   return gone.size;
 }
 
-// See that a ref's tile is there, and in the window; then give it the focus.
+// Make sure that a ref's tile exists and is in the window; then focus it.
 export async function reveal(ref) {
   const day = dayOf(ref);
   const chunk = day?.chunks.find((one) => one.refs.includes(ref));

@@ -1,4 +1,4 @@
-// Deletions that are under way: how far they are.
+// The progress of running deletions.
 
 import { ask } from "./page.js";
 

@@ -1,15 +1,15 @@
-// What every page does: times in the reader's zone and language, words for the screen reader, and
-// requests that say what went wrong.
+// For every page: times in the reader's zone and language, announcements for screen readers, and
+// requests that report what went wrong.
 
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const zone = document.documentElement.dataset.zone; // in which this page was made
-// Below which path a proxy serves the pages, such as /faces: all addresses of ours begin with it.
+// The path below which a proxy serves the pages, such as /faces.
 export const base = document.documentElement.dataset.base;
 
 export const $ = (id) => document.getElementById(id);
 
-// The server groups faces by the reader's days, so it must know the zone; a page made without is
-// made again, once.
+// The server groups faces by the reader's days, so it must know the zone; a page rendered without
+// it is reloaded once.
 function keepZone() {
   if (!own || own === zone) return;
   const secure = location.protocol === "https:" ? "; Secure" : "";
@@ -50,7 +50,7 @@ export function format(form, value) {
   return formats.get(form).format(value);
 }
 
-// The times within an element, as the reader writes them.
+// Format the times within an element for the reader.
 export function dress(root) {
   for (const time of root.querySelectorAll("time[data-as]")) {
     const moment = new Date(time.dateTime);
@@ -68,7 +68,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// Elements of a part of a page that our own server has made.
+// Elements from HTML that our own server has rendered.
 export function parsed(text) {
   const template = document.createElement("template");
   template.innerHTML = text;
@@ -81,7 +81,7 @@ export function announce(text) {
   (open ?? $("announced")).textContent = text;
 }
 
-// While the browser leaves the page, it fails what is still being fetched: nobody needs to know.
+// When the browser leaves the page, pending requests fail: do not report those.
 let leaving = false;
 addEventListener("beforeunload", () => {
   leaving = true;
@@ -91,10 +91,10 @@ addEventListener("beforeunload", () => {
 });
 
 // Fetch a path below `base`; throws an Error with a sentence when that fails.
-export async function ask(path, told, options = {}) {
+export async function ask(path, content, options = {}) {
   const headers = { Accept: "application/json" };
-  if (told !== undefined) {
-    Object.assign(options, { method: "POST", body: JSON.stringify(told) });
+  if (content !== undefined) {
+    Object.assign(options, { method: "POST", body: JSON.stringify(content) });
     headers["Content-Type"] = "application/json";
   }
   let answer;
@@ -121,7 +121,7 @@ async function sentence(answer) {
   }
 }
 
-// A line on top of the page about something, or none.
+// Show a line at the top of the page about a subject, or remove it.
 export function notice(about, text) {
   const notices = $("notices");
   let line = [...notices.children].find((child) => child.dataset.about === about);
@@ -136,5 +136,5 @@ export function notice(about, text) {
 
 keepZone();
 dress(document);
-// The page of faces says so itself, when all its modules are there: until then its forms work.
+// The page of faces sets this itself once all its modules are loaded; until then its forms work.
 if (!$("days")) document.documentElement.classList.add("scripts");

@@ -1,4 +1,4 @@
-// Selecting: some faces by their refs, or all that a filter asks for.
+// Selecting: some faces by their refs, or all faces that match a filter.
 
 import { $, announce, ask, base, make, many } from "./page.js";
 import { remove, tell } from "./deleting.js";
@@ -39,7 +39,7 @@ function show() {
   for (const button of form.querySelectorAll('#bar [type="submit"]')) button.disabled = !count;
   for (const tile of grid.shownTiles()) mark(tile);
   for (const button of document.querySelectorAll(".pick-day"))
-    button.textContent = isDayPicked(button) ? "Unselect day" : "Select day";
+    button.textContent = isDayPicked(button) ? "Deselect day" : "Select day";
 }
 
 function mark(tile) {
@@ -172,7 +172,7 @@ form.addEventListener("submit", async (event) => {
   else download();
 });
 
-// The browser saves what a form's answer is, as it comes; a script would have to hold all of it.
+// The browser saves a form's response as it arrives; a script would have to hold all of it.
 function download() {
   const post = make("form", { method: "post", action: `${base}/zip`, hidden: true });
   const field = (name, value) => make("input", { type: "hidden", name, value });

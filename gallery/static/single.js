@@ -5,8 +5,8 @@ import { remove, tell } from "./deleting.js";
 
 const SWIPE = 50; // pixels
 
-// article: as facts.html has it. go(step): to the newer (-1) or older (1) one. gone(): after it was
-// deleted.
+// article: as facts.html has it. go(step): to the newer (-1) or older (1) one. gone(): called after
+// it was deleted.
 export function enliven(article, go, gone) {
   const image = article.querySelector(".whole");
   const failed = () => {
@@ -70,7 +70,7 @@ function swipes(area, go) {
   });
 }
 
-// Which way a key leads; 0 for all other keys, and where a key means something else.
+// The direction of a key; 0 for other keys, and where the key has another meaning.
 export function stepOf(event) {
   if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select"))
     return 0;

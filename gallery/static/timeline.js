@@ -1,4 +1,4 @@
-// How many faces each day and hour has: bars that lead there.
+// Bars with the number of faces in each day and hour, which link there.
 
 import { $, ask, base, format, many } from "./page.js";
 import * as grid from "./grid.js";
@@ -85,8 +85,8 @@ function bar({ x, width, share, href, label, isOn, high }) {
   return link;
 }
 
-// Days without faces have their place, unless there are many in a row: a clock that was not set
-// would make a bar of fifty years.
+// Days without faces have a place, unless there are many in a row: a device whose clock was not
+// set would add fifty years.
 function places() {
   const found = [];
   let before = null;
@@ -213,7 +213,7 @@ function hours(box) {
   rove(picture);
 }
 
-// One stop of the Tab key for all bars; arrow keys go from one to the next.
+// All bars are one tab stop; arrow keys move between them.
 function rove(picture) {
   const links = [...picture.querySelectorAll("a")];
   const start = links.find((link) => link.classList.contains("is-on")) ?? links.at(-1);

@@ -52,7 +52,7 @@ async function show(ref) {
   }
 }
 
-// Until all is there: the thumbnail that the reader has seen in the grid.
+// Until the face is loaded, show its thumbnail from the grid.
 function skeleton(ref) {
   const image = make("img", { className: "under", src: `${base}/thumb/${ref}`, alt: "" });
   const picture = make("div", { className: "picture" }, image);
@@ -99,7 +99,7 @@ function put(article, ref) {
       );
 }
 
-// As the grid has them; beyond its ends as the server has them.
+// The neighbours in the grid, or beyond its ends those that the server names.
 function beside(article, by) {
   const { ref, newer, older } = article.dataset;
   return grid.beside(ref, by) ?? ((by < 0 ? newer : older) || null);
@@ -165,5 +165,5 @@ addEventListener("popstate", (event) => {
 });
 // Chromium closes a dialog at the second Escape, whatever `cancel` says.
 dialog.addEventListener("close", () => shown && history.state?.ref && history.back());
-// A page that was loaded anew at a face's place in the history is that of the grid still.
+// A page that was reloaded at a face's history entry is still the page of the grid.
 if (history.state?.ref) history.replaceState(null, "");

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 EVERY = 0.2  # seconds between two writes to the index, while faces come
 AFTER_TROUBLE = 5.0  # seconds
 WAITING = 20_000  # faces that wait for it at most; a listing finds those that are passed over
-SHOWN = 60  # of each write, the newest, that pages are told
+SHOWN = 60  # of each write, the newest, that are sent to pages
 
 
 class Announcements:
@@ -92,7 +92,7 @@ class Announcements:
 
 
 def entry_to_dict(entry: Entry) -> dict[str, Any]:
-    """What pages are told of an entry."""
+    """What pages receive about an entry."""
     return {
         "ref": entry.ref,
         "kind": entry.kind,

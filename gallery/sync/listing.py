@@ -61,8 +61,8 @@ class ListingHooks:
 
     before: is called before a listing begins; prune: after it has ended.
     is_over: whether an object is past its retention, so that the index need not have it.
-    deleted_before: is told of objects that somebody has deleted, and that have come again.
-    vanished: is told the refs of objects that are no longer in the bucket.
+    deleted_before: called with objects that were deleted, and have arrived again.
+    vanished: called with the refs of objects that are no longer in the bucket.
     listed: is called after each listing.
     """
 
@@ -85,7 +85,7 @@ class ListingOptions:
 
 
 class Taken(NamedTuple):
-    """What a page came to; `again`: of its objects, what was deleted before; `over`: keys of those
+    """The result of a page; `again`: its objects that were deleted before; `over`: keys of those
     that are past their retention."""
 
     objects: int
@@ -128,7 +128,7 @@ class BucketListing:
         self._asked.set()
 
     def at_once(self) -> None:
-        """The same without regard to how long ago the last one was: the index is built anew."""
+        """The same however recent the last listing is: the index is being rebuilt."""
         self._at_once = True
         self._asked.set()
 
@@ -140,7 +140,7 @@ class BucketListing:
 
     async def keep_up(self) -> None:
         if not self._options.by_camera:
-            log.info("KEY_TEMPLATE is not the default: each listing is of the whole bucket")
+            log.info("KEY_TEMPLATE is not the default: each listing covers the whole bucket")
         backoff = Backoff(first=1.0)
         with contextlib.suppress(TimeoutError):  # listed after that, what is stored meanwhile shows
             await asyncio.wait_for(self._hearing.wait(), HEAR_WITHIN)
@@ -200,7 +200,7 @@ class BucketListing:
         beside = self.progress.found
         if not self.progress.complete:
             await self._list_recent(prefixes, _yesterday())
-            log.info("the last two days are there after %.1f s", time.monotonic() - began)
+            log.info("listed the last two days in %.1f s", time.monotonic() - began)
             self.progress.found = beside
         await self._take_all([(prefix, "") for prefix in prefixes])
 

@@ -37,7 +37,7 @@ class MetadataLoader:
         standing: StoreHealth,
         forget: Callable[[list[str]], Awaitable[None]],
     ) -> None:
-        """forget: is told the refs of what is no longer in the bucket."""
+        """forget: called with the refs of objects that are no longer in the bucket."""
         self._index = index
         self._bucket = bucket
         self._thumbs = thumbs
@@ -45,31 +45,31 @@ class MetadataLoader:
         self._local = local
         self._standing = standing
         self._forget = forget
-        self._asked: asyncio.Queue[Filter] = asyncio.Queue()
+        self._requests: asyncio.Queue[Filter] = asyncio.Queue()
         self._filling: set[Filter] = set()
         self._news = asyncio.Event()
 
-    def fill(self, asked: Filter) -> None:
+    def fill(self, criteria: Filter) -> None:
         """Have the metadata read of all that a filter asks for; `Index.known` tells how far it is.
 
         Times that change with the clock make a new filter each time: leave them out.
         """
-        if asked not in self._filling:
-            self._filling.add(asked)
-            self._asked.put_nowait(asked)
+        if criteria not in self._filling:
+            self._filling.add(criteria)
+            self._requests.put_nowait(criteria)
 
     async def keep_filling(self) -> None:
         while True:
-            asked = await self._asked.get()
+            criteria = await self._requests.get()
             try:
-                await self._fill(asked)
+                await self._fill(criteria)
             except StoreError as error:
                 self._standing.failed(error)
             finally:
-                self._filling.discard(asked)
+                self._filling.discard(criteria)
 
-    async def _fill(self, asked: Filter) -> None:
-        while lot := await self._local.run(self._index.unknown, asked, AT_ONCE):
+    async def _fill(self, criteria: Filter) -> None:
+        while lot := await self._local.run(self._index.unknown, criteria, AT_ONCE):
             reads = [self._store.run(self._read, entry) for entry in lot]
             results = await asyncio.gather(*reads, return_exceptions=True)
             await self._forget([ref for ref in results if isinstance(ref, str)])
@@ -104,7 +104,9 @@ class MetadataLoader:
             try:
                 page = await self._local.run(self._index.page, Filter(), "newest", None, NEWEST)
                 for entry in page.entries:
-                    with contextlib.suppress(NoThumbnail):  # counted, and told to who asks for it
+                    with contextlib.suppress(
+                        NoThumbnail
+                    ):  # counted, and reported to whoever requests it
                         await self._thumbs.get(entry)
             except StoreError as error:
                 self._standing.failed(error)

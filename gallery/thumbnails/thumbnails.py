@@ -59,7 +59,7 @@ class Thumbnails:
         metrics.THUMB_BYTES.set(self._bytes)
 
     async def get(self, entry: Entry) -> bytes:
-        """The thumbnail (WebP); who asks for one that is being made waits for that.
+        """The thumbnail (WebP); requests for one that is being created wait for it.
 
         Raises:
             NoThumb: with the reason.
@@ -67,12 +67,12 @@ class Thumbnails:
         """
         making = self._making.get(entry.ref)
         if making is None:
-            making = asyncio.ensure_future(self._found_or_made(entry))
+            making = asyncio.ensure_future(self._find_or_create(entry))
             self._making[entry.ref] = making
-            making.add_done_callback(lambda done: self._settled(entry.ref, done))
+            making.add_done_callback(lambda done: self._finish(entry.ref, done))
         return await asyncio.shield(making)
 
-    def _settled(self, ref: str, done: asyncio.Future[bytes]) -> None:
+    def _finish(self, ref: str, done: asyncio.Future[bytes]) -> None:
         del self._making[ref]
         if not done.cancelled():
             done.exception()  # which may interest nobody any more
@@ -82,7 +82,7 @@ class Thumbnails:
         for ref in refs:
             self._remove(self._path(ref))
 
-    async def _found_or_made(self, entry: Entry) -> bytes:
+    async def _find_or_create(self, entry: Entry) -> bytes:
         found = await self._workers.run(self._found, entry.ref)
         if found is not None:
             return found

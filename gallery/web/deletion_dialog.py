@@ -36,10 +36,10 @@ _zips: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 async def count(request: Request) -> Response:
     """What a selection comes to, and of whom and when it is: for the question before a deletion."""
     chosen = (await selection.parse_selection(request)).selection
-    return JSONResponse(await _counted(request, chosen), headers=PRIVATE)
+    return JSONResponse(await _count(request, chosen), headers=PRIVATE)
 
 
-async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
+async def _count(request: Request, chosen: Selection) -> dict[str, Any]:
     state = gallery(request)
     number, added = await state.deletions.count(chosen)
     where = await state.local.run(selection.redirect_target, state.index, chosen)
@@ -50,7 +50,7 @@ async def _counted(request: Request, chosen: Selection) -> dict[str, Any]:
     if chosen.filter is not None and number:
         rejected = number - await state.local.run(state.index.count, chosen.until(added).filter)
         if rejected > 0:
-            found["where"] += f"; {format_count(rejected, 'rejected object')} among them"
+            found["where"] += f", including {format_count(rejected, 'rejected object')}"
     return found
 
 
@@ -62,24 +62,24 @@ def _between(span: tuple[int, int], place: datetime.tzinfo) -> str:
 @needs_admin
 async def delete(request: Request) -> Response:
     """Begin to delete what was confirmed, or ask first (of a form without script)."""
-    asked = await selection.parse_selection(request)
-    expected, added = asked.number("expected"), asked.number("added")
+    parsed = await selection.parse_selection(request)
+    expected, added = parsed.number("expected"), parsed.number("added")
     is_form = not request.headers.get("content-type", "").startswith("application/json")
     if expected is None or added is None:
         if not is_form:
-            raise Bad("A deletion must state how many faces it expects: call /count first.")
-        found = await _counted(request, asked.selection)
-        again = selection.as_json(asked.selection)
+            raise Bad("The request must state how many faces to delete: call /count first.")
+        found = await _count(request, parsed.selection)
+        again = selection.as_json(parsed.selection)
         return page(request, "confirm.html", selection=again, typed=TYPED, **found)
-    if is_form and expected > TYPED and asked.number("typed") != expected:
+    if is_form and expected > TYPED and parsed.number("typed") != expected:
         raise Bad(f"To delete {expected:,} faces, enter that number.")
-    job = await _begun(request, asked.selection, expected, added)
+    job = await _begin(request, parsed.selection, expected, added)
     if is_form:
         return RedirectResponse(f"{base_of(request.scope)}/jobs/{job.id}", 303)
     return JSONResponse(job.facts(), 202, PRIVATE)
 
 
-async def _begun(request: Request, chosen: Selection, expected: int, added: int) -> Job:
+async def _begin(request: Request, chosen: Selection, expected: int, added: int) -> Job:
     state = gallery(request)
     where = await state.local.run(selection.redirect_target, state.index, chosen)
     span = await state.local.run(selection.span, state.index, chosen)
@@ -107,7 +107,7 @@ async def job(request: Request) -> Response:
 def job_to_dict(job: Job) -> str:
     """How far a deletion is, in a sentence."""
     if job.state == "running":
-        return f"{job.done:,} of {format_count(job.total, 'face')} have been deleted."
+        return f"{job.done:,} of {format_count(job.total, 'face')} deleted so far."
     if not job.failed:
         return f"{format_count(job.done, 'face')} deleted."
     reasons = ", ".join(

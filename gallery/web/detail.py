@@ -81,13 +81,13 @@ async def _stored_facts(state: State, entry: Entry) -> tuple[dict[str, str], str
         async with asyncio.timeout(FACTS_WITHIN):
             facts: dict[str, str] = await state.store.run(state.bucket.head, entry.key)
     except TimeoutError:
-        return {}, "The bucket is not responding. These facts are from the gallery's index."
+        return {}, "The bucket is not responding. These details are from the gallery's index."
     except StoreError as error:
         state.standing.failed(error)
         if error.reason == "missing":
             return {}, "This face is no longer in the bucket."
         why = f"The bucket cannot be read ({error.reason})."
-        return {}, f"{why} These facts are from the gallery's index."
+        return {}, f"{why} These details are from the gallery's index."
     state.standing.worked()
     if not entry.known:
         await state.local.run(state.index.learn, entry, facts)

@@ -1,4 +1,4 @@
-"""What went wrong: to people as a page, to scripts as JSON."""
+"""Error responses: a page for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ def answer(
     return made
 
 
-async def _refused(request: Request, error: Any) -> Response:
+async def _http_error(request: Request, error: Any) -> Response:
     # Starlette's own, such as `Not Found`, say no more than their number.
     own = type(error) is HTTPException and error.detail.istitle() and len(error.detail) < 30
     return answer(request, error.status_code, "" if own else error.detail, error.headers)
 
 
-async def _away(request: Request, error: Any) -> Response:
-    """The store or the index has not done its part, and will again."""
+async def _store_error(request: Request, error: Any) -> Response:
+    """The store or the index has failed; a later request may succeed."""
     gallery(request).standing.failed(error)
     return answer(request, 503, f"This is not possible right now ({error.reason}): {error}.")
 
 
-async def _broken(request: Request, error: Any) -> Response:
+async def _unexpected_error(request: Request, error: Any) -> Response:
     _limited_log.error("fault", f"unexpected error at {request.url.path}", error)
     return answer(request, 500)
 
 
 def handlers() -> dict[Any, Any]:
     """For Starlette(exception_handlers=...)."""
-    return {HTTPException: _refused, StoreError: _away, Exception: _broken}
+    return {HTTPException: _http_error, StoreError: _store_error, Exception: _unexpected_error}

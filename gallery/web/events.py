@@ -16,7 +16,7 @@ from gallery.store_health import StoreHealth
 from gallery.web.rendering import gallery, trouble
 
 QUIET = 20.0  # seconds after which a word is sent, or things in between would end the connection
-# Each event has to pass a proxy at once: nginx buffers answers unless told not to, and what is
+# Each event has to pass a proxy at once: nginx buffers responses by default, and what is
 # compressed may wait for more (RFC 9111, section 5.2.2.6).
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 MEDIA_TYPE = "text/event-stream"

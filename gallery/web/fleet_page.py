@@ -27,14 +27,14 @@ def routes() -> list[Route]:
 async def fleet(request: Request) -> Response:
     """All devices; `?device=` opens one, `?q=` finds by name, `?part=` gives a part of the page."""
     known: Fleet = request.app.state.gallery.fleet
-    asked = request.query_params
-    opened = asked.get("device", "")[:QUERY_MAX]
-    if asked.get("part") == "device":
+    parameters = request.query_params
+    opened = parameters.get("device", "")[:QUERY_MAX]
+    if parameters.get("part") == "device":
         return _device(request, known, opened)
     summaries = known.devices()
-    query = asked.get("q", "").strip().lower()[:QUERY_MAX]
+    query = parameters.get("q", "").strip().lower()[:QUERY_MAX]
     rows = [presentation.row(one) for one in summaries if query in one.name.lower()]
-    template = "fleet_rows.html" if asked.get("part") == "rows" else "fleet.html"
+    template = "fleet_rows.html" if parameters.get("part") == "rows" else "fleet.html"
     return rendering.page(
         request,
         template,
@@ -62,9 +62,9 @@ def _services(known: Fleet, device: str) -> list[dict[str, Any]]:
 
 async def samples(request: Request) -> Response:
     """The last day of a device's services as JSON, five minutes a value; `null` is a gap."""
-    asked = request.query_params
-    series = await request.app.state.gallery.fleet.samples(asked.get("device", "")[:QUERY_MAX])
-    told = [
+    parameters = request.query_params
+    series = await request.app.state.gallery.fleet.samples(parameters.get("device", "")[:QUERY_MAX])
+    rows = [
         {
             "service": one.name.service,
             "instance": one.name.instance,
@@ -72,10 +72,10 @@ async def samples(request: Request) -> Response:
             "figures": {name: _short(values) for name, values in one.values.items()},
         }
         for one in series
-        if asked.get("service", one.name.service) == one.name.service
-        and asked.get("instance", one.name.instance) == one.name.instance
+        if parameters.get("service", one.name.service) == one.name.service
+        and parameters.get("instance", one.name.instance) == one.name.instance
     ]
-    return JSONResponse({"every": EVERY, "services": told}, headers=rendering.PRIVATE)
+    return JSONResponse({"every": EVERY, "services": rows}, headers=rendering.PRIVATE)
 
 
 def _short(values: list[float | None]) -> list[float | None]:

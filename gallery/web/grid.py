@@ -19,7 +19,7 @@ from gallery.web import pagination, query_params
 from gallery.web.query_params import Bad, View
 from gallery.web.rendering import PRIVATE, gallery, page, zone
 
-TILES = 60  # asked for by name at a time
+TILES = 60  # in one request
 FACTS_WITHIN = 4.0  # seconds in which the store may say what it knows of a face
 
 
@@ -97,11 +97,11 @@ async def more(request: Request) -> Response:
 
 
 async def tiles(request: Request) -> Response:
-    """Some tiles by name, in the order in which they are asked for; without those that are gone."""
+    """Tiles by ref, in the order of the request, without faces that are gone."""
     state = gallery(request)
     refs = request.query_params.get("refs", "").split(",")
     if len(refs) > TILES:
-        raise Bad(f"At most {TILES} tiles can be asked for at once.")
+        raise Bad(f"At most {TILES} tiles can be requested at once.")
     view = query_params.view(request.query_params)
     named = [query_params.ref(ref) for ref in refs]
     entries = await state.local.run(_entries, state.index, named)
@@ -125,7 +125,7 @@ async def sharpness(request: Request) -> Response:
     state = gallery(request)
     view, place = query_params.view(request.query_params), zone(request)
     if view.day is None:
-        raise Bad("Of which day?")
+        raise Bad("The day is missing.")
     within = _of_day(view, view.day, place)
     known = await state.local.run(state.index.known, within)
     count = await state.local.run(state.index.count, within)

@@ -21,7 +21,7 @@ from gallery.thumbnails.thumbnails import MEDIA_TYPE, NoThumbnail
 from gallery.web.detail import entry_of
 from gallery.web.rendering import gallery, local, render, zone
 
-# An address names a face for good; so long may a deleted one stay in a reader's browser.
+# An address never changes its face. A deleted face may stay in a browser for this long.
 DAY = 86_400  # seconds
 NOT_KEPT = {"Cache-Control": "private, max-age=30"}
 WHOLE = 4_000_000  # bytes up to which an object is read before the answer begins
@@ -29,7 +29,7 @@ WORDS = {
     "not_image": ("not an image",),
     "too_large": ("too large", "to be shown"),
     "missing": ("no longer", "in the bucket"),
-    "over": ("past the time", "that it is kept"),
+    "over": ("past its", "retention period"),
 }
 AWAY = ("the bucket does", "not answer")
 
@@ -54,7 +54,7 @@ async def thumb(request: Request) -> Response:
     if state.retention.kept.left(entry.stored) == 0:
         await state.store.run(state.thumbs.forget, [entry.ref])
         return _no_picture(request, "over")
-    headers = {"ETag": tag, **_kept(state, entry)}
+    headers = {"ETag": tag, **_cache_headers(state, entry)}
     if _is_cached(request, tag):
         return Response(status_code=304, headers=headers)
     try:
@@ -73,7 +73,7 @@ def _no_picture(request: Request, reason: str) -> Response:
     return Response(text, 200, NOT_KEPT, "image/svg+xml")
 
 
-def _kept(state: State, entry: Entry) -> dict[str, str]:
+def _cache_headers(state: State, entry: Entry) -> dict[str, str]:
     """How long a browser may keep a picture: no longer than the bucket does."""
     left = state.retention.kept.left(entry.stored)
     seconds = DAY if left is None else min(DAY, left)
@@ -88,7 +88,7 @@ async def image(request: Request) -> Response:
     """
     entry = await entry_of(request)
     state, tag = gallery(request), _tag(entry, "o")
-    kept = {"ETag": tag, **_kept(state, entry)}
+    kept = {"ETag": tag, **_cache_headers(state, entry)}
     if _is_cached(request, tag):
         return Response(status_code=304, headers=kept)
     try:
@@ -113,7 +113,7 @@ async def image(request: Request) -> Response:
 
 
 def _begin_body(parts: Iterator[bytes], size: int) -> bytes:
-    """In a worker: all of a small object, so that a fault can still be told; else its beginning."""
+    """In a worker: all of a small object, so that an error can be reported; else its start."""
     if size <= WHOLE:
         return b"".join(parts)
     return next(parts, b"")

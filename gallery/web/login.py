@@ -25,12 +25,12 @@ from gallery.web import rendering
 log = logging.getLogger(__name__)
 
 KNOWN_FOR = 90 * 86_400  # seconds for which a browser that was signed in stays known
-TOLD = {"out": "You have signed out.", "ended": "Your session has ended. Please sign in again."}
+MESSAGES = {"out": "You have signed out.", "ended": "Your session has ended. Please sign in again."}
 WRONG = "Wrong name or password."
 
 
 class LoginPage:
-    """GET and POST /login, POST /logout. They count on the guard before them."""
+    """GET and POST /login, POST /logout, behind AccessMiddleware."""
 
     def __init__(self, users: Users, sessions: Sessions, limits: LoginLimits | None = None) -> None:
         self._users = users
@@ -50,8 +50,8 @@ class LoginPage:
         onward = _onward(request, request.query_params)
         if request.state.user is not None:
             return RedirectResponse(base_of(request.scope) + onward, 303)
-        told = TOLD.get(request.query_params.get("why", ""), "")
-        return _page(request, 200, onward, told=told)
+        message = MESSAGES.get(request.query_params.get("why", ""), "")
+        return _page(request, 200, onward, message=message)
 
     async def _try(self, request: Request) -> Response:
         given = parse_fields(await request.body(), request.headers)
@@ -106,7 +106,7 @@ class LoginPage:
 
 
 def _onward(request: Request, given: Mapping[str, str]) -> str:
-    """The page that was asked for before the login."""
+    """The page that was requested before the login."""
     return is_local_path(without_base(given.get("next", "/"), base_of(request.scope)))
 
 
@@ -136,7 +136,7 @@ def _again(request: Request, status: int, name: str, onward: str, error: str) ->
     return response
 
 
-def _page(request: Request, status: int, onward: str, **told: str) -> Response:
-    context = {"base": base_of(request.scope), "told": "", "error": "", "name": "", **told}
+def _page(request: Request, status: int, onward: str, **texts: str) -> Response:
+    context = {"base": base_of(request.scope), "message": "", "error": "", "name": "", **texts}
     template = rendering.environment().get_template("login.html")
     return HTMLResponse(template.render(onward=onward, **context), status)

@@ -43,7 +43,7 @@ def chunk(
     """What of a view follows the cursor `after`, `most` faces; from its beginning with None.
 
     Raises:
-        Bad: the cursor is none.
+        Bad: the cursor is not valid.
     """
     try:
         if view.order == "sharpest":
@@ -54,36 +54,36 @@ def chunk(
 
 
 def _newest(
-    index: Index, asked: Filter, place: datetime.tzinfo, after: str | None, most: int
+    index: Index, criteria: Filter, place: datetime.tzinfo, after: str | None, most: int
 ) -> Chunk:
-    page = index.page(asked, "newest", after, most)
+    page = index.page(criteria, "newest", after, most)
     days = [
-        _day(index, asked, day, place, list(entries))
+        _day(index, criteria, day, place, list(entries))
         for day, entries in itertools.groupby(page.entries, lambda entry: _date(entry, place))
     ]
     return Chunk(days, page.next)
 
 
 def _sharpest(
-    index: Index, asked: Filter, place: datetime.tzinfo, after: str | None, most: int
+    index: Index, criteria: Filter, place: datetime.tzinfo, after: str | None, most: int
 ) -> Chunk:
     """Days are newest first here, too; within each, the sharpest come first."""
     found: list[Day] = []
     room = most
-    day, inner = _split(after) if after else (_newest_day(index, asked, place), None)
+    day, inner = _split(after) if after else (_newest_day(index, criteria, place), None)
     while day is not None and room:
         since, until = bounds(day, place)
-        within = _within(asked, since, until)
+        within = _within(criteria, since, until)
         page = index.page(within, "sharpest", inner, room)
         if page.entries:
-            made = _day(index, asked, day, place, page.entries)
-            unknown = made.count - index.known(_within(asked, since, until, whole=True))
+            made = _day(index, criteria, day, place, page.entries)
+            unknown = made.count - index.known(_within(criteria, since, until, whole=True))
             found.append(dataclasses.replace(made, unknown=unknown))
         room -= len(page.entries)
         if page.next is not None:
             return Chunk(found, f"{day}~{page.next}")
         inner = None
-        day = _newest_day(index, _within(asked, None, since), place)
+        day = _newest_day(index, _within(criteria, None, since), place)
     return Chunk(found, f"{day}~" if day else None)
 
 
@@ -98,22 +98,22 @@ def _split(after: str) -> tuple[datetime.date, str | None]:
     return day, inner or None
 
 
-def _within(asked: Filter, since: int | None, until: int, whole: bool = False) -> Filter:
+def _within(criteria: Filter, since: int | None, until: int, whole: bool = False) -> Filter:
     """A filter between two times, and before its own end unless the `whole` of that is meant."""
-    end = until if asked.until is None or whole else min(until, asked.until)
-    return dataclasses.replace(asked, since=since, until=end)
+    end = until if criteria.until is None or whole else min(until, criteria.until)
+    return dataclasses.replace(criteria, since=since, until=end)
 
 
-def _newest_day(index: Index, asked: Filter, place: datetime.tzinfo) -> datetime.date | None:
-    newest = index.page(asked, "newest", None, 1).entries
+def _newest_day(index: Index, criteria: Filter, place: datetime.tzinfo) -> datetime.date | None:
+    newest = index.page(criteria, "newest", None, 1).entries
     return _date(newest[0], place) if newest else None
 
 
 def _day(
-    index: Index, asked: Filter, day: datetime.date, place: datetime.tzinfo, entries: list[Entry]
+    index: Index, criteria: Filter, day: datetime.date, place: datetime.tzinfo, entries: list[Entry]
 ) -> Day:
     since, until = bounds(day, place)
-    count = index.count(_within(asked, since, until, whole=True))
+    count = index.count(_within(criteria, since, until, whole=True))
     return Day(day, since, until, count, entries)
 
 
@@ -122,11 +122,11 @@ def _date(entry: Entry, place: datetime.tzinfo) -> datetime.date:
 
 
 def days(
-    index: Index, asked: Filter, place: datetime.tzinfo
+    index: Index, criteria: Filter, place: datetime.tzinfo
 ) -> list[tuple[str, int, list[tuple[int, int]]]]:
     """Of each day that has faces, oldest first: the date, how many, and how many in which hours."""
     found: dict[datetime.date, dict[int, int]] = {}
-    for began, count in index.histogram(asked):
+    for began, count in index.histogram(criteria):
         there = local(began, place)
         hours = found.setdefault(there.date(), {})
         hours[there.hour] = hours.get(there.hour, 0) + count

@@ -14,13 +14,13 @@ from gallery.index.query import FACE, REF, REJECTED, Filter, Order
 
 NAME = 200  # signs of a device's or camera's name, of which most have less than 64
 CURSOR = 400
-FIRST_YEAR, LAST_YEAR = 1900, 9000  # of a day that can be asked for
+FIRST_YEAR, LAST_YEAR = 1900, 9000  # of a day that can be requested
 KINDS = {FACE: "faces", REJECTED: "rejected"}
 ORDERS: dict[Order, str] = {"newest": "by time", "sharpest": "by sharpness"}
 
 
 class Bad(HTTPException):
-    """What was asked for makes no sense; the sentence says why."""
+    """The request makes no sense; the sentence says why."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(400, sentence)
@@ -60,22 +60,22 @@ class View:
 _FIELDS = tuple(field.name for field in dataclasses.fields(View))
 
 
-def view(asked: Mapping[str, str]) -> View:
+def view(parameters: Mapping[str, str]) -> View:
     """The view of an address's query.
 
     Raises:
         Bad: a part of it is not what it can be.
     """
-    kind, order = asked.get("kind") or "face", asked.get("order") or "newest"
+    kind, order = parameters.get("kind") or "face", parameters.get("order") or "newest"
     if kind not in KINDS:
         raise Bad("The kind must be face or rejected.")
     if order not in ORDERS:
         raise Bad("The order must be newest or sharpest.")
-    names = [asked.get(name, "").strip() for name in ("device", "camera")]
+    names = [parameters.get(name, "").strip() for name in ("device", "camera")]
     if not all(is_name(name) for name in names):
         raise Bad("This name is too long for a device or camera.")
-    day = _day(asked.get("day", ""))
-    hour = asked.get("hour", "")
+    day = _day(parameters.get("day", ""))
+    hour = parameters.get("hour", "")
     if hour and not (day and re.fullmatch(r"[0-9]{1,2}", hour) and int(hour) < 24):
         raise Bad("The hour must be a number from 0 to 23, together with a day.")
     return View(names[0], names[1], kind, order, day, int(hour) if hour else None)
@@ -94,7 +94,7 @@ def _day(text: str) -> datetime.date | None:
             raise ValueError(text)
         day = datetime.date.fromisoformat(text)
     except ValueError:
-        raise Bad("The day must be written like 2026-11-24.") from None
+        raise Bad("The day must have the form 2026-11-24.") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise Bad("This day is out of range.")
     return day

@@ -126,13 +126,13 @@ def _standing(request: Request) -> dict[str, Any]:
     notices = []
     if state.standing.index_text:
         notices.append(
-            {"about": "index", "text": f"Not all is shown: {state.standing.index_text}."}
+            {"about": "index", "text": f"Some faces are missing here: {state.standing.index_text}."}
         )
     elif state.index.is_full:
         most = state.settings.index_max_faces
         text = (
             f"Only the newest {most:,} faces are shown (INDEX_MAX_FACES);"
-            " older ones are in the bucket, and are not reached by deletions here."
+            " older ones are in the bucket, but deletions here do not reach them."
         )
         notices.append({"about": "index", "text": text})
     if state.standing.reason is not None:
@@ -145,7 +145,7 @@ def _standing(request: Request) -> dict[str, Any]:
 
 def trouble(standing: StoreHealth) -> str:
     """The bucket's trouble, in a sentence."""
-    known = "What is known of the faces is shown all the same."
+    known = "The faces that the gallery knows are still shown."
     return f"The bucket cannot be reached ({standing.reason}): {standing.text}. {known}"
 
 

@@ -45,12 +45,12 @@ async def parse_selection(request: Request) -> SelectionRequest:
     """Raises Bad: it is no selection, or none of anything."""
     if request.headers.get("content-type", "").startswith("application/json"):
         try:
-            told = await request.json()
+            data = await request.json()
         except (ValueError, RecursionError):
             raise Bad("The request is not valid JSON.") from None
-        if not isinstance(told, dict):
+        if not isinstance(data, dict):
             raise Bad("A selection must be an object with refs or a filter.")
-        return SelectionRequest(selection(told.get("selection", told)), told)
+        return SelectionRequest(selection(data.get("selection", data)), data)
     form = await request.form(max_fields=REFS + 10)
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     if text := fields.get("selection"):
@@ -61,11 +61,11 @@ async def parse_selection(request: Request) -> SelectionRequest:
     return SelectionRequest(selection({"refs": form.getlist("ref")}), fields)
 
 
-def selection(told: Any) -> Selection:
+def selection(data: Any) -> Selection:
     """Raises Bad."""
-    if not isinstance(told, dict):
+    if not isinstance(data, dict):
         raise Bad("A selection must be an object with refs or a filter.")
-    refs, wanted = told.get("refs"), told.get("filter")
+    refs, wanted = data.get("refs"), data.get("filter")
     if isinstance(wanted, dict) and refs is None:
         return Selection(filter=_filter(wanted))
     if not isinstance(refs, list) or wanted is not None:
@@ -77,16 +77,16 @@ def selection(told: Any) -> Selection:
     return Selection(tuple(query_params.ref(ref if isinstance(ref, str) else "") for ref in refs))
 
 
-def _filter(told: dict[str, Any]) -> Filter:
-    names = [told.get(name) or None for name in ("device", "camera")]
+def _filter(data: dict[str, Any]) -> Filter:
+    names = [data.get(name) or None for name in ("device", "camera")]
     if not all(
         name is None or (isinstance(name, str) and query_params.is_name(name)) for name in names
     ):
         raise Bad("This is not a name of a device or camera.")
-    times = [told.get(name) for name in _TIMES]
+    times = [data.get(name) for name in _TIMES]
     if any(time is not None and (type(time) is not int or abs(time) > LATEST) for time in times):
         raise Bad("Times must be whole milliseconds since 1970.")
-    kind = told.get("kind", FACE)
+    kind = data.get("kind", FACE)
     if kind not in query_params.KINDS:
         raise Bad("The kind must be face or rejected.")
     device, camera = names

@@ -44,7 +44,7 @@ class FetchedObject:
 
 
 class _Pipe(io.RawIOBase):
-    """What zipfile writes into: it cannot go back, and keeps nothing that was taken."""
+    """The output of zipfile: it cannot seek, and keeps nothing that was read."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -194,11 +194,11 @@ def _is_png(entry: Entry) -> bool:
 def _line(got: FetchedObject, name: str | None) -> bytes:
     entry = got.entry
     captured = local(entry.captured, datetime.UTC).isoformat(timespec="milliseconds")
-    told: dict[str, Any] = {"file": name, "key": entry.key, "kind": entry.kind}
+    line: dict[str, Any] = {"file": name, "key": entry.key, "kind": entry.kind}
     if got.error is not None:
-        told["missing"] = got.error.reason
-    told |= {"device": entry.device, "camera": entry.camera, "captured": captured}
-    return json.dumps({**told, "size": entry.size, "metadata": got.facts}).encode() + b"\n"
+        line["missing"] = got.error.reason
+    line |= {"device": entry.device, "camera": entry.camera, "captured": captured}
+    return json.dumps({**line, "size": entry.size, "metadata": got.facts}).encode() + b"\n"
 
 
 def _zip_info(name: str, when: datetime.datetime) -> zipfile.ZipInfo:

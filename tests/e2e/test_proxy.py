@@ -227,4 +227,4 @@ def test_a_path_at_which_a_page_is_already_is_refused(tmp_path: Path) -> None:
     bucket = BucketFolder(tmp_path)
     with Gallery(bucket, tmp_path / "data", HTTP_PATH="/face/here") as gallery:
         assert gallery.wait() == 2
-        assert "HTTP_PATH=/face/here is where a page of the gallery is" in gallery.log
+        assert "HTTP_PATH=/face/here is the path of a page of the gallery" in gallery.log

@@ -1,1 +1,1 @@
-"""What the services that reach the bucket share: credentials, the SDK's client, its faults."""
+"""S3 stores, for the services that use the bucket: credentials, the SDK's client, its errors."""

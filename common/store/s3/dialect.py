@@ -1,4 +1,4 @@
-"""What one store wants otherwise than IBM's and Amazon's, learned from how it refuses a request.
+"""How a store differs from IBM's and Amazon's, learned from the requests that it refuses.
 
 - A region of its own in the signature: Garage, Wasabi, and Amazon outside us-east-1. The store
   names it in its error or in a header, and the request is sent again.
@@ -34,15 +34,15 @@ class Dialect:
         """Sign for the region that the answer names, if it does."""
         region = answer.region
         if self.region and region != self.region and REGION.fullmatch(region):
-            log.warning("the store wants signatures of region %s: set COS_REGION to it", region)
+            log.warning("the store expects signatures for region %s: set COS_REGION to it", region)
             self.region = region
 
     def use_md5(self, refusal: Answer) -> None:
         """Send Content-MD5 from now on: the store took it after this refusal."""
         if not self.md5:
             self.md5 = True
-            text = "requests carry Content-MD5 from now on; to x-amz-checksum headers"
-            log.warning("%s the store says %d %s", text, refusal.status, refusal.code)
+            text = "from now on, requests carry Content-MD5, because x-amz-checksum was refused"
+            log.warning("%s (%d %s)", text, refusal.status, refusal.code)
 
     def register(self, events: Any) -> None:
         """Have the SDK's client, whose events these are, speak this dialect."""

@@ -1,4 +1,4 @@
-"""The boundary to the IBM COS SDK: a client for one endpoint, and its faults in one word each."""
+"""The boundary to the IBM COS SDK: a client for one endpoint, and a reason word for each error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from common.store.s3.dialect import Dialect
 from common.store.s3.iam import Tokens
 from common.store.s3.store_errors import Answer, StoreErrors, to_answer
 
-# What the SDK raises on an answer that is not S3's, such as a date that is none.
+# What the SDK raises on a response that is not S3's, such as an invalid date.
 _UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 15  # seconds; the SDK's 60 would hold a worker for minutes
 
@@ -88,7 +88,7 @@ class Endpoint:
         except EndpointConnectionError:
             raise self.errors.nothing_listens() from None
         except ParamValidationError as error:
-            raise StoreError("refused", f"the SDK does not take this request: {error}") from None
+            raise StoreError("refused", f"the SDK does not accept this request: {error}") from None
         except (BotoCoreError, HTTPError, OSError) as error:  # the last two while a body is read
             raise self.errors.broken_request(error) from None
         except _UNREADABLE as error:

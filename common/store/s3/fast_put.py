@@ -1,6 +1,6 @@
-"""A PUT past the SDK, on http.client: the same request, for a small part of the CPU time.
+"""PUT requests without the SDK, on http.client: the same request for a fraction of the CPU time.
 
-docs/decisions/0016-put.md has the figures. Every other request to the store goes by the SDK.
+docs/decisions/0016-put.md has the figures. Every other request to the store uses the SDK.
 """
 
 from __future__ import annotations

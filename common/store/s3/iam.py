@@ -64,7 +64,7 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
         try:
             self._fetch()
         except StoreError as error:
-            log.warning("the IAM token was not refreshed: %s; the old one is still valid", error)
+            log.warning("could not refresh the IAM token: %s; the old one is still valid", error)
             self._refresh_after = min(self._expires, time.monotonic() + TIMEOUT)
         finally:
             self._fetching.release()
@@ -75,7 +75,7 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
             "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
             "apikey": self._api_key,
         }
-        asked = time.monotonic()  # a token's life may begin at any time after this
+        requested_at = time.monotonic()  # a token's life may begin at any time after this
         try:
             response = requests.post(
                 self._endpoint,
@@ -95,10 +95,10 @@ class Tokens(TokenManager):  # type: ignore[misc]  # the SDK has no types
                 raise ValueError(response.status_code)
             token, life = str(answer["access_token"]), float(answer["expires_in"])
         except (KeyError, TypeError, ValueError):
-            text = f"{self._endpoint} answers {response.status_code} without a token"
+            text = f"{self._endpoint} answered {response.status_code} without a token"
             raise StoreError("token", text) from None
         self._token = token
-        self._refresh_after, self._expires = asked + life * REFRESH_AT, asked + life
+        self._refresh_after, self._expires = requested_at + life * REFRESH_AT, requested_at + life
 
 
 def _error_name(error: Exception) -> str:

@@ -70,7 +70,7 @@ class Lifecycle:
                 raise
             return ET.Element(f"{{{_NAMESPACE}}}{_ROOT}")
         except ET.ParseError as error:
-            raise StoreError("not_s3", f"the lifecycle is no XML: {error}") from None
+            raise StoreError("not_s3", f"the lifecycle is not valid XML: {error}") from None
         # A store without lifecycles may answer something else, such as a listing. To write to that
         # one would be to overwrite what could not be read.
         return rules if _local_name(rules) == _ROOT else None

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, as S3 wants it: the Authorization header of one request.
+"""AWS Signature Version 4 for S3: the Authorization header of one request.
 
 After "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)" of the
 Amazon S3 API Reference. The SDK's own signer takes several times as long; tests compare the two.

@@ -90,7 +90,7 @@ class S3Store:
                 raise
             self.put_by_sdk(self._probe_object)
             self._by_sdk = True
-            log.warning("PUTs go by the SDK, which is slower: %s", error)
+            log.warning("using the SDK for PUT requests, which is slower: %s", error)
         self._conditional = not self._by_sdk and self._heeds_conditions()
 
     def _heeds_conditions(self) -> bool:
@@ -133,7 +133,9 @@ class S3Store:
                 raise
             found = self._find(new)
             if found == "missing":
-                raise StoreError("server", f"{new.key} has been there, and is gone") from None
+                raise StoreError(
+                    "server", f"{new.key} existed before the PUT, and is gone"
+                ) from None
             if found == "other":
                 raise _other_bytes(new) from None
 
@@ -264,7 +266,7 @@ class S3Store:
 
 
 def _other_bytes(new: NewObject) -> StoreError:
-    return StoreError("exists", f"{new.key} is stored already, with other bytes")
+    return StoreError("exists", f"{new.key} is already stored with other content")
 
 
 def create(options: StoreOptions, observer: Observer) -> S3Store:
@@ -273,18 +275,18 @@ def create(options: StoreOptions, observer: Observer) -> S3Store:
 
 def find_problems(options: StoreOptions) -> Iterator[str]:
     if bool(options.access_key_id) != bool(options.secret_access_key):
-        yield "COS_ACCESS_KEY_ID and COS_SECRET_ACCESS_KEY belong together: set both"
+        yield "COS_ACCESS_KEY_ID and COS_SECRET_ACCESS_KEY go together: set both"
     if options.api_key and options.access_key_id:
         yield "COS_API_KEY (IAM) and COS_ACCESS_KEY_ID (HMAC) are both set: choose one"
     if not options.api_key and not options.access_key_id and not options.secret_access_key:
         yield (
             "no credentials: set COS_API_KEY (IAM), or COS_ACCESS_KEY_ID and"
-            " COS_SECRET_ACCESS_KEY (HMAC); each also as a file, by NAME_FILE"
+            " COS_SECRET_ACCESS_KEY (HMAC); for a file, use NAME_FILE"
         )
     if options.api_key and _in_the_open(options.endpoint):
-        yield "COS_ENDPOINT must be https with COS_API_KEY: a token is not sent in the open"
+        yield "COS_ENDPOINT must be https with COS_API_KEY: tokens are never sent unencrypted"
     if options.api_key and _in_the_open(options.auth_endpoint):
-        yield "COS_AUTH_ENDPOINT must be https: an API key is not sent in the open"
+        yield "COS_AUTH_ENDPOINT must be https: API keys are never sent unencrypted"
 
 
 def _in_the_open(url: str) -> bool:

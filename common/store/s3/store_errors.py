@@ -114,21 +114,19 @@ class StoreErrors:
         return StoreError("unreachable", f"no TLS with {self._options.endpoint}: {error}")
 
     def nothing_listens(self) -> StoreError:
-        text = f"nothing listens at COS_ENDPOINT={self._options.endpoint}"
+        text = f"nothing is listening at COS_ENDPOINT={self._options.endpoint}"
         return StoreError("unreachable", text)
 
     def broken_request(self, error: Exception) -> StoreError:
-        return StoreError("unreachable", f"the request broke: {error}")
+        return StoreError("unreachable", f"the request was cut short: {error}")
 
     def not_s3(self, error: Exception) -> StoreError:
         """For an answer such as a proxy's HTML page, or one that lacks a part."""
         endpoint, kind = self._options.endpoint, type(error).__name__
-        return StoreError(
-            "not_s3", f"what answers at {endpoint} does not answer as S3 does ({kind})"
-        )
+        return StoreError("not_s3", f"the server at {endpoint} does not respond like S3 ({kind})")
 
     def no_etag(self) -> StoreError:
-        text = "it answers, but not as S3 does: no ETag"
+        text = "the server does not respond like S3: no ETag"
         return StoreError("not_s3", f"COS_ENDPOINT={self._options.endpoint}: {text}")
 
     def _sentence(self, reason: str, answer: Answer, what: str, right: str) -> str:
@@ -145,14 +143,14 @@ class StoreErrors:
         if reason == "no_bucket":
             return f"there is no bucket COS_BUCKET={options.bucket} at {options.endpoint}; {said}"
         if reason in ("refused", "not_s3"):
-            return f"COS_ENDPOINT={options.endpoint} does not take a {what}; {said}"
+            return f"COS_ENDPOINT={options.endpoint} does not accept a {what}; {said}"
         if reason == "denied" and code == "InvalidAccessKeyId":
-            return f"COS_ACCESS_KEY_ID is not known; {said}"
+            return f"COS_ACCESS_KEY_ID is unknown; {said}"
         if reason == "denied" and code == "SignatureDoesNotMatch":
-            return f"COS_SECRET_ACCESS_KEY is not that of COS_ACCESS_KEY_ID; {said}"
+            return f"COS_SECRET_ACCESS_KEY does not match COS_ACCESS_KEY_ID; {said}"
         if reason == "denied":
             named = "COS_ACCESS_KEY_ID" if options.hmac else "COS_API_KEY"
-            return f"{named} has no right to {right} COS_BUCKET={options.bucket}; {said}"
+            return f"{named} is not allowed to {right} COS_BUCKET={options.bucket}; {said}"
         return said
 
     def _endpoint_of(self, place: str) -> str:

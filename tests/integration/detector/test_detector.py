@@ -53,7 +53,7 @@ def memory(service: Service) -> int:
         ({"MIN_FACE": "7"}, "MIN_FACE must be a number from 0.01 to 1"),
         ({"CAPTURE": "some"}, "CAPTURE must be one of"),
         ({"DELIVERY": "twice"}, "DELIVERY must be one of once, receipt"),
-        ({"CAMERA_NAME": "../x"}, "CAMERA_NAME must be 1 to 63 of a-z"),
+        ({"CAMERA_NAME": "../x"}, "CAMERA_NAME must be 1 to 63 characters of a-z"),
     ],
 )
 def test_a_bad_setting_ends_with_2_and_is_named(
@@ -230,13 +230,13 @@ def test_sigterm_leaves_what_has_no_receipt_to_the_next_run(
         assert service.stop() == 0
         assert "0 dropped, 12 waiting" in service.log
     with detector(edge, path, **env) as service:
-        service.says("12 faces of earlier runs wait")
+        service.says("12 faces from earlier runs are waiting")
         until(lambda: books(service)["waiting"] == books(service)["captured"] == 24)
 
 
 def test_sigterm_while_the_camera_hangs(edge: Mosquitto, stream: Mjpeg) -> None:
     with detector(edge, stream.url, CAMERA_TIMEOUT=300) as service:
-        service.says("gives frames")
+        service.says("delivers frames")
         stream.mode = "stall"
         sent = stream.sent
         until(lambda: books(service)["captured"] > 0 and stream.sent == sent)

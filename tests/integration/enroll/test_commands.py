@@ -16,17 +16,17 @@ from testing.services.enrolment import Enrolment
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["Jetson 1"], "'Jetson 1' must be 1 to 63 of a-z, 0-9 and -"),
+        (["Jetson 1"], "'Jetson 1' must be 1 to 63 characters of a-z, 0-9 and -"),
         (["../../etc"], "must be 1 to 63"),
         (["jetson+1"], "must be 1 to 63"),
         (["x" * 64], "must be 1 to 63"),
-        (["processor"], "'processor' is a name of our own"),
-        (["broker"], "'broker' is a name of our own"),
-        (["enroll"], "is a name of our own"),
-        (["cloud"], "is a name of our own"),
-        (["gallery"], "is a name of our own"),
+        (["processor"], "'processor' is reserved for a service"),
+        (["broker"], "'broker' is reserved for a service"),
+        (["enroll"], "is reserved for a service"),
+        (["cloud"], "is reserved for a service"),
+        (["gallery"], "is reserved for a service"),
         (["unknown"], "not be 'unknown'"),
-        (["revoke", "broker"], "is a name of our own"),
+        (["revoke", "broker"], "is reserved for a service"),
         (["revoke", "jetson-9"], "there is no device 'jetson-9'"),
         (["revoke"], "usage: python -m enroll NAME"),
         (["a", "b"], "usage: "),
@@ -73,13 +73,13 @@ def test_a_bundle_that_cannot_be_written_out_is_said(enrolment: Enrolment) -> No
     with open("/dev/full", "w") as full, enrolment.start("jetson-1", stdout=full) as process:
         _, said = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "the bundle could not be written out: No space left on device; run this again" in said
+    assert "the bundle could not be written: No space left on device; run this again" in said
 
 
 def test_the_list_says_who_since_when_and_until_when(enrolment: Enrolment) -> None:
     out, said = enrolment.run("list")
     assert out.split() == ["NAME", "SINCE", "UNTIL", "REVOKED", "AUTHORITY"]
-    assert "nobody is enrolled yet" in said
+    assert "no device is enrolled yet" in said
     days = {f"{certificates.now():%Y-%m-%d}"}  # two, if midnight passes meanwhile
     enrolment.run("jetson-1")
     enrolment.run("jetson-1")

@@ -30,8 +30,8 @@ def test_a_broker_that_cannot_be_told_is_an_error_after_the_bundle_is_out(
         port = str(silent.getsockname()[1])
         out, said = enrolment.run("jetson-2", code=1, BROKER_HOST="localhost", BROKER_PORT=port)
     assert "BEGIN CERTIFICATE" in out
-    assert "it does not answer in time" in said
-    assert "everything is written down for its next start" in said
+    assert "it did not answer in time" in said
+    assert "everything is recorded for its next start" in said
     access = (enrolment.broker / "access.json").read_text()
     assert "faces/from/jetson-2" in access
 

@@ -194,7 +194,7 @@ def test_revoking_ends_a_flood_within_15_s_and_holds_no_lock_longer(
         finally:
             stopped.set()
             thread.join()
-        assert "the broker has ended its connection and refuses its certificates" in said
+        assert "the broker closed the device's connection and refuses its certificates" in said
         assert seconds < 15
         assert "CERTIFICATE_REVOKED" in refusal(cloud.port, device)
         kept = read_retained(enrolment, cloud)
@@ -210,6 +210,6 @@ def test_revoking_gives_up_within_15_s_when_the_broker_hangs(
     _, said = enrolment.run("revoke", "jetson-1", code=1)
     cloud.signal(signal.SIGCONT)
     assert time.monotonic() - start < 20  # Python's start included
-    assert "everything is written down for its next start" in said
+    assert "everything is recorded for its next start" in said
     enrolment.run("revoke", "jetson-1")
     assert "CERTIFICATE_REVOKED" in refusal(cloud.port, device)

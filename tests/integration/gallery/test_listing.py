@@ -46,9 +46,7 @@ def test_wherever_an_object_is_in_the_bucket_it_is_found(gallery: Gallery) -> No
 
 
 def test_the_last_days_come_before_the_rest(gallery: Gallery) -> None:
-    assert gallery.log.index("the last two days are there") < gallery.log.index(
-        "listed 3025 objects"
-    )
+    assert gallery.log.index("listed the last two days") < gallery.log.index("listed 3025 objects")
 
 
 def test_what_comes_and_goes_today_is_found_without_listing_all_of_the_bucket(
@@ -80,7 +78,7 @@ def test_with_another_template_all_of_the_bucket_is_listed_and_it_is_said(
     put(store, f"faces/box-1/{'a' * 32}.png", png())
     settings["KEY_TEMPLATE"] = "faces/{device}/{id}.png"
     with Gallery(store, tmp_path / "gallery", **settings) as gallery:
-        gallery.says("KEY_TEMPLATE is not the default: each listing is of the whole bucket")
+        gallery.says("KEY_TEMPLATE is not the default: each listing covers the whole bucket")
         gallery.says("listed 1 objects")
         assert "the last two days" not in gallery.log
         assert gallery.metric(REQUESTS, kind="list") < 10

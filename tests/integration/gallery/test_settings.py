@@ -25,7 +25,7 @@ def wrong_bucket(settings: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (wrong_secret, "COS_SECRET_ACCESS_KEY is not that of COS_ACCESS_KEY_ID"),
+        (wrong_secret, "COS_SECRET_ACCESS_KEY does not match COS_ACCESS_KEY_ID"),
         (wrong_bucket, "there is no bucket COS_BUCKET=another"),
     ],
 )
@@ -57,7 +57,7 @@ def test_what_only_a_person_can_mend_ends_it_with_a_sentence(
         ({"GALLERY_DATA": "/proc/nowhere"}, "GALLERY_DATA=/proc/nowhere"),
         ({"RETENTION_DAYS": "-1"}, "RETENTION_DAYS must be a whole number"),
         ({"KEY_TEMPLATE": "{device}.png"}, "KEY_TEMPLATE must have {id}"),
-        ({"HTTP_PORT": "9114", "METRICS_PORT": "9114"}, "METRICS_PORT must be another port"),
+        ({"HTTP_PORT": "9114", "METRICS_PORT": "9114"}, "METRICS_PORT must differ"),
     ],
 )
 def test_bad_settings_end_it_with_a_sentence_that_names_them(

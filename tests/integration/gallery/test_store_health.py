@@ -108,7 +108,7 @@ def test_a_full_disk_is_trouble_and_the_faces_are_there_when_there_is_room_again
                     file.flush()
             fill(store, 2000)
             until(lambda: gallery.health()["reasons"].get("index") == "disk", 60, "it says so")
-            assert b"Not all is shown" in gallery.admin().open("/")[1]
+            assert b"Some faces are missing here" in gallery.admin().open("/")[1]
             filler.unlink()
             until(lambda: gallery.health()["reasons"] == {}, 60, "it is well again")
             assert gallery.metric("facepipe_gallery_faces_indexed") == 2000

@@ -86,7 +86,7 @@ def test_a_setting_that_cannot_work_is_named(name: str, value: str) -> None:
     ("wrong", "sentence"),
     [
         ({"COS_ACCESS_KEY_ID": "nobody"}, "COS_ACCESS_KEY_ID"),
-        ({"COS_SECRET_ACCESS_KEY": "wrong"}, "COS_SECRET_ACCESS_KEY is not that of"),
+        ({"COS_SECRET_ACCESS_KEY": "wrong"}, "COS_SECRET_ACCESS_KEY does not match"),
         ({"COS_BUCKET": "not-there"}, "there is no bucket COS_BUCKET=not-there"),
     ],
 )
@@ -100,7 +100,7 @@ def test_no_right_to_write_is_a_sentence_and_no_secret_is_said() -> None:
     with FakeS3() as s3:
         s3.always = "denied"
         said = ended(**{**SOUND, "COS_ENDPOINT": s3.endpoint})
-    assert "COS_ACCESS_KEY_ID has no right to write to COS_BUCKET=faces" in said
+    assert "COS_ACCESS_KEY_ID is not allowed to write to COS_BUCKET=faces" in said
     assert "canary" not in said
 
 
@@ -109,19 +109,19 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path, store: Store) -> None:
     secret.write_text(f"{SECRET}\n")
     settings = {**store.settings, "COS_SECRET_ACCESS_KEY": "", "COS_SECRET_ACCESS_KEY_FILE": secret}
     with Service("processor", **settings) as service:
-        service.says("can be written to")
+        service.says("is writable")
         assert SECRET not in service.log
 
 
 def test_a_store_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with Service("processor", **store.settings) as service:
-        service.says("nothing listens at COS_ENDPOINT=.*trying again")
+        service.says("nothing is listening at COS_ENDPOINT=.*trying again")
         report = service.health()
         assert (report["alive"], report["status"]) == (True, "degraded")
         assert report["reasons"]["bucket"] == "unreachable"
         with store:
-            service.says("can be written to")
+            service.says("is writable")
             assert "bucket" not in service.health()["reasons"]
 
 

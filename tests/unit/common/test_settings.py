@@ -153,7 +153,7 @@ def test_bad_values_are_refused(parse: s.Parser, texts: list[str]) -> None:
         ({"MQTT_CA": "/nowhere"}, "MQTT_CA must name a file that can be read"),
         ({"MQTT_CA": __file__}, "MQTT_CA, _CERT, _KEY: cannot be used for TLS"),
         ({"MQTT_QOS": "2"}, "MQTT_QOS must be a whole number from 0 to 1"),
-        ({"DEVICE": "unknown"}, "DEVICE must be 1 to 63 of a-z"),
+        ({"DEVICE": "unknown"}, "DEVICE must be 1 to 63 characters of a-z"),
         ({"CLOUD_TOPIC": "faces/from/+"}, "CLOUD_TOPIC must be a topic: no + or #"),
         ({"MQTT_TOPIC": "f\udcff"}, "MQTT_TOPIC is not valid UTF-8"),
         ({"MQTT_HOST": " 127.0.0.1"}, "MQTT_HOST must be a host name or an address"),

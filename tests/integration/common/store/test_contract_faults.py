@@ -100,7 +100,7 @@ def test_after_a_fault_the_next_request_is_answered(s3: FakeS3, store: ObjectSto
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_store_that_is_not_there_is_unreachable(counts: Counts, name: str) -> None:
     store = opened(reached_at(f"http://127.0.0.1:{free_port()}"), counts)
-    with pytest.raises(StoreError, match="nothing listens at COS_ENDPOINT=") as caught:
+    with pytest.raises(StoreError, match="nothing is listening at COS_ENDPOINT=") as caught:
         REQUESTS[name](store)
     assert caught.value.reason == "unreachable"
     assert counts.failures == ["unreachable"]

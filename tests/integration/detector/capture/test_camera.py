@@ -283,7 +283,7 @@ def test_both_processes_together_stay_under_250_megabytes_at_1080p(
     path = clips.write(tmp_path / "large.mp4", large)
     seen: list[float] = []
     with detector(edge, path, DELIVERY="receipt", CAMERA_END="idle") as service:
-        service.says("gives frames of 1920x1080")
+        service.says("delivers frames of 1920x1080")
 
         def ended() -> bool:
             capture = child(service)

@@ -40,7 +40,7 @@ def camera() -> Iterator[Mjpeg]:
 @pytest.fixture
 def watching(edge: Mosquitto, camera: Mjpeg) -> Iterator[Service]:
     with detector(edge, camera.url, CAMERA_TIMEOUT=1) as service:
-        service.says("gives frames of 640x360")
+        service.says("delivers frames of 640x360")
         yield service
 
 
@@ -76,7 +76,9 @@ def test_a_camera_that_is_not_there_yet_is_said_once_and_tried_again(
         assert "Traceback" not in service.log
         if name == "http":
             with Mjpeg(clips.faces(5), port) as late:
-                service.says(r"gives frames of 640x360, after \d+ s and \d+ tries|gives frames")
+                service.says(
+                    r"delivers frames of 640x360, after \d+ s and \d+ tries|delivers frames"
+                )
                 until(lambda: well(service))
                 assert late.connections == 1
                 assert service.stop() == 0
@@ -109,7 +111,7 @@ def test_a_stream_that_ends_again_and_again_is_opened_again_and_said_once(
     camera.mode = "play"
     advances(watching)
     until(lambda: well(watching))
-    assert watching.log.count("gives frames") == 2
+    assert watching.log.count("delivers frames") == 2
 
 
 def test_damaged_frames_do_not_end_a_stream(camera: Mjpeg, watching: Service) -> None:

@@ -155,7 +155,7 @@ def test_a_command_that_ends_is_started_again_and_its_last_line_is_in_the_log(
 ) -> None:
     line = "sh -c 'echo the sensor is gone >&2; exit 3'"
     with detector(edge, f"exec:{line}") as service:
-        service.says(r"the command ended with code 3: the sensor is gone \(ended\)", 30)
+        service.says(r"the command exited with code 3: the sensor is gone \(ended\)", 30)
         until(lambda: service.metric(FAILURES, reason="ended") >= 2, 30, "it was tried again")
 
 
@@ -164,7 +164,7 @@ def test_a_command_is_killed_with_its_children(edge: Mosquitto, tmp_path: Path) 
     Path(mark).symlink_to(clips.CLIP)
     inner = f"ffmpeg -nostdin -loglevel error -stream_loop -1 -re -i {mark} -f mjpeg -"
     with detector(edge, f"exec:sh -c {shlex.quote(inner + '; true')}") as service:
-        service.says("gives frames of 640x360", 40)
+        service.says("delivers frames of 640x360", 40)
         assert child(service) is not None
         assert running(mark)
         assert service.stop() == 0
@@ -193,7 +193,7 @@ def test_a_command_that_gives_no_video_is_told_apart() -> None:
 @pytest.mark.parametrize(
     ("camera", "words"),
     [
-        ("exec:nothing-of-this-name -x", "a command that is not here: nothing-of-this-name"),
+        ("exec:nothing-of-this-name -x", "a command that is not installed: nothing-of-this-name"),
         ("exec:sh 'x", "cannot be split into words"),
         ("exec:", "no command after exec:"),
         ("rtsp://user:pa#ss@host/cam", "set CAMERA_USERNAME and CAMERA_PASSWORD"),

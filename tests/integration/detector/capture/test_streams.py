@@ -80,7 +80,7 @@ def test_a_login_is_typed_as_it_is(digest: bool) -> None:
 def test_a_camera_that_takes_seven_seconds_to_answer_opens(edge: Mosquitto) -> None:
     launch = f"{TEST} ! {H264.format(gop=15)} name=pay0"
     with Rtsp(launch, delay=7) as camera, detector(edge, camera.url, CAMERA_TIMEOUT=1) as service:
-        service.says("gives frames of 320x240", 40)
+        service.says("delivers frames of 320x240", 40)
         assert service.metric(FAILURES) == 0
 
 
@@ -89,9 +89,9 @@ def test_a_camera_that_comes_back_with_another_size_goes_on(edge: Mosquitto, fil
         Rtsp(clip(film)) as camera,
         detector(edge, camera.url, CAMERA_TIMEOUT=2) as service,
     ):
-        service.says("gives frames of 640x360", 40)
+        service.says("delivers frames of 640x360", 40)
         camera.restart(clip(film, size="320,height=180"))
-        service.says("gives frames of 320x180", 60)
+        service.says("delivers frames of 320x180", 60)
         assert service.metric(FAILURES) >= 1
 
 

@@ -201,7 +201,7 @@ def test_turned_off_again_it_takes_back_what_it_has_told_once(
     with Mqtt(edge.port, "homeassistant/#") as home:
         until(lambda: home.on(CONFIG))
         with shown(edge, still, OUTBOX_PATH=outbox, HOMEASSISTANT=0) as service:
-            service.says("deleted what an earlier run had published for Home Assistant")
+            service.says("deleted the messages that an earlier run published for Home Assistant")
         until(lambda: not home.on(CONFIG)[-1].payload)
         until(lambda: not home.on(FACE)[-1].payload)
         said = len(home.messages)

@@ -126,7 +126,7 @@ def test_setting_the_clock_drops_nothing_by_age_and_a_restart_neither(
         until(lambda: books(service)["captured"] > before + 5)
         service.kill()
     with start(edge, nothing, **env) as service:
-        service.says("faces of earlier runs wait")
+        service.says("faces from earlier runs are waiting")
         until(lambda: books(service)["waiting"] > before)
         assert books(service)["dropped"] == 0
 
@@ -140,7 +140,7 @@ def test_faces_of_an_earlier_boot_age_between_times_of_a_set_clock_only(
     env = {**wall.env, "OUTBOX_PATH": folder, "OUTBOX_MAX_DAYS": 1}
     wall.boots_in_1970()
     with start(edge, nothing, **env) as service:
-        service.says("5 faces of earlier runs wait")
+        service.says("5 faces from earlier runs are waiting")
         assert service.stop() == 0
     wall.shift(2 * DAY)
     with start(edge, nothing, **env) as service:

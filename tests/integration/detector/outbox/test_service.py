@@ -80,7 +80,7 @@ def test_what_waited_at_a_kill_is_sent_by_the_next_run(
         answering(edge.port) as processor,
         start(edge, nothing, OUTBOX_PATH=folder) as service,
     ):
-        service.says("24 faces of earlier runs wait")
+        service.says("24 faces from earlier runs are waiting")
         service.says("24 captured, 24 confirmed, 0 rejected, 0 dropped, 0 waiting")
         sent = {id: copies[0] for id, copies in processor.copies.items()}
         assert len(sent) == 24
@@ -162,7 +162,7 @@ def test_an_outbox_of_a_newer_version_is_left_alone(
     before = database.read_bytes()
     with start(edge, clip, OUTBOX_PATH=folder) as service:
         assert service.wait() == 2
-        assert "has another version" in service.log
+        assert "has an unknown version" in service.log
     assert database.read_bytes() == before
 
 
@@ -236,7 +236,7 @@ def test_a_database_that_was_damaged_is_set_aside_and_what_can_be_read_is_sent(
         service.stop()
     fill(database, 60)
     with start(edge, nothing, OUTBOX_PATH=folder) as service:  # the second place learns of them
-        service.says("60 faces of earlier runs wait")
+        service.says("60 faces from earlier runs are waiting")
         service.kill()
     harm(database)
     with answering(edge.port) as processor, start(edge, nothing, OUTBOX_PATH=folder) as service:
@@ -335,7 +335,7 @@ def test_a_hundred_thousand_faces_open_and_are_sent_from(
 ) -> None:
     fill(database, 100_000, size=200)
     with answering(edge.port), start(edge, nothing, OUTBOX_PATH=folder) as service:
-        service.says("100000 faces of earlier runs wait", 60)
+        service.says("100000 faces from earlier runs are waiting", 60)
         until(lambda: books(service)["confirmed"] > 2000, 60)
         status = Path(f"/proc/{service.pid}/status").read_text()
         peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024

@@ -92,7 +92,7 @@ def test_the_slider_tells_what_min_face_would_mean(page: Page) -> None:
     slider = page.get_by_role("slider", name="Smallest face")
     expect(slider).to_have_value("0.05")
     expect(page.locator("#setting")).to_have_text("MIN_FACE=0.05")
-    expect(page.locator("#now")).to_have_text("Set now: 0.05.")
+    expect(page.locator("#now")).to_have_text("Current value: 0.05.")
     slider.focus()
     for _ in range(6):
         page.keyboard.press("ArrowRight")
@@ -112,7 +112,7 @@ def test_the_slider_tells_what_min_face_would_mean(page: Page) -> None:
 def test_the_setting_can_be_copied(context: BrowserContext, page: Page) -> None:
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy").click()
-    expect(page.get_by_role("status")).to_have_text("MIN_FACE=0.05 is copied")
+    expect(page.get_by_role("status")).to_have_text("MIN_FACE=0.05 copied")
     assert page.evaluate("navigator.clipboard.readText()") == "MIN_FACE=0.05"
 
 
@@ -123,7 +123,7 @@ def test_nobody_looks_while_it_is_paused_or_closed(page: Page, shown: Shown) -> 
     page.keyboard.press("Enter")
     expect(page.locator("#state-text")).to_have_text("paused")
     until(lambda: shown.viewers() == 0)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(page.locator("#state")).to_have_attribute("data-state", "live")
     until(lambda: shown.viewers() == 1)
     page.close()

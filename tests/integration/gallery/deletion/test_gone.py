@@ -80,5 +80,5 @@ def test_a_thumbnail_is_not_shown_past_the_time_that_its_face_is_kept(
     with Gallery(store, tmp_path / "gallery", **settings) as gallery:
         gallery.says("listed 1 objects")
         admin, ref = gallery.admin(), ref_of(key)
-        until(lambda: b"past the time" in admin.open(f"/thumb/{ref}")[1], 30, "it is over")
+        until(lambda: b"past its" in admin.open(f"/thumb/{ref}")[1], 30, "it is over")
         assert not thumbnails(tmp_path, ref)

@@ -37,7 +37,7 @@ def test_axe_finds_no_serious_fault_in_the_viewer_and_the_question(page: Page) -
     page.locator("#viewer").get_by_role("button", name="Delete").click()
     expect(page.locator("#confirm")).to_be_visible()
     assert serious(page) == []
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Cancel").click()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Select", exact=True).click()
     assert serious(page) == []

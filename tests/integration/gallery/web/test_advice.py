@@ -112,7 +112,7 @@ def test_it_follows_a_device_on_its_way_to_the_first_face(page: Page, tell: Tell
     tell(DEVICE, captured=0)
     says(page, "Waiting for the first face", "Walk past the camera", "docker-compose.preview.yml")
     tell(DEVICE, captured=3)
-    says(page, "Nothing stores the faces", "jetson-1 has captured 3 faces", "up -d processor")
+    says(page, "No processor is storing faces", "jetson-1 has captured 3 faces", "up -d processor")
     tell(SERVER)
     says(page, "No faces in this bucket", f"The gallery reads {BUCKET} at file:", "{device}/")
 

@@ -29,7 +29,7 @@ def test_a_range_is_selected_and_deleted_after_a_question(page: Page, house: Hou
     page.locator("#bar").get_by_role("button", name="Delete").click()
     question = page.get_by_role("dialog", name="Delete 4 faces?")
     expect(question).to_be_visible()
-    question.get_by_role("button", name="Keep").click()
+    question.get_by_role("button", name="Cancel").click()
     expect(question).to_be_hidden()
     page.locator("#bar").get_by_role("button", name="Delete").click()
     question.get_by_role("button", name="Delete 4 faces").click()

@@ -57,7 +57,7 @@ def test_settings_that_cannot_be_meant_are_named(tmp_path: Path) -> None:
     assert "cannot be used" in problems(**pair)[0]
     own.key.write_text(own.encrypted_key_pem)
     assert "cannot be used" in problems(**{**pair, "HTTP_KEY": own.key})[0]
-    assert "another port" in problems(HTTP_PORT=9101, METRICS_PORT=9101)[0]
+    assert "must differ" in problems(HTTP_PORT=9101, METRICS_PORT=9101)[0]
 
 
 def test_without_preview_its_settings_ask_for_nothing() -> None:

@@ -63,12 +63,12 @@ def test_lines_of_users_are_read_and_comments_passed_over() -> None:
         (f"ad\0a:admin:{HASH}", "does not begin with a user's name"),
         (f":admin:{HASH}", "does not begin with a user's name"),
         (f"{'a' * 64}:admin:{HASH}", "does not begin with a user's name"),
-        ("ada:admin:", "has no whole hash"),
-        ("ada:admin:secret-in-clear", "has no whole hash"),
+        ("ada:admin:", "has no complete hash"),
+        ("ada:admin:secret-in-clear", "has no complete hash"),
         ("ada:admin:=19=19456,t=2,p=1", "or write $$ for each $ in a compose file"),
-        (f"ada:admin:{HASH[:-30]}", "has no whole hash"),
-        (f"ada:admin:{HASH.replace('argon2id', 'argon2i')}", "has no whole hash"),
-        (f"ada:admin:{HASH.replace('19456', '1048576')}", "takes 1024 MiB to check, and 64"),
+        (f"ada:admin:{HASH[:-30]}", "has no complete hash"),
+        (f"ada:admin:{HASH.replace('argon2id', 'argon2i')}", "has no complete hash"),
+        (f"ada:admin:{HASH.replace('19456', '1048576')}", "takes 1024 MiB to check; at most 64"),
         (f"eve:admin:{HASH}", "names eve a second time"),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_line_that_is_wrong_is_named_with_a_remedy(line: str, fault: str) -> N
 def test_all_wrong_lines_are_named_at_once_and_nobody_is_a_fault() -> None:
     with pytest.raises(ValueError, match=r"line 1 .*; line 2 "):
         parse("a\nb")
-    with pytest.raises(ValueError, match="names nobody: python -m gallery --add-user"):
+    with pytest.raises(ValueError, match="has no users: python -m gallery --add-user"):
         parse("# nobody yet\n")
 
 
@@ -146,7 +146,7 @@ def test_a_file_of_users_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"users\.txt .*codec"):
         first_user(tmp_path)
     (tmp_path / FILE).write_text("ada\n")
-    with pytest.raises(SettingsError, match=r"users\.txt has faults: line 1 \(ada\) has no role"):
+    with pytest.raises(SettingsError, match=r"users\.txt has errors: line 1 \(ada\) has no role"):
         first_user(tmp_path)
     with pytest.raises(SettingsError, match="set GALLERY_DATA to a folder that user"):
         first_user(tmp_path / FILE)
@@ -181,12 +181,12 @@ def test_the_command_prints_a_line_for_gallery_users() -> None:
 @pytest.mark.parametrize(
     ("password", "arguments", "fault"),
     [
-        (b"short\n", ["ada"], b"must have 8 signs at least"),
-        (b"", ["ada"], b"must have 8 signs at least"),
-        (b"x" * 1001, ["ada"], b"must have 1000 signs at most"),
-        (b"\xff" * 9, ["ada"], b"no valid UTF-8"),
-        (b"correct horse\n", ["Ada Lovelace"], b"a name is 1 to 63 of"),
-        (b"correct horse\n", ["ada", "bob"], b"a name is 1 to 63 of"),
+        (b"short\n", ["ada"], b"must have at least 8 characters"),
+        (b"", ["ada"], b"must have at least 8 characters"),
+        (b"x" * 1001, ["ada"], b"must have at most 1000 characters"),
+        (b"\xff" * 9, ["ada"], b"not valid UTF-8"),
+        (b"correct horse\n", ["Ada Lovelace"], b"a name has 1 to 63 characters of"),
+        (b"correct horse\n", ["ada", "bob"], b"a name has 1 to 63 characters of"),
         (b"correct horse\n", ["ada", "--role", "root"], b"--role must be one of admin, viewer"),
     ],
 )
@@ -240,7 +240,7 @@ def terminal() -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize(
-    ("second", "code", "told"), [(PASSWORD, 0, b":admin:"), ("x", 2, b"the two differ")]
+    ("second", "code", "told"), [(PASSWORD, 0, b":admin:"), ("x", 2, b"the passwords differ")]
 )
 def test_on_a_terminal_the_command_asks_twice_and_shows_nothing(
     terminal: Terminal, second: str, code: int, told: bytes
@@ -248,7 +248,7 @@ def test_on_a_terminal_the_command_asks_twice_and_shows_nothing(
     terminal.sees(b"password: ")
     assert not terminal.echoes
     terminal.types(PASSWORD)
-    terminal.sees(b"once more: ")
+    terminal.sees(b"password again: ")
     terminal.types(second)
     terminal.sees(told)
     assert terminal.process.wait(20) == code
@@ -258,7 +258,7 @@ def test_on_a_terminal_the_command_asks_twice_and_shows_nothing(
 def test_given_up_by_ctrl_c_the_command_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
     terminal.sees(b"password: ")
     terminal.process.send_signal(signal.SIGINT)
-    terminal.sees(b"given up")
+    terminal.sees(b"cancelled")
     assert terminal.process.wait(20) == 2
     assert terminal.echoes
 
@@ -334,7 +334,7 @@ def test_whoever_is_reached_beyond_loopback_needs_a_certificate(
 ) -> None:
     found = problems(host, published)
     assert len(found) == (0 if sound else 1)
-    assert all("needs HTTP_CERT and HTTP_KEY, since faces would cross" in text for text in found)
+    assert all("needs HTTP_CERT and HTTP_KEY, because faces would cross" in text for text in found)
     own = Authority(tmp_path).issue("gallery")
     assert problems(host, published, str(own.cert), str(own.key)) == []
     assert "go together" in problems("127.0.0.1", "", str(own.cert))[0]

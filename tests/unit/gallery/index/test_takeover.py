@@ -70,7 +70,7 @@ def test_a_take_over_that_was_cut_off_begins_again(path: Path) -> None:
 def test_it_is_taken_over_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         Index(path, 1000)
-        assert "took over 6 faces" in caplog.text
+        assert "migrated 6 faces" in caplog.text
         caplog.clear()
         assert Index(path, 1000).count(Filter()) == 5
     assert caplog.text == ""

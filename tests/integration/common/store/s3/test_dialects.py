@@ -203,7 +203,7 @@ def test_a_store_that_knows_no_new_checksum_is_given_the_old_one(
         assert store.objects()[f"a/{number}.png"] == png(seed=number)
     assert len(canned.asked) == 4
     assert made.delete(["a/1.png"]) == {}
-    assert caplog.text.count("requests carry Content-MD5 from now on") == 1
+    assert caplog.text.count("from now on, requests carry Content-MD5") == 1
 
 
 def test_a_deletion_is_given_the_old_checksum_too(canned: Canned, store: Store) -> None:

@@ -82,7 +82,7 @@ def test_a_store_that_takes_the_sdks_requests_only_gets_those(
     canned.reply = reply
     made = bucket(canned.endpoint)
     made.probe()
-    assert "PUTs go by the SDK, which is slower" in caplog.text
+    assert "using the SDK for PUT requests, which is slower" in caplog.text
     made.put(new())
     assert "ibm-cos-sdk" in canned.asked[-1].headers["user-agent"]
 

@@ -51,7 +51,7 @@ def test_with_an_api_key_it_bears_a_token_and_a_new_one_when_that_is_not_taken()
         s3.takes = iam.knows
         made.put(new())
         iam.revoke()
-        with pytest.raises(StoreError, match="COS_API_KEY has no right to write to") as raised:
+        with pytest.raises(StoreError, match="COS_API_KEY is not allowed to write to") as raised:
             made.put(new())
         assert raised.value.reason == "denied"
         made.put(new())

@@ -120,7 +120,7 @@ def test_a_token_service_that_is_absent_at_the_start_is_waited_for(
     [
         ({"COS_API_KEY": "nobodys"}, "IAM does not accept COS_API_KEY: Provided API key could"),
         ({"COS_BUCKET": "not-there"}, "there is no bucket COS_BUCKET=not-there"),
-        ({}, "COS_API_KEY has no right to write to COS_BUCKET=faces"),
+        ({}, "COS_API_KEY is not allowed to write to COS_BUCKET=faces"),
     ],
 )
 def test_what_only_a_person_can_mend_ends_it_with_a_sentence(

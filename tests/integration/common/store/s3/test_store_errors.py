@@ -69,7 +69,7 @@ def greet(server: socket.socket) -> None:
 def test_a_place_where_no_store_is_has_a_sentence(way: str) -> None:
     reason, text = failure(WAYS[way], bucket(f"http://127.0.0.1:{free_port()}"))
     assert reason == "unreachable"
-    assert "nothing listens at COS_ENDPOINT=http://" in text
+    assert "nothing is listening at COS_ENDPOINT=http://" in text
     with socket.create_server(("127.0.0.1", 0)) as plain:
         greeter = threading.Thread(target=greet, args=(plain,))
         greeter.start()
@@ -86,7 +86,7 @@ def test_what_is_no_answer_is_a_broken_request(canned: Canned, way: str, said: b
     canned.hangs_up = {1, 2}
     reason, text = failure(WAYS[way], bucket(canned.endpoint))
     assert reason == "unreachable"
-    assert "the request broke: " in text
+    assert "the request was cut short: " in text
 
 
 @given(st.integers(100, 599), st.binary(max_size=300))

@@ -137,7 +137,7 @@ def test_a_refused_login_is_a_sentence_with_its_reason(guarded: Rtsp) -> None:
 
 def test_what_is_not_there_is_a_sentence_with_its_reason(tmp_path: Path) -> None:
     said = fails("refused", f"rtsp://anna:hidden@127.0.0.1:{free_port()}/cam")
-    assert "nothing listens at its port" in said
+    assert "nothing is listening on its port" in said
     assert "hidden" not in said
     fails("absent", "/dev/video250")
     broken = tmp_path / "broken.mp4"
@@ -148,7 +148,7 @@ def test_what_is_not_there_is_a_sentence_with_its_reason(tmp_path: Path) -> None
 def test_a_command_that_fails_tells_its_last_line_without_a_password() -> None:
     line = "sh -c 'echo rtsp://anna:hidden@camera/: no route >&2; exit 1'"
     said = fails("ended", f"exec:{line}")
-    assert "the command ended with code 1: rtsp://***@camera/: no route" in said
+    assert "the command exited with code 1: rtsp://***@camera/: no route" in said
     assert "hidden" not in said
 
 

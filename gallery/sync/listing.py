@@ -184,7 +184,7 @@ class BucketListing:
         beside = progress.found
         if not progress.complete and self._options.by_camera:
             await self._list_recent(prefixes, _yesterday())
-            log.info("listed the last two days in %.1f s", time.monotonic() - began)
+            log.info("the last two days are indexed after %.1f s", time.monotonic() - began)
             progress.found = beside
         await self._take_all([(prefix, "") for prefix in prefixes])
         vanished = await self._end(started)

@@ -62,11 +62,11 @@ test-clocks: .venv/.browser .venv/.bench .venv/wallclock.so  ## run TESTS (all) 
 			--numprocesses $(WORKERS) --dist worksteal || exit 1; \
 	done
 
-test-faults: setup  ## kill, cut and fill up every part during capture; ALL=1 takes every pair
+test-faults: setup  ## kill, disconnect or fill up every part during capture; ALL=1 takes every pair
 	@tests/needs
 	$(BIN)/python -m pytest tests/faults -v -o addopts="-ra --strict-markers --strict-config"
 
-fuzz: setup  ## mutate messages, pictures, requests and answers of stores: MINUTES=10 of each of TARGETS (all)
+fuzz: setup  ## mutate messages, pictures, requests and store responses: MINUTES=10 for each of TARGETS (all)
 	@tests/needs
 	$(BIN)/python -m tests.fuzz $(TARGETS) --minutes $(MINUTES)
 
@@ -88,7 +88,7 @@ images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 			--tag facepipe/$$part:latest --tag facepipe/$$part:$(VERSION) . || exit 1; \
 	done
 
-test-containers: .venv/.containers  ## run both compose files for real, in a Docker Engine
+test-containers: .venv/.containers  ## run both compose files in a Docker Engine
 	@tests/needs containers
 	$(BIN)/python -m pytest tests/containers -v -o timeout=1200 \
 		--ignore tests/containers/test_swarm.py -o addopts="-ra --strict-markers --strict-config"
@@ -98,7 +98,7 @@ test-swarm: .venv/.containers  ## run processors on Docker Swarm, kill one and r
 	$(BIN)/python -m pytest tests/containers/test_swarm.py -v -o timeout=1800 \
 		-o addopts="-ra --strict-markers --strict-config"
 
-test-arm64: setup  ## build the detector for arm64, under emulation, and show it the clip
+test-arm64: setup  ## build the detector for arm64, under emulation, and run it on the clip
 	@tests/needs arm64
 	$(BIN)/python -m pytest tests/arm64 -v -s -o timeout=7200 \
 		-o addopts="-ra --strict-markers --strict-config"
@@ -145,8 +145,8 @@ bench: .venv/.bench  ## measure the headline figures in 15 minutes; FULL=1 takes
 docs: setup  ## write the tables of settings and metrics into docs/
 	$(BIN)/python -m docs.tables
 
-lock: setup  ## lock the requirements anew, with hashes
+lock: setup  ## update the locked requirements, with hashes
 	requirements/lock
 
-clean:  ## remove what the targets made
+clean:  ## remove what the targets created
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

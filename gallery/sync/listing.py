@@ -200,7 +200,7 @@ class BucketListing:
         beside = self.progress.found
         if not self.progress.complete:
             await self._list_recent(prefixes, _yesterday())
-            log.info("listed the last two days in %.1f s", time.monotonic() - began)
+            log.info("the last two days are indexed after %.1f s", time.monotonic() - began)
             self.progress.found = beside
         await self._take_all([(prefix, "") for prefix in prefixes])
 

@@ -19,7 +19,7 @@ LIMITS = {
     "processor": 130,
     "enroll": 100,
     "gallery": 150,
-    "detector": 330,
+    "detector": 380,
 }
 HOME = "/opt/facepipe"
 # What only builds need, what only developers need, and what installing leaves behind.

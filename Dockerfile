@@ -6,15 +6,17 @@ ARG PART
 
 FROM ${BASE} AS build
 # The SDK comes as source only: it is pure Python, and setuptools comes from Debian, not unlocked.
+# PyAV's wheels come with 25 MB of symbols, which binutils takes out.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends python3-pip python3-setuptools \
+    && apt-get install -y --no-install-recommends binutils python3-pip python3-setuptools \
     && rm -rf /var/lib/apt/lists/*
 ARG PART
 COPY requirements/${PART}.txt /requirements.txt
 RUN python3 -m pip install --no-cache-dir --no-compile --target /opt/facepipe/lib \
         --require-hashes --no-build-isolation --only-binary :all: \
         --no-binary ibm-cos-sdk,ibm-cos-sdk-core,ibm-cos-sdk-s3transfer -r /requirements.txt \
-    && find /opt/facepipe/lib -depth -type d \( -name tests -o -name bin \) -exec rm -r {} +
+    && find /opt/facepipe/lib -depth -type d \( -name tests -o -name bin \) -exec rm -r {} + \
+    && find /opt/facepipe/lib -path '*/av/*.so' -exec strip --strip-unneeded {} +
 COPY common /opt/facepipe/common
 COPY ${PART} /opt/facepipe/${PART}
 # Compiled here, for the container cannot write; by hash, so that the same source makes the same.

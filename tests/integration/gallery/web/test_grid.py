@@ -123,7 +123,7 @@ def test_a_device_and_a_camera_can_be_picked(page: Page) -> None:
     assert total(page) < FACES
     page.get_by_label("Camera").select_option("lift")
     page.get_by_role("button", name="Show").click()
-    expect(page.locator("h1")).to_contain_text("of garage, lift")
+    expect(page.locator("h1")).to_contain_text("from garage, lift")
     assert page.url.endswith("/?device=garage&camera=lift")
     found = facts(page, refs(page)[7])
     assert (found["device"], found["camera"]) == ("garage", "lift")

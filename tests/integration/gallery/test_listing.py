@@ -46,7 +46,8 @@ def test_wherever_an_object_is_in_the_bucket_it_is_found(gallery: Gallery) -> No
 
 
 def test_the_last_days_come_before_the_rest(gallery: Gallery) -> None:
-    assert gallery.log.index("the last two days are indexed") < gallery.log.index("listed 25 objects")
+    log = gallery.log
+    assert log.index("the last two days are indexed") < log.index("listed 25 objects")
 
 
 def test_what_comes_and_goes_today_is_found_without_listing_all_of_the_bucket(

@@ -119,11 +119,11 @@ def test_arrow_keys_go_from_bar_to_bar(page: Page) -> None:
 def test_a_device_and_a_camera_can_be_picked(page: Page) -> None:
     page.get_by_label("Device").select_option("garage")
     page.get_by_role("button", name="Show").click()
-    expect(page.locator("h1")).to_contain_text("of garage")
+    expect(page.locator("h1")).to_contain_text("from garage")
     assert total(page) < FACES
     page.get_by_label("Camera").select_option("lift")
     page.get_by_role("button", name="Show").click()
-    expect(page.locator("h1")).to_contain_text("of garage, lift")
+    expect(page.locator("h1")).to_contain_text("from garage, lift")
     assert page.url.endswith("/?device=garage&camera=lift")
     found = facts(page, refs(page)[7])
     assert (found["device"], found["camera"]) == ("garage", "lift")

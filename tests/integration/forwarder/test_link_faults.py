@@ -116,7 +116,7 @@ def test_a_link_that_is_cut_amid_a_face_sends_it_again_whole(
         assert service.metric(FAILURES, broker="cloud", reason="lost") == 1
 
 
-def test_a_link_that_stalls_or_swallows_is_noticed_and_made_anew(
+def test_a_silent_or_stalled_link_is_noticed_and_replaced(
     tmp_path: Path, edge: Mosquitto, cloud: Mosquitto
 ) -> None:
     """Through proxies, whose far side the broker may close; and with a broker that is stopped."""

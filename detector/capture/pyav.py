@@ -102,8 +102,9 @@ class PyAvProducer:
             yield frame
         while count == 1 and self._is_snapshot:
             rate = self._options.fps or SNAPSHOT_FPS
-            started = max(started + 1 / rate, time.monotonic())
-            time.sleep(started - time.monotonic())
+            now = time.monotonic()
+            started = max(started + 1 / rate, now)
+            time.sleep(started - now)
             self._container.close()
             self._container, self._stream = open_container(self._address, self._options)
             yield from self._decode()
@@ -173,7 +174,7 @@ def open_container(address: str, options: ProducerOptions) -> tuple[InputContain
     """
     av_options = _SCHEMES.get(address.partition("://")[0], _PROBE if _is_stream(address) else {})
     container = _open(address, options, av_options)
-    if _find_video(container) is None and av_options.get("probesize") == _PROBE_HTTP["probesize"]:
+    if _find_video(container) is None and av_options is _PROBE_HTTP:
         container.close()
         container = _open(address, options, av_options | _PROBE)
     stream = _find_video(container)

@@ -69,7 +69,8 @@ class Mjpeg:
         self._jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
     def snapshot(self, handler: _Handler) -> None:
-        """Send one frame."""
+        """Send one frame, after the time that it takes to come."""
+        time.sleep(1 / self.fps)
         handler.wfile.write(self._jpegs[self.sent % len(self._jpegs)])
         self.sent += 1
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from common.service import Service as OwnService
 from common.settings import read
@@ -179,6 +180,13 @@ def test_jpegs_over_http_come_without_multipart(form: str) -> None:
         frames = watch(5, CAMERA=server.url)
     assert {frame.image.shape for frame in frames} == {(360, 640, 3)}
     assert server.connections == (1 if form == "joined" else 5)
+
+
+def test_a_snapshot_that_takes_longer_than_its_interval_is_requested_at_once() -> None:
+    before = REGISTRY.get_sample_value(FAILURES, {"reason": "crashed"})
+    with Mjpeg(clips.faces(20), form="snapshot", fps=25) as server:
+        assert len(watch(10, CAMERA=server.url, CAMERA_FPS="240")) == 10
+    assert REGISTRY.get_sample_value(FAILURES, {"reason": "crashed"}) == before
 
 
 def test_a_login_reaches_an_http_camera() -> None:

@@ -22,10 +22,9 @@ from detector.capture.producer import PRODUCERS, SourceError
 
 log = logging.getLogger(__name__)
 
-# Silences OpenCV and FFmpeg: our own lines report failures, once and without passwords.
+# Silences OpenCV: our own lines report failures, once and without passwords.
 _QUIET = {
     "OPENCV_LOG_LEVEL": "OFF",
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2",  # seconds that a webcam's read() may wait
 }
 OPEN_WITHIN = 40.0  # seconds, for Python, OpenCV and a stream's first bytes, on a slow machine

@@ -22,7 +22,7 @@ MJPEG = "video/x-raw,format=I420 ! jpegenc ! rtpjpegpay"
 def clip(
     path: Path, codec: str = H264, fps: str = "15/1", gop: int = 15, size: str = "640,height=360"
 ) -> str:
-    """A pipeline that plays an AVI of JPEGs, from its start for the first who asks."""
+    """A pipeline that plays an AVI of JPEGs, from its start for the first viewer."""
     return (
         f"filesrc location={path} ! avidemux ! jpegdec ! videoconvert ! videoscale ! videorate"
         f" ! video/x-raw,width={size},framerate={fps} ! videoconvert"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from testing.host.wait import free_port, listening, until
@@ -14,7 +15,7 @@ from testing.services.process import ROOT, Process
 NAME = "faces.example.com"
 
 
-class WebServer(Process):
+class WebServer(Process, ABC):
     """`with Nginx(...) as server`: TLS at `https://faces.example.com:{server.port}`, on loopback.
 
     `upstream`: host and port of the gallery; `base`: the path below which it is, or nothing.
@@ -33,12 +34,13 @@ class WebServer(Process):
         assert binary, f"apt install {self.kind}"
         super().__init__([binary, *self.arguments(path)], {"HOME": str(folder)})
 
+    @abstractmethod
     def configure(self, site: str, folder: Path) -> str:
         """All of the configuration around a site."""
-        raise NotImplementedError
 
+    @abstractmethod
     def arguments(self, path: Path) -> list[str]:
-        raise NotImplementedError
+        """The program's arguments, with its configuration at `path`."""
 
     def start(self) -> None:
         super().start()
@@ -50,9 +52,9 @@ class WebServer(Process):
         blocks = re.findall(rf"```{self.kind}\n(.*?)```", page, re.DOTALL)
         return self.below(blocks, base) if base else str(blocks[0])
 
+    @abstractmethod
     def below(self, blocks: list[str], base: str) -> str:
         """The site with the gallery below the path `base`."""
-        raise NotImplementedError
 
 
 class Nginx(WebServer):

@@ -12,7 +12,7 @@ from testing.services.process import ROOT
 
 TEMPLATES = sorted((ROOT / "gallery" / "templates").iterdir())
 SCRIPTS = sorted((ROOT / "gallery" / "static").glob("*.js"))
-OWN = re.compile(r"""["'`]/[a-z?$"'`]""")  # an address of ours, from the root
+OWN = re.compile(r"""["'`]/[a-z?$"'`]""")  # an address of the gallery, from the root
 ASKED = re.compile(r"""(?:\bask\(\s*|const path = .*=> )$""")  # by page.js, which knows the base
 FOR_ASK = re.compile(r"\bdata-(?:known|days|more)=$")  # what scripts hand to `ask`
 

@@ -87,8 +87,9 @@ class Reader:
         self._admin.count(filter={})
 
     def _day(self) -> datetime.date:
+        """Of the newer half: a page below it is full, and the next one is there to be asked for."""
         today = datetime.datetime.now(datetime.UTC).date()
-        return today - datetime.timedelta(days=self._chance.randrange(1, DAYS - 1))
+        return today - datetime.timedelta(days=self._chance.randrange(1, DAYS // 2))
 
     def figures(self) -> dict[str, Any]:
         return {

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gallery import metrics
-from gallery.index import rows, schema, search
+from gallery.index import rows, schema, search, visits
 from gallery.index.database import Database
 from gallery.index.model import Entry, Record, with_metadata
 from gallery.index.query import FACE, Filter, Order, Place, decode_cursor, encode_cursor
 
 TRIMMED = 0.01  # of the bound is made free when it is met, so as not to with every face that comes,
 TRIMMED_AT_ONCE = 5000  # but no more rows than these, for others wait meanwhile
+# What the metadata of an object say of it.
+SAID = ("device", "camera", "captured", "sharpness", "quality", "score", "known", "visit")
 CHUNK = 20_000  # rows that are compared with a listing at a time
 
 
@@ -95,6 +97,11 @@ class Index:
         with self._db.reading() as db:
             return search.count(db, criteria).faces
 
+    def totals(self, criteria: Filter) -> search.Counted:
+        """Faces and visits, and of how many faces the metadata has not been read."""
+        with self._db.reading() as db:
+            return search.count(db, criteria)
+
     def known(self, criteria: Filter) -> int:
         """Of how many the metadata, and so the sharpness, are known."""
         with self._db.reading() as db:
@@ -117,13 +124,29 @@ class Index:
             faces[device] = faces.get(device, 0) + count
         return [Device(name, cameras[name], faces[name]) for name in cameras]
 
-    def histogram(self, criteria: Filter) -> list[tuple[int, int]]:
-        """How many in each quarter of an hour that has any: its beginning (unix ms), the count.
+    def histogram(self, criteria: Filter) -> list[tuple[int, int, int]]:
+        """How many in each quarter of an hour that has any: its beginning (unix ms), its faces, its
+        visits.
 
         Hours and days of every time zone are made of these.
         """
         with self._db.reading() as db:
             return search.histogram(db, criteria)
+
+    def shots(self, entries: Iterable[Entry]) -> dict[int, int]:
+        """How many shots there are of each of their visits."""
+        with self._db.reading() as db:
+            return visits.count_shots(db, {one.visit for one in entries if one.visit is not None})
+
+    def leads(self, numbers: list[int]) -> list[Entry]:
+        """The best shots of these visits, those that there are."""
+        with self._db.reading() as db:
+            return visits.leads(db, numbers)
+
+    def whole_visits(self, refs: Iterable[str], added: int | None) -> list[str]:
+        """Refs of all shots of the visits of these, without what was added since (unix ms)."""
+        with self._db.reading() as db:
+            return visits.whole(db, refs, added)
 
     def expired(self, before: int, limit: int) -> Iterator[list[Entry]]:
         """What was stored before a time (unix ms), the oldest first, in lots."""
@@ -196,15 +219,17 @@ class Index:
         with self._db.changing() as db:
             found = _find(db, entry.ref)
             if found is not None:
-                said = ("device", "camera", "captured", "sharpness", "quality", "score", "known")
-                changes = {name: getattr(better, name) for name in said}
+                changes = {name: getattr(better, name) for name in SAID}
                 rows.update(db, found[1], dataclasses.replace(found[1], **changes))
         return better
 
-    def remove(self, refs: list[str]) -> None:
+    def remove(self, refs: list[str]) -> set[int]:
+        """The visits of which these were shots."""
         with self._db.changing() as db:
+            numbers = visits.of(db, refs)
             marks = ((bytes.fromhex(ref),) for ref in refs)
             db.executemany("DELETE FROM faces WHERE ref = ?", marks)
+        return numbers
 
     def buried(self, limit: int) -> Iterator[list[Entry]]:
         """What should be gone and is still here, in lots."""
@@ -245,8 +270,11 @@ class Index:
             self._passing = True
             return _next_time(db)
 
-    def end_pass(self, began: int, since: int | None = None) -> Iterator[list[str]]:
-        """Forget what the listing did not have, and was known before it; the refs, in lots.
+    def end_pass(
+        self, began: int, since: int | None = None
+    ) -> Iterator[tuple[list[str], set[int]]]:
+        """Forget what the listing did not have, and was known before it; the refs, in lots, and
+        the visits of which they were shots.
 
         since: only faces of the default template that were captured from then on (unix ms).
         """
@@ -262,8 +290,7 @@ class Index:
             values = [start, start - start % step + step, began]
             gone = [ref.hex() for (ref,) in self._db.rows(query, values)]
             if gone:
-                self.remove(gone)
-                yield gone
+                yield gone, self.remove(gone)
         with self._db.changing() as db:
             self._passing = False
             db.execute("DELETE FROM seen")
@@ -330,7 +357,7 @@ def _merge(known: Entry, update: Entry) -> Entry:
     """What is said later and says less (a listing, of what was announced) takes nothing away."""
     changes = {
         name: getattr(update, name)
-        for name in ("sharpness", "quality", "score")
+        for name in ("sharpness", "quality", "score", "visit")
         if getattr(update, name) is not None
     }
     if update.known or not known.known:

@@ -24,6 +24,7 @@ class Entry:
     `id`: the face's own, with its device: copies of a face share it; empty if the key tells none.
     `sharpness`, `quality`, `score`: None where
     nobody has said them yet, or the object has none; `known`: its metadata has been read.
+    `visit`: the number of the visit that the shot belongs to; None where none is known.
     """
 
     ref: str
@@ -40,6 +41,12 @@ class Entry:
     score: float | None = None
     reason: str = ""
     known: bool = False
+    visit: int | None = None
+
+    @property
+    def visit_name(self) -> str:
+        """The visit as pages and links name it: JavaScript's numbers are too short for it."""
+        return "" if self.visit is None else name_visit(self.visit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +110,21 @@ def with_metadata(entry: Entry, facts: Mapping[str, Any]) -> Entry:
     captured = parse_milliseconds(facts.get("captured"))
     if captured is not None:
         changes["captured"] = captured
-    return dataclasses.replace(entry, known=True, **changes)
+    entry = dataclasses.replace(entry, known=True, **changes)
+    track = facts.get("track")
+    if entry.kind != query.FACE or not isinstance(track, str) or not track:
+        return entry
+    return dataclasses.replace(entry, visit=number_visit(entry.device, entry.camera, track))
+
+
+def number_visit(device: str, camera: str, track: str) -> int:
+    """A visit's number. It is made of its camera's name too: no device joins another's visits."""
+    named = "\0".join((device, camera, track)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(named, digest_size=8).digest()) >> 1
+
+
+def name_visit(visit: int) -> str:
+    return f"{visit:016x}"
 
 
 def parse_number(value: Any) -> float | None:

@@ -25,7 +25,8 @@ class BadCursor(ValueError):
 @dataclasses.dataclass(frozen=True)
 class Filter:
     """Which entries: `since` and `until` are times of capture, unix milliseconds, [since, until);
-    `added`, `stored`: only what the index has known, or the store has had, since then or before."""
+    `added`, `stored`: only what the index has known, or the store has had, since then or before;
+    `visit`: only the shots of that visit; `leads`: of each visit only its lead, the best shot."""
 
     kind: str = FACE
     device: str | None = None
@@ -34,6 +35,8 @@ class Filter:
     until: int | None = None
     added: int | None = None
     stored: int | None = None
+    visit: int | None = None
+    leads: bool = False
 
 
 def encode_cursor(order: Order, place: Place) -> str:

@@ -16,7 +16,7 @@ AT_ONCE = 200  # rows of a statement
 _UUID = re.compile(r"[0-9a-f]{32}")
 COLUMNS = (
     *("ref", "key", "source", "id", "captured", "stored", "size"),
-    *("sharpness", "quality", "score", "reason", "known"),
+    *("sharpness", "quality", "score", "reason", "known", "visit"),
 )
 SELECT = f"""
 SELECT faces.number, device, camera, {", ".join(COLUMNS)}
@@ -57,9 +57,13 @@ def insert(db: sqlite3.Connection, entries: Iterable[tuple[Entry, int]]) -> None
     found = iter(entries)
     while lot := list(itertools.islice(found, AT_ONCE)):
         sources = Sources(db, (entry for entry, _ in lot))
-        row = f"({', '.join('?' * (len(COLUMNS) + 1))})"
-        given = [value for entry, added in lot for value in (*_encode(sources, entry), added)]
-        columns = ", ".join((*COLUMNS, "added"))
+        row = f"({', '.join('?' * (len(COLUMNS) + 2))})"
+        given = [
+            value
+            for entry, added in lot
+            for value in (*_encode(sources, entry), added, entry.visit is None)
+        ]
+        columns = ", ".join((*COLUMNS, "added", "lead"))
         db.execute(f"INSERT INTO faces ({columns}) VALUES {', '.join([row] * len(lot))}", given)
 
 
@@ -76,14 +80,14 @@ def update(db: sqlite3.Connection, before: Entry, after: Entry) -> None:
 
 def decode(row: tuple[Any, ...]) -> Entry:
     """An entry of what SELECT finds."""
-    _, device, camera, ref, key, source, id, captured, *values, reason, known = row
+    _, device, camera, ref, key, source, id, captured, *values, reason, known, visit = row
     if isinstance(id, bytes):
         id = id.hex()
         key = key or _default_key(device, camera, id, captured)
         id = f"{device}/{id}"
     kind = FACE if source > 0 else REJECTED
     stored, size, *numbers = values
-    facts: list[Any] = [*numbers, reason, bool(known)]
+    facts: list[Any] = [*numbers, reason, bool(known), visit]
     return Entry(ref.hex(), key, kind, device, camera, id, captured, stored, size, *facts)
 
 
@@ -114,6 +118,7 @@ def _encode(sources: Sources, entry: Entry) -> tuple[Any, ...]:
         entry.score,
         entry.reason,
         entry.known,
+        entry.visit,
     )
 
 

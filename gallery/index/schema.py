@@ -2,7 +2,8 @@
 
 What a page costs follows what it shows. So faces have integer row numbers, which every index ends
 with at no price; a source's number stands in place of kind, device and camera; and how many there
-are is counted by triggers as rows come and go.
+are is counted by triggers as rows come and go. The same triggers keep the lead of each visit: its
+best shot, which stands for it in lists. What has no visit is its own lead.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gallery.index import takeover
 log = logging.getLogger(__name__)
 
 Connection = sqlite3.Connection
-SHAPE = 2  # of the tables; a file of another shape is taken over, or thrown away
+SHAPE = 3  # of the tables; a file of another shape is taken over, or thrown away
 CHECKED = (
     64_000_000  # bytes of a file that is read through at the start; a larger one, as it is used
 )
@@ -29,17 +30,19 @@ CHECKED = (
 _TABLES = """
 CREATE TABLE sources (
   number INTEGER PRIMARY KEY, device TEXT NOT NULL, camera TEXT NOT NULL,
-  faces INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0
+  faces INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
+  visits INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX by_name ON sources (device, camera);
 CREATE TABLE faces (
   number INTEGER PRIMARY KEY, ref BLOB NOT NULL, key TEXT, source INTEGER NOT NULL, id NOT NULL,
   captured INTEGER NOT NULL, stored INTEGER NOT NULL, size INTEGER NOT NULL, sharpness REAL,
-  quality REAL, score REAL, reason TEXT NOT NULL, known INTEGER NOT NULL, added INTEGER NOT NULL
+  quality REAL, score REAL, reason TEXT NOT NULL, known INTEGER NOT NULL, added INTEGER NOT NULL,
+  visit INTEGER, lead INTEGER NOT NULL
 );
 CREATE TABLE counts (
   source INTEGER, quarter INTEGER, faces INTEGER NOT NULL, unknown INTEGER NOT NULL,
-  PRIMARY KEY (source, quarter)
+  visits INTEGER NOT NULL, PRIMARY KEY (source, quarter)
 ) WITHOUT ROWID;
 CREATE TABLE seen (number INTEGER PRIMARY KEY);
 CREATE TABLE gone (
@@ -60,32 +63,77 @@ CREATE INDEX by_sharpness ON faces (captured / 3600000, coalesce(sharpness, -1),
   WHERE source > 0;
 CREATE INDEX by_unknown ON faces (source, captured) WHERE NOT known;
 """
+# The best shot of a visit is the first in `by_visit`, and of equal ones the one that came first.
+_WORSE = "CAST(-1000 * coalesce({}quality, 0) AS INTEGER)"
+VISIT_INDEXES = f"""
+CREATE INDEX by_visit ON faces (visit, {_WORSE.format("")}) WHERE visit IS NOT NULL;
+CREATE INDEX leads_by_time ON faces (captured) WHERE source > 0 AND lead;
+CREATE INDEX leads_by_source ON faces (source, captured) WHERE lead;
+CREATE INDEX leads_by_sharpness
+  ON faces (captured / 3600000, coalesce(sharpness, -1), captured) WHERE source > 0 AND lead;
+"""
 _COUNT_ADDED = """
-  UPDATE sources SET faces = faces + 1, unknown = unknown + NOT new.known
-    WHERE number = new.source;
-  INSERT INTO counts VALUES (new.source, new.captured / 900000, 1, NOT new.known)
-    ON CONFLICT DO UPDATE SET faces = faces + 1, unknown = unknown + excluded.unknown;
-  INSERT INTO counts SELECT 0, new.captured / 900000, 1, NOT new.known WHERE new.source > 0
-    ON CONFLICT DO UPDATE SET faces = faces + 1, unknown = unknown + excluded.unknown;
+  UPDATE sources SET faces = faces + 1, unknown = unknown + NOT new.known,
+    visits = visits + new.lead WHERE number = new.source;
+  INSERT INTO counts VALUES (new.source, new.captured / 900000, 1, NOT new.known, new.lead)
+    ON CONFLICT DO UPDATE SET faces = faces + 1, unknown = unknown + excluded.unknown,
+    visits = visits + excluded.visits;
+  INSERT INTO counts SELECT 0, new.captured / 900000, 1, NOT new.known, new.lead
+    WHERE new.source > 0
+    ON CONFLICT DO UPDATE SET faces = faces + 1, unknown = unknown + excluded.unknown,
+    visits = visits + excluded.visits;
 """
 _COUNT_REMOVED = """
-  UPDATE sources SET faces = faces - 1, unknown = unknown - NOT old.known
-    WHERE number = old.source;
-  UPDATE counts SET faces = faces - 1, unknown = unknown - NOT old.known
+  UPDATE sources SET faces = faces - 1, unknown = unknown - NOT old.known,
+    visits = visits - old.lead WHERE number = old.source;
+  UPDATE counts SET faces = faces - 1, unknown = unknown - NOT old.known,
+    visits = visits - old.lead
     WHERE source IN (old.source, iif(old.source > 0, 0, old.source))
     AND quarter = old.captured / 900000;
   DELETE FROM counts WHERE source IN (old.source, iif(old.source > 0, 0, old.source))
     AND quarter = old.captured / 900000 AND faces = 0;
   DELETE FROM sources WHERE number = old.source AND faces = 0;
 """
-_TRIGGERS = f"""
-CREATE TRIGGER added AFTER INSERT ON faces BEGIN {_COUNT_ADDED} END;
-CREATE TRIGGER removed AFTER DELETE ON faces BEGIN {_COUNT_REMOVED} END;
-CREATE TRIGGER changed AFTER UPDATE OF source, captured, known ON faces
-  WHEN (old.source, old.captured, old.known) <> (new.source, new.captured, new.known)
-  BEGIN {_COUNT_ADDED} {_COUNT_REMOVED} END;
+
+
+def _set_lead(value: int, number: str) -> str:
+    return f"UPDATE faces SET lead = {value} WHERE lead <> {value} AND number = {number}"
+
+
+def _elect(row: str) -> str:
+    """See that the best shot of a row's visit, and no other, is its lead. Whatever happened to one
+    row, the lead before it is now the best or the second best, or was that row."""
+    best = (
+        f"SELECT number FROM faces WHERE visit = {row}.visit"
+        f" ORDER BY {_WORSE.format('')}, number LIMIT 1"
+    )
+    return f"{_set_lead(0, f'({best} OFFSET 1)')}; {_set_lead(1, f'({best})')};"
+
+
+_MOVED = f"(old.visit, {_WORSE.format('old.')}) IS NOT (new.visit, {_WORSE.format('new.')})"
+# What was counted is right before a lead is chosen, which changes it: so each is one trigger.
+TRIGGERS = f"""
+CREATE TRIGGER added AFTER INSERT ON faces BEGIN {_COUNT_ADDED} {_elect("new")} END;
+CREATE TRIGGER removed AFTER DELETE ON faces BEGIN {_COUNT_REMOVED} {_elect("old")} END;
+CREATE TRIGGER changed AFTER UPDATE OF source, captured, known, visit, quality ON faces
+  WHEN (old.source, old.captured, old.known) <> (new.source, new.captured, new.known) OR {_MOVED}
+  BEGIN
+    {_COUNT_ADDED} {_COUNT_REMOVED}
+    {_set_lead(0, "new.number")} AND new.visit IS NOT NULL AND {_MOVED};
+    {_set_lead(1, "new.number")} AND new.visit IS NULL;
+    {_elect("old")} {_elect("new")}
+  END;
+CREATE TRIGGER led AFTER UPDATE OF lead ON faces
+  BEGIN
+    UPDATE sources SET visits = visits + new.lead - old.lead WHERE number = new.source;
+    UPDATE counts SET visits = visits + new.lead - old.lead
+      WHERE source IN (new.source, iif(new.source > 0, 0, new.source))
+      AND quarter = new.captured / 900000;
+  END;
 """
-_CREATE = f"BEGIN; {_TABLES} {_INDEXES} {_TRIGGERS} PRAGMA user_version = {SHAPE}; COMMIT;"
+_CREATE = f"""
+BEGIN; {_TABLES} {_INDEXES} {VISIT_INDEXES} {TRIGGERS} PRAGMA user_version = {SHAPE}; COMMIT;
+"""
 ALL = "SELECT coalesce(sum(faces), 0) FROM sources"
 DELETIONS = """
 SELECT min(at), by, what, sum(count) FROM logs GROUP BY job, by, what ORDER BY 1 DESC LIMIT ?
@@ -136,7 +184,12 @@ def prepare(path: Path) -> None:
 
 
 def _replace(path: Path, found: int) -> None:
-    """Take an older file over; the new one is beside it until it is whole."""
+    """Take an older file over: of the last shape in place, else the new one is beside it until it
+    is whole."""
+    if found == SHAPE - 1:
+        with contextlib.closing(connect(path)) as db:
+            takeover.add_visits(db, f"{VISIT_INDEXES} {TRIGGERS} PRAGMA user_version = {SHAPE};")
+        return
     beside = path.with_name(f"{path.name}.new")
     discard(beside)
     if found != takeover.SHAPE:

@@ -26,10 +26,18 @@ _ORDERS: dict[str, tuple[str, ...]] = {
 
 
 class Counted(NamedTuple):
-    """`unknown`: for how many the metadata has not been read."""
+    """`unknown`: for how many the metadata has not been read; `visits`: as far as they are known,
+    what has none counted as one."""
 
     faces: int
     unknown: int
+    visits: int
+
+    def __sub__(self, other: Counted) -> Counted:
+        return Counted(*(mine - its for mine, its in zip(self, other, strict=True)))
+
+
+_SUMS = ", ".join(f"coalesce(sum({column}), 0)" for column in Counted._fields)
 
 
 class _Stretch(NamedTuple):
@@ -70,21 +78,22 @@ def oldest(db: sqlite3.Connection, device: str, limit: int) -> list[Place]:
 
 def count(db: sqlite3.Connection, criteria: Filter) -> Counted:
     """By whole quarters of an hour, and of what is beside them by looking."""
-    if criteria.stored is not None:
+    if criteria.stored is not None or criteria.visit is not None:
         return _look(db, criteria)
     if criteria.since is None and criteria.until is None:
-        query, names = _sources(criteria, "coalesce(sum(faces), 0), coalesce(sum(unknown), 0)")
+        query, names = _sources(criteria, _SUMS)
         total = Counted(*db.execute(query, names).fetchone())
     else:
         total = _count_between(db, dataclasses.replace(criteria, added=None))
     return total if criteria.added is None else _without_later(db, criteria, total)
 
 
-def histogram(db: sqlite3.Connection, criteria: Filter) -> list[tuple[int, int]]:
-    """How many in each quarter of an hour: its beginning (unix ms), the count."""
+def histogram(db: sqlite3.Connection, criteria: Filter) -> list[tuple[int, int, int]]:
+    """How many in each quarter of an hour: its beginning (unix ms), its faces, its visits."""
     where, values = _counts_of(criteria)
-    query = f"SELECT quarter, sum(faces) FROM counts WHERE {where} GROUP BY 1 ORDER BY 1"
-    return [(quarter * QUARTER, faces) for quarter, faces in db.execute(query, values)]
+    sums = "sum(faces), sum(visits)"
+    query = f"SELECT quarter, {sums} FROM counts WHERE {where} GROUP BY 1 ORDER BY 1"
+    return [(quarter * QUARTER, *counts) for quarter, *counts in db.execute(query, values)]
 
 
 def hours(db: sqlite3.Connection, criteria: Filter) -> list[int]:
@@ -95,22 +104,26 @@ def hours(db: sqlite3.Connection, criteria: Filter) -> list[int]:
 
 
 def _by_time(db: sqlite3.Connection, criteria: Filter) -> list[_Stretch]:
+    if criteria.visit is not None:
+        return [_Stretch("by_visit", *_of_sources(criteria))]
+    leads = "leads_" if criteria.leads else ""
     if _is_all(criteria):
-        return [_Stretch("by_time", "source > 0", [])]
+        return [_Stretch(f"{leads}by_time", "source > 0", [])]
     numbers = db.execute(*_sources(criteria)).fetchall()
-    return [_Stretch("by_source", "source = ?", list(one)) for one in numbers]
+    return [_Stretch(f"{leads}by_source", "source = ?", list(one)) for one in numbers]
 
 
 def _by_sharpness(db: sqlite3.Connection, criteria: Filter) -> list[_Stretch]:
     """Hour by hour, of all sources; or source by source, where these have few faces."""
     within = dataclasses.replace(criteria, added=None, stored=None)
-    if criteria.kind != FACE or (not _is_all(criteria) and count(db, within).faces <= SORTED):
+    if criteria.kind != FACE or criteria.visit is not None:
         return _by_time(db, criteria)
-    condition, names = f"source > 0 AND captured / {HOUR} = ?", list[Any]()
-    if not _is_all(criteria):
-        sources, names = _sources(criteria)
-        condition += f" AND source IN ({sources})"
-    return [_Stretch("by_sharpness", condition, [hour, *names]) for hour in hours(db, criteria)]
+    if not _is_all(criteria) and count(db, within).faces <= SORTED:
+        return _by_time(db, criteria)
+    condition, names = _of_sources(criteria)
+    condition = f"source > 0 AND captured / {HOUR} = ? AND {condition}"
+    order = "leads_by_sharpness" if criteria.leads else "by_sharpness"
+    return [_Stretch(order, condition, [hour, *names]) for hour in hours(db, criteria)]
 
 
 def _merge(
@@ -172,14 +185,24 @@ def _within(criteria: Filter) -> tuple[str, list[Any]]:
         ("captured < ?", criteria.until),
         ("added <= ?", criteria.added),
         ("stored <= ?", criteria.stored),
+        ("visit = ?", criteria.visit),
     )
     given = [(condition, value) for condition, value in terms if value is not None]
-    return " AND ".join(["1", *(term for term, _ in given)]), [value for _, value in given]
+    first = "lead" if criteria.leads else "1"
+    return " AND ".join([first, *(term for term, _ in given)]), [value for _, value in given]
 
 
 def _is_all(criteria: Filter) -> bool:
     """Whether the criteria match all faces, whatever their source."""
     return criteria.kind == FACE and criteria.device is None and criteria.camera is None
+
+
+def _of_sources(criteria: Filter) -> tuple[str, list[Any]]:
+    """A condition on the table that the source matches, and its values."""
+    if _is_all(criteria):
+        return "source > 0", []
+    query, names = _sources(criteria)
+    return f"source IN ({query})", names
 
 
 def _sources(criteria: Filter, what: str = "number") -> tuple[str, list[Any]]:
@@ -209,18 +232,19 @@ def _count_between(db: sqlite3.Connection, criteria: Filter) -> Counted:
     if first is not None and last is not None and first > last:
         return _look(db, criteria)
     where, values = _counts_of(dataclasses.replace(criteria, since=first, until=last))
-    query = "SELECT coalesce(sum(faces), 0), coalesce(sum(unknown), 0) FROM counts"
+    query = f"SELECT {_SUMS} FROM counts"
     found = [Counted(*db.execute(f"{query} WHERE {where}", values).fetchone())]
     if first != since:
         found.append(_look(db, dataclasses.replace(criteria, until=first)))
     if last != until:
         found.append(_look(db, dataclasses.replace(criteria, since=last)))
-    return Counted(sum(one.faces for one in found), sum(one.unknown for one in found))
+    return Counted(*map(sum, zip(*found, strict=True)))
 
 
 def _look(db: sqlite3.Connection, criteria: Filter) -> Counted:
     """Count row by row."""
-    return _count_rows(db, criteria, "faces", "1")
+    table = "faces" if criteria.visit is None else "faces INDEXED BY by_visit"
+    return _count_rows(db, criteria, table, "1")
 
 
 def _without_later(db: sqlite3.Connection, criteria: Filter, total: Counted) -> Counted:
@@ -228,16 +252,15 @@ def _without_later(db: sqlite3.Connection, criteria: Filter, total: Counted) -> 
     query = "SELECT number FROM faces WHERE added <= ? ORDER BY number DESC LIMIT 1"
     last = db.execute(query, [criteria.added]).fetchone() or (0,)
     criteria = dataclasses.replace(criteria, added=None)
-    later = _count_rows(db, criteria, "faces NOT INDEXED", "number > ?", *last)
-    return Counted(total.faces - later.faces, total.unknown - later.unknown)
+    return total - _count_rows(db, criteria, "faces NOT INDEXED", "number > ?", *last)
 
 
 def _count_rows(
     db: sqlite3.Connection, criteria: Filter, table: str, rest: str, *more: int
 ) -> Counted:
-    where, values = _within(criteria)
-    query, names = _sources(criteria)
-    source = "source > 0" if _is_all(criteria) else f"source IN ({query})"
-    given = [*(names if not _is_all(criteria) else []), *values, *more]
-    text = f"SELECT count(*), coalesce(sum(NOT known), 0) FROM {table}"
+    where, values = _within(dataclasses.replace(criteria, leads=False))
+    source, names = _of_sources(criteria)
+    given = [*names, *values, *more]
+    sums = "coalesce(sum(NOT known), 0), coalesce(sum(lead), 0)"
+    text = f"SELECT count(*), {sums} FROM {table}"
     return Counted(*db.execute(f"{text} WHERE {source} AND {where} AND {rest}", given).fetchone())

@@ -12,13 +12,25 @@ from typing import Any
 
 from gallery.index import rows
 from gallery.index.model import Entry
+from gallery.index.query import FACE
 
 log = logging.getLogger(__name__)
 
 SHAPE = 1
+# The file knows no track: the metadata of its faces are read again where somebody asks for them.
+_ADD_VISITS = """
+DROP TRIGGER added; DROP TRIGGER removed; DROP TRIGGER changed;
+ALTER TABLE sources ADD COLUMN visits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE counts ADD COLUMN visits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE faces ADD COLUMN visit INTEGER;
+ALTER TABLE faces ADD COLUMN lead INTEGER NOT NULL DEFAULT 1;
+UPDATE faces SET known = 0 WHERE source > 0 AND known;
+UPDATE sources SET visits = faces, unknown = iif(number > 0, faces, unknown);
+UPDATE counts SET visits = faces, unknown = iif(source >= 0, faces, unknown);
+"""
 _FACES = """
 SELECT added, ref, key, kind, device, camera, id, captured, stored, size, sharpness, quality,
-  score, reason, known
+  score, reason, kind, known
 FROM faces ORDER BY added
 """
 
@@ -43,7 +55,26 @@ def take_over(path: Path, db: sqlite3.Connection) -> None:
     log.info("migrated %d faces in %.1f s", faces, time.monotonic() - began)
 
 
+def add_visits(db: sqlite3.Connection, rest: str) -> None:
+    """Give a file of the shape 2 what the next one has beside it, in one transaction.
+
+    rest: the statements that make its indexes and triggers.
+
+    Raises:
+        sqlite3.Error: the file is damaged, or the disk is full; the file is as it was.
+    """
+    began = time.monotonic()
+    log.info("adding visits to the index of an older version")
+    try:
+        db.executescript(f"BEGIN IMMEDIATE; {_ADD_VISITS} {rest} COMMIT;")
+    except sqlite3.Error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    log.info("added visits in %.1f s", time.monotonic() - began)
+
+
 def _entries(old: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:
-    for added, *values, known in old.execute(_FACES):
-        arguments: list[Any] = [*values, bool(known)]
+    for added, *values, kind, known in old.execute(_FACES):
+        arguments: list[Any] = [*values, bool(known) and kind != FACE]
         yield Entry(*arguments), added

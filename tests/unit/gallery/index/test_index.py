@@ -140,9 +140,9 @@ def test_counts_by_quarters_of_an_hour_which_every_time_zone_is_made_of(index: I
         index.add([entry(face(number, at=at - number))])
     start = round(DAY * 1000)
     assert index.histogram(FACE) == [
-        (start, 2),
-        (start + 900_000, 1),
-        (start + 5 * 900_000, 1),
+        (start, 2, 2),
+        (start + 900_000, 1, 1),
+        (start + 5 * 900_000, 1, 1),
     ]
 
 
@@ -166,7 +166,7 @@ def test_what_a_listing_has_no_more_is_forgotten_and_what_came_since_is_not(inde
     index.add(made[:3])  # which are listed
     late = entry(face(50))
     index.add([late])  # announced while the listing was under way
-    assert {ref for lot in index.end_pass(began) for ref in lot} == {made[3].ref, made[4].ref}
+    assert {ref for lot, _ in index.end_pass(began) for ref in lot} == {made[3].ref, made[4].ref}
     assert index.count(FACE) == 4
     assert index.entry(late.ref) is not None
     kept = index.entry(made[0].ref)

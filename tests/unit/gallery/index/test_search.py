@@ -156,7 +156,7 @@ def test_counts_are_those_of_what_is_there(
     unknown = [one.ref for one in index.unknown(asked, 100)]
     assert sorted(unknown) == sorted(one.ref for one in fitting if not one.known)
     everything = dataclasses.replace(asked, since=None, until=None, stored=None)
-    assert sum(count for _, count in index.histogram(everything)) == index.count(everything)
+    assert sum(count for _, count, _ in index.histogram(everything)) == index.count(everything)
     counts = {device.name: device.faces for device in index.devices()}
     names = [one.device for one in left if one.kind == FACE]
     assert counts == {name: names.count(name) for name in set(names)}

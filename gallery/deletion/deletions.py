@@ -20,7 +20,7 @@ from gallery.deletion import jobs, records
 from gallery.deletion.jobs import Job, Selection
 from gallery.index import query
 from gallery.index.index import Index
-from gallery.index.model import Entry
+from gallery.index.model import Entry, name_visit
 from gallery.index.query import Filter
 from gallery.live import EventHub
 from gallery.store_health import StoreHealth
@@ -73,7 +73,17 @@ class Deletions:
         now = time.time_ns() // 1_000_000
         return await self._workers.run(self._count, selection.until(now)), now
 
+    def named(self, selection: Selection) -> Selection:
+        """The same by refs where it speaks of visits: an index that is rebuilt knows none until it
+        reads the metadata again. In a worker."""
+        if selection.visits:
+            return Selection(tuple(self._index.whole_visits(selection.refs, selection.added)))
+        if selection.filter is not None and selection.filter.visit is not None:
+            return Selection(tuple(one.ref for lot in self.entries(selection) for one in lot))
+        return selection
+
     def _count(self, selection: Selection) -> int:
+        selection = self.named(selection)
         if selection.filter is None:
             return sum(len(lot) for lot in self.entries(selection))
         return sum(self._index.count(one) for one in _combine(selection.filter))
@@ -87,7 +97,7 @@ class Deletions:
             Changed: they are others now, such as when some are gone.
             StoreError: it could not be written down, or too many wait.
         """
-        selection = selection.until(added)
+        selection = await self._workers.run(self.named, selection.until(added))
         count = await self._workers.run(self._count, selection)
         if count != expected:
             raise Changed(count)
@@ -107,6 +117,8 @@ class Deletions:
 
     def entries(self, selection: Selection) -> Iterator[list[Entry]]:
         """What is selected, in lots; of faces chosen one by one, all copies. In a worker."""
+        if selection.visits:
+            selection = self.named(selection)
         if selection.filter is None:
             refs = list(dict.fromkeys(selection.refs))
             for start in range(0, len(refs), BATCH):
@@ -216,17 +228,20 @@ class Deletions:
         if not refs:
             return
         await self._workers.run(self._thumbs.forget, refs)
-        await self._workers.run(self._index.remove, refs)
-        self._tell_gone(refs)
+        visits = await self._workers.run(self._index.remove, refs)
+        self._tell_gone(refs, visits)
 
-    def vanished(self, refs: list[str]) -> None:
+    def vanished(self, refs: list[str], visits: set[int]) -> None:
         """These have gone from the bucket, and from the index, by themselves."""
         self._workers.run(self._thumbs.forget, refs)
-        self._tell_gone(refs)
+        self._tell_gone(refs, visits)
 
-    def _tell_gone(self, refs: list[str]) -> None:
+    def _tell_gone(self, refs: list[str], visits: set[int]) -> None:
+        """visits: of which these were shots, and which may have others."""
+        names = [name_visit(visit) for visit in visits]
         for start in range(0, len(refs), BATCH):
-            self._hub.publish("gone", {"refs": refs[start : start + BATCH]})
+            lot = slice(start, start + BATCH)
+            self._hub.publish("gone", {"refs": refs[lot], "visits": names[lot]})
 
     def again(self, entries: list[Entry]) -> None:
         """These were deleted before, and have come once more."""

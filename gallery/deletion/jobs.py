@@ -22,13 +22,21 @@ SKEW = 60_000  # milliseconds by which the store's clock and ours may differ
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Some entries by their refs, or all that match a filter: not both."""
+    """Some entries by their refs, or all that match a filter: not both.
+
+    `visits`: each of the refs stands for all shots of its visit, without those added since `added`
+    (unix milliseconds).
+    """
 
     refs: tuple[str, ...] = ()
     filter: Filter | None = None
+    visits: bool = False
+    added: int | None = None
 
     def until(self, added: int) -> Selection:
         """Without entries added since (unix milliseconds)."""
+        if self.visits:
+            return dataclasses.replace(self, added=added)
         if self.filter is None:
             return self
         return Selection(filter=dataclasses.replace(self.filter, added=added))

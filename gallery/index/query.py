@@ -11,6 +11,7 @@ from typing import Literal
 
 FACE, REJECTED = "face", "rejected"
 REF = re.compile(r"[0-9a-f]{20}")
+VISIT = re.compile(r"[0-7][0-9a-f]{15}")  # a visit's name
 Order = Literal["newest", "sharpest"]
 # Where an entry stands in an order, which goes downwards: its time of capture (unix ms) and its
 # row's number; before these, where the sharpest come first, its sharpness, -1 for none.

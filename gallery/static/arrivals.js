@@ -1,18 +1,20 @@
 // New faces: the server sends them while the page is visible. A hidden page requests nothing.
 
-import { $, announce, ask, base, notice, parsed } from "./page.js";
+import { $, announce, ask, base, dateOf, many, notice, parsed } from "./page.js";
 import * as grid from "./grid.js";
 
 const TOP = 200; // pixels from the top within which the reader looks at the newest
 const AT_ONCE = 60; // tiles asked for by name; more are taken as a page
 const FULL = 30_000; // milliseconds after which a page that was one too many asks again
 const ADVISE = 3000; // milliseconds between two looks at what to do while there are no faces
+const RESTACK = 300; // milliseconds in which changes of visits are gathered
 const root = $("days");
-const { device, camera, kind } = root.dataset;
+const { device, camera, kind, visit } = root.dataset;
+const word = grid.stacked ? "visit" : "face";
 const isLive = root.dataset.live === "yes";
 let source = null;
 let building = false;
-let waiting = new Set(); // refs that came and are not shown
+let waiting = new Set(); // names of what came and is not shown: refs; visits, where each has a tile
 let passed = 0; // faces that came and are not in `waiting`: too many, or too old for what is loaded
 let taking = false;
 const fresh = new Set(); // refs that came since the page was opened
@@ -41,21 +43,27 @@ function reopen() {
 }
 
 const TAKE = {
-  faces({ faces, count }) {
+  faces({ faces, count, visits }) {
     const ours = faces.filter(
       (face) => matches(face) && !grid.has(face.ref) && !waiting.has(face.ref),
     );
     if (!ours.length) return;
-    if (isLive) for (const face of ours) waiting.add(face.ref);
-    else passed += ours.length;
-    const unseen = device || camera || kind !== "face" ? 0 : count - faces.length;
-    if (unseen > 0) passed += unseen;
-    add(ours, ours.length + Math.max(0, unseen));
+    for (const face of ours) {
+      if (grid.stack(face.visit)) restack([face.visit]);
+      else if (isLive) waiting.add((grid.stacked && face.visit) || face.ref);
+      else passed += 1;
+    }
+    const all = device || camera || visit || kind !== "face" ? ours.length : count;
+    if (all > faces.length) passed += all - faces.length;
+    const begun = ours.filter((face) => face.begins).length;
+    add(ours, Math.max(all, ours.length), all > ours.length ? Math.max(visits, begun) : begun);
     take();
   },
-  gone({ refs }) {
+  gone({ refs, visits }) {
     for (const ref of refs) waiting.delete(ref);
-    total(-grid.remove(refs));
+    const others = new Set(grid.stacked ? visits : []);
+    grid.remove(refs.filter((ref) => !others.has(grid.visitOf(ref))));
+    restack(others);
     pill();
   },
   missed: catchUp,
@@ -84,24 +92,55 @@ async function advise() {
 
 function matches(face) {
   return (
-    face.kind === kind && (!device || face.device === device) && (!camera || face.camera === camera)
+    face.kind === kind &&
+    (!device || face.device === device) &&
+    (!camera || face.camera === camera) &&
+    (!visit || face.visit === visit)
   );
 }
 
-function add(faces, count) {
-  total(count);
+// Some visits have other shots by now: their tiles are put in place of those that they had.
+const changed = new Set();
+let restacking = 0;
+
+function restack(names) {
+  for (const name of names) if (grid.has(name)) changed.add(name);
+  if (changed.size && !restacking) restacking = setTimeout(restackThem, RESTACK);
+}
+
+async function restackThem() {
+  restacking = 0;
+  const names = [...changed];
+  changed.clear();
+  try {
+    const items = new Map((await grid.fetched(names)).map((item) => [item.dataset.visit, item]));
+    for (const name of names) grid.renew(name, items.get(name));
+  } catch {
+    setTimeout(() => restack(names), 2000);
+  }
+}
+
+function add(faces, count, begun) {
+  total(count, begun);
   for (const face of faces) {
-    const day = grid.dayNamed(grid.dateOf(face.captured));
-    if (day) grid.counted(day, 1);
+    const day = grid.dayNamed(dateOf(face.captured));
+    if (day) grid.counted(day, 1, face.begins ? 1 : 0);
   }
   for (const listener of listeners) listener(faces);
 }
 
-function total(by) {
-  const number = $("total");
-  number.dataset.count = Math.max(0, Number(number.dataset.count) + by);
-  number.textContent = Number(number.dataset.count).toLocaleString();
+function total(faces, visits) {
+  for (const [number, by] of [
+    [$("total"), faces],
+    [$("visits"), visits],
+  ]) {
+    if (!number) continue;
+    number.dataset.count = Math.max(0, Number(number.dataset.count) + by);
+    number.textContent = Number(number.dataset.count).toLocaleString();
+  }
 }
+
+grid.onLost((faces, visits) => total(-faces, -visits));
 
 const atTop = () => scrollY < TOP;
 
@@ -127,7 +166,7 @@ async function named() {
   const refs = [...waiting];
   const items = await grid.fetched(refs);
   for (const ref of refs) waiting.delete(ref);
-  mark(refs);
+  mark(items.map((item) => item.dataset.ref));
   const strange = grid.insert(items);
   const newest = grid.newestAt();
   if (strange.some((item) => Number(item.dataset.at) > newest)) {
@@ -167,8 +206,7 @@ function pill() {
   const count = waiting.size + passed;
   const show = count > 0 && !(isLive && atTop() && !passed);
   $("arrived").parentElement.hidden = !show;
-  if (show)
-    $("arrived").textContent = `${count.toLocaleString()} new ${count === 1 ? "face" : "faces"}`;
+  if (show) $("arrived").textContent = many(count, `new ${word}`);
 }
 
 let said = 0;
@@ -176,7 +214,7 @@ let said = 0;
 function say(count) {
   if (performance.now() - said < 5000) return;
   said = performance.now();
-  announce(`${count} new ${count === 1 ? "face" : "faces"}`);
+  announce(many(count, `new ${word}`));
 }
 
 $("arrived").addEventListener("click", () => {

@@ -1,6 +1,7 @@
 // The page of faces: opens faces in the viewer; the rest is in the modules.
 
 import { $, ask, make } from "./page.js";
+import "./pictures.js";
 import * as grid from "./grid.js";
 import * as picks from "./picks.js";
 import * as viewer from "./viewer.js";
@@ -16,6 +17,7 @@ $("picked").addEventListener("click", (event) => {
   const link = event.target.closest(".tile a");
   if (
     !link ||
+    link.closest(".stack") || // which leads to its visit
     event.defaultPrevented ||
     event.ctrlKey ||
     event.metaKey ||
@@ -41,6 +43,13 @@ addEventListener("keydown", (event) => {
   if (ref) grid.reveal(ref);
 });
 
+// Escape leads back from a visit.
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]"))
+    return;
+  if ($("back") && !picks.isSelecting()) location.assign($("back").href);
+});
+
 // With many devices, their names are fetched when the reader focuses the field.
 $("devices")?.previousElementSibling.addEventListener(
   "focus",
@@ -52,17 +61,17 @@ $("devices")?.previousElementSibling.addEventListener(
 );
 
 // Empty fields are left out of the address.
-$("filters").addEventListener("submit", (event) => {
+$("filters")?.addEventListener("submit", (event) => {
   for (const field of event.target.elements) {
-    const plain = { order: "newest", kind: "face" }[field.name] ?? "";
+    const plain = { order: "newest", kind: "face", shots: field.dataset.plain }[field.name] ?? "";
     if (field.name && field.value === plain) field.disabled = true;
   }
 });
 addEventListener("pageshow", () => {
-  for (const field of $("filters").elements) field.disabled = false;
+  for (const field of $("filters")?.elements ?? []) field.disabled = false;
 });
 
-$("filtering").addEventListener("click", ({ currentTarget }) => {
+$("filtering")?.addEventListener("click", ({ currentTarget }) => {
   currentTarget.setAttribute(
     "aria-expanded",
     currentTarget.getAttribute("aria-expanded") !== "true",
@@ -71,14 +80,16 @@ $("filtering").addEventListener("click", ({ currentTarget }) => {
 
 sorted();
 
-// Sharpness is read from the bucket where it is not known yet; when it is, the day is sorted again.
+// Sharpness and visits are read from the bucket where they are not known yet; when they are, the day
+// is shown again.
 async function sorted() {
   const hint = document.querySelector(".reading");
   if (!hint) return;
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const { known, count } = await (await ask(hint.dataset.known)).json();
-    hint.textContent = `reading sharpness: ${known.toLocaleString()} of ${count.toLocaleString()}`;
+    const text = `${known.toLocaleString()} of ${count.toLocaleString()}`;
+    hint.querySelector("span").textContent = text;
     if (known >= count) return location.reload();
   }
 }

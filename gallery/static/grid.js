@@ -1,15 +1,19 @@
 // The grid: days of faces, each a list of refs that is shown in chunks. Chunks that are
 // far away keep only their height; their tiles are requested again when they come near.
 
-import { $, ask, many, parsed, zone } from "./page.js";
+// Where each visit has one tile, its ref is that of its best shot, which may change.
+
+import { $, ask, dateOf, parsed, tally } from "./page.js";
 
 const CHUNK = 60; // tiles; whole rows with each number of columns that the style sheet has
 const NEAR = 1500; // pixels from the window
 const root = $("days");
 
+export const stacked = root.dataset.stacked === "yes"; // one tile for each visit
 const word = root.dataset.kind === "face" ? "face" : "object";
-const days = []; // newest first: { name, section, refs, count, chunks }
-const known = new Map(); // ref -> { at, day }
+const days = []; // newest first: { name, section, refs, count, visits, chunks }
+const known = new Map(); // ref -> { at, day, visit, shots }
+const visits = new Map(); // name of a visit that has one tile -> its ref
 const tiles = new Map(); // ref -> its element, of the chunks that are filled
 const dressers = []; // called with each tile that is shown
 
@@ -39,8 +43,20 @@ export function shownTiles() {
   return [...tiles.values()];
 }
 
-export function has(ref) {
-  return known.has(ref);
+// By a ref, or by a visit's name.
+export function has(name) {
+  return known.has(name) || visits.has(name);
+}
+
+// What the server is asked for a tile by: the best shot of a visit may be another one by now.
+const nameOf = (ref) => (stacked && known.get(ref)?.visit) || ref;
+
+export function visitOf(ref) {
+  return known.get(ref)?.visit;
+}
+
+export function shots(ref) {
+  return known.get(ref)?.shots ?? 0;
 }
 
 export function all() {
@@ -76,6 +92,7 @@ function adopt(section) {
   const items = [...section.querySelectorAll(".tile")].filter(
     (item) => !known.has(item.dataset.ref),
   );
+  for (const item of items) leave(visits.get(item.dataset.visit));
   if (!day) {
     day = {
       name: section.dataset.day,
@@ -83,6 +100,7 @@ function adopt(section) {
       refs: [],
       chunks: [],
       count: Number(section.dataset.count),
+      visits: Number(section.dataset.visits),
     };
     for (const list of section.querySelectorAll(".tiles")) list.remove();
     place(day);
@@ -106,34 +124,23 @@ function place(day) {
 }
 
 function register(item, day) {
-  known.set(item.dataset.ref, { at: Number(item.dataset.at), day });
+  const { ref, at, visit, shots } = item.dataset;
+  known.set(ref, { at: Number(at), day, visit, shots: Number(shots) });
+  if (stacked && visit) visits.set(visit, ref);
   show(item);
+}
+
+function forget(ref) {
+  if (visits.get(known.get(ref).visit) === ref) visits.delete(known.get(ref).visit);
+  known.delete(ref);
+  tiles.get(ref)?.remove();
+  tiles.delete(ref);
 }
 
 function show(item) {
   tiles.set(item.dataset.ref, item);
   for (const dresser of dressers) dresser(item);
 }
-
-// A picture that failed to load, such as when the reader's network changed, is requested again.
-const AGAIN = 2000; // milliseconds
-const TRIES = 5;
-root.addEventListener(
-  "error",
-  ({ target }) => {
-    const tries = Number(target.dataset.tries ?? 0);
-    if (target.tagName !== "IMG" || tries >= TRIES) return;
-    target.dataset.tries = tries + 1;
-    const source = target.src;
-    setTimeout(
-      () => {
-        target.src = source; // the same address: the browser tries once more
-      },
-      AGAIN * 2 ** tries,
-    );
-  },
-  true,
-);
 
 // --- chunks
 
@@ -160,7 +167,7 @@ function sync(day) {
     if (chunk.near) fill(chunk);
     else if (chunk.list.firstChild || chunk.emptied !== chunk.refs.length) empty(chunk);
   });
-  day.section.querySelector(".count").textContent = many(day.count, word);
+  day.section.querySelector(".count").textContent = tally(day.count, day.visits, word);
 }
 
 async function fill(chunk) {
@@ -177,7 +184,9 @@ async function fill(chunk) {
     } finally {
       chunk.asking = false;
     }
-    for (const item of found) if (known.has(item.dataset.ref)) show(item);
+    for (const item of found)
+      if (!known.has(item.dataset.ref)) restack(item);
+      else if (!tiles.has(item.dataset.ref)) show(item);
     const gone = missing.filter((ref) => !tiles.has(ref) && known.has(ref));
     if (gone.length) remove(gone);
     if (!chunk.near || !chunk.list.isConnected) return empty(chunk);
@@ -230,11 +239,13 @@ addEventListener("resize", () => {
       if (chunk.list.style.height) chunk.list.style.height = `${height(chunk)}px`;
 });
 
+// The tiles of faces by their refs, of visits by their names.
 export async function fetched(refs) {
   const found = [];
+  const names = refs.map(nameOf);
   const query = root.dataset.query ? `&${root.dataset.query.slice(1)}` : "";
-  for (let at = 0; at < refs.length; at += CHUNK) {
-    const answer = await ask(`/tiles?refs=${refs.slice(at, at + CHUNK).join(",")}${query}`);
+  for (let at = 0; at < names.length; at += CHUNK) {
+    const answer = await ask(`/tiles?refs=${names.slice(at, at + CHUNK).join(",")}${query}`);
     found.push(...parsed(await answer.text()).querySelectorAll(".tile"));
   }
   return found;
@@ -307,6 +318,7 @@ export async function catchUp() {
     if (!day) adopt(section);
     else {
       day.count = Number(section.dataset.count);
+      day.visits = Number(section.dataset.visits);
       insert(items);
       sync(day);
     }
@@ -315,14 +327,6 @@ export async function catchUp() {
 }
 
 // --- changes
-
-const dates = new Intl.DateTimeFormat("en-CA", {
-  timeZone: zone,
-  year: "numeric",
-  month: "2-digit",
-  day: "2-digit",
-});
-export const dateOf = (ms) => dates.format(ms);
 
 export function newestAt() {
   const first = days[0]?.refs[0];
@@ -335,6 +339,10 @@ export function insert(items) {
   const strange = [];
   const changed = new Set();
   for (const item of items) {
+    if (visits.has(item.dataset.visit)) {
+      restack(item);
+      continue;
+    }
     if (known.has(item.dataset.ref)) continue;
     const at = Number(item.dataset.at);
     const day = dayNamed(dateOf(at));
@@ -353,34 +361,98 @@ export function insert(items) {
   return strange;
 }
 
-export function counted(day, by) {
-  day.count += by;
-  day.section.querySelector(".count").textContent = many(day.count, word);
+export function counted(day, faces, begun) {
+  day.count += faces;
+  day.visits += begun;
+  day.section.querySelector(".count").textContent = tally(day.count, day.visits, word);
+}
+
+// A shot has come to a visit that has a tile: false if it has none.
+export function stack(visit) {
+  const ref = visits.get(visit);
+  if (!ref) return false;
+  known.get(ref).shots += 1;
+  return true;
+}
+
+const renamed = []; // called with the ref that a tile had, and the one that it has
+export function onRenamed(listener) {
+  renamed.push(listener);
+}
+
+// Put a visit's tile in the place of the one that it had: of another shot, or another number.
+// `lost`: how many of its shots are gone, which were counted.
+export function restack(item, lost = 0) {
+  const { ref, visit } = item.dataset;
+  const old = visits.get(visit);
+  if (!old) return insert([item]);
+  const hadFocus = tiles.get(old)?.contains(document.activeElement);
+  const { day } = known.get(old);
+  if (lost) lose(day, lost, 0);
+  if (old === ref) {
+    tiles.get(ref)?.replaceWith(item);
+    register(item, day);
+  } else {
+    const others = leave(old);
+    for (const listener of renamed) listener(old, ref);
+    if (insert([item]).length && !others) retire(day);
+  }
+  if (hadFocus) reveal(ref);
+  return [];
+}
+
+// Put the tile that a visit has now in place of the one that it had, or take it away.
+export function renew(visit, item) {
+  const old = visits.get(visit);
+  if (item) restack(item, old ? Math.max(0, shots(old) - Number(item.dataset.shots)) : 0);
+  else if (old) remove([old]);
+}
+
+// Take a tile away without its face's being gone; false if none is left of its day.
+function leave(ref) {
+  if (!ref) return true;
+  const { day } = known.get(ref);
+  forget(ref);
+  day.refs = day.refs.filter((one) => one !== ref);
+  sync(day);
+  return day.refs.length > 0;
+}
+
+const lost = []; // called with how many faces and visits are gone
+export function onLost(listener) {
+  lost.push(listener);
+}
+
+function lose(day, faces, begun) {
+  counted(day, -faces, -begun);
+  for (const listener of lost) listener(faces, begun);
+}
+
+function retire(day) {
+  for (const chunk of day.chunks) near.unobserve(chunk.list);
+  day.section.remove();
+  days.splice(days.indexOf(day), 1);
 }
 
 export function remove(refs) {
   const changed = new Set();
   const gone = new Set(refs.filter((ref) => known.has(ref)));
-  for (const ref of gone) {
-    changed.add(known.get(ref).day);
-    known.delete(ref);
-    tiles.get(ref)?.remove();
-    tiles.delete(ref);
+  const taken = [...gone].map((ref) => known.get(ref));
+  for (const ref of gone) forget(ref);
+  const left = new Set([...known.values()].map((one) => one.visit));
+  for (const { day, visit, shots } of taken) {
+    changed.add(day);
+    const isOver = !visit || !left.has(visit);
+    if (isOver) left.add(visit);
+    lose(day, shots, isOver ? 1 : 0);
   }
   for (const day of changed) {
-    const before = day.refs.length;
     day.refs = day.refs.filter((ref) => !gone.has(ref));
-    day.count = Math.max(day.refs.length, day.count - (before - day.refs.length));
     if (day.refs.length || (day === days.at(-1) && older()?.dataset.next)) sync(day);
-    else {
-      for (const chunk of day.chunks) near.unobserve(chunk.list);
-      day.section.remove();
-      days.splice(days.indexOf(day), 1);
-    }
+    else retire(day);
   }
   if (changed.size && days.every((day) => !day.refs.length))
     load().then((more) => more || location.reload());
-  return gone.size;
 }
 
 // Make sure that a ref's tile exists and is in the window; then focus it.

@@ -62,6 +62,21 @@ export function many(count, one = "face") {
   return `${count.toLocaleString()} ${one}${count === 1 ? "" : "s"}`;
 }
 
+// How many faces and of how many visits, where these are fewer.
+export function tally(count, visits, one = "face") {
+  return visits < count && one === "face"
+    ? `${many(count)}, ${many(visits, "visit")}`
+    : many(count, one);
+}
+
+const dates = new Intl.DateTimeFormat("en-CA", {
+  timeZone: zone,
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+});
+export const dateOf = (ms) => dates.format(ms);
+
 export function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);

@@ -6,6 +6,7 @@ import * as grid from "./grid.js";
 
 const MOST = 10_000; // refs that the server takes; what is more is selected by a filter
 const form = $("picked");
+const word = grid.stacked ? "visit" : "face";
 const picked = new Set();
 let whole = null; // { filter, count, words }: all of something, in place of single ones
 let selecting = false;
@@ -34,13 +35,26 @@ function show() {
   $("how-many").textContent = whole
     ? `${many(count)}: ${whole.words}`
     : count
-      ? `${count.toLocaleString()} selected`
-      : "Select faces; hold Shift to select a range";
+      ? `${told()} selected`
+      : `Select ${word}s; hold Shift to select a range`;
   for (const button of form.querySelectorAll('#bar [type="submit"]')) button.disabled = !count;
   for (const tile of grid.shownTiles()) mark(tile);
   for (const button of document.querySelectorAll(".pick-day"))
     button.textContent = isDayPicked(button) ? "Deselect day" : "Select day";
 }
+
+// What is selected one by one: of visits, with their faces as far as the page knows them.
+function told() {
+  if (!grid.stacked) return picked.size.toLocaleString();
+  const faces = [...picked].reduce((sum, ref) => sum + grid.shots(ref), 0);
+  return `${many(picked.size, word)} (${many(faces)})`;
+}
+
+grid.onRenamed((old, ref) => {
+  if (picked.delete(old)) picked.add(ref);
+  if (last === old) last = ref;
+  show();
+});
 
 function mark(tile) {
   const box = tile.querySelector("input");
@@ -79,7 +93,7 @@ function pick(ref, on, isRange) {
   }
   last = ref;
   show();
-  announce(`${many(picked.size)} selected`);
+  announce(`${many(picked.size, word)} selected`);
 }
 
 function range(from, to) {
@@ -95,7 +109,7 @@ async function pickDay(button) {
   if (isDayPicked(button)) {
     if (whole) whole = null;
     for (const ref of day.refs) picked.delete(ref);
-  } else if (!whole && day.refs.length === day.count && picked.size + day.count <= MOST) {
+  } else if (!whole && isLoaded(day) && picked.size + day.count <= MOST) {
     for (const ref of day.refs) picked.add(ref);
   } else {
     const { since, until } = section.dataset;
@@ -108,9 +122,14 @@ async function pickDay(button) {
   announce($("how-many").textContent);
 }
 
+// Whether all of a day has tiles here.
+function isLoaded(day) {
+  return day.refs.length === (grid.stacked ? day.visits : day.count);
+}
+
 async function pickWhole(times, words) {
-  const { device, camera, kind } = $("days").dataset;
-  const filter = { device, camera, kind, ...times };
+  const { device, camera, kind, visit } = $("days").dataset;
+  const filter = { device, camera, kind, visit, ...times };
   try {
     const { count, where, added } = await (await ask("/count", { selection: { filter } })).json();
     clear();
@@ -163,7 +182,7 @@ $("clear").addEventListener("click", () => begin(false));
 $("pick-all").addEventListener("click", () => pickWhole({}));
 
 function selection() {
-  return whole ? { filter: whole.filter } : { refs: [...picked] };
+  return whole ? { filter: whole.filter } : { refs: [...picked], visits: grid.stacked };
 }
 
 form.addEventListener("submit", async (event) => {

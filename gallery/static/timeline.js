@@ -1,7 +1,6 @@
 // Bars with the number of faces in each day and hour, which link there.
 
-import { $, ask, base, format, many } from "./page.js";
-import * as grid from "./grid.js";
+import { $, ask, base, dateOf, format, tally } from "./page.js";
 
 const [NARROWEST, WIDEST] = [14, 26]; // pixels of a day's bar, its gap included
 const HIGH = 56;
@@ -9,7 +8,7 @@ const LABEL = 60; // pixels of a month's name
 const word = $("days").dataset.kind === "face" ? "face" : "object";
 const SVG = "http://www.w3.org/2000/svg";
 const root = $("timeline");
-let days = []; // oldest first: { name, count, hours: Map }
+let days = []; // oldest first: { name, count, visits, hours: Map of { count, visits } }
 let current = "";
 let drawn = false;
 
@@ -17,7 +16,9 @@ export async function draw() {
   if (!root) return;
   try {
     const found = await (await ask(root.dataset.days)).json();
-    days = found.days.map(([name, count, hours]) => ({ name, count, hours: new Map(hours) }));
+    days = [];
+    for (const [name, hours] of found.days)
+      for (const [hour, count, visits] of hours) tallyUp(name, hour, count, visits);
   } catch (error) {
     root.textContent = error.message;
     return;
@@ -28,14 +29,7 @@ export async function draw() {
 
 export function add(faces) {
   if (!drawn) return;
-  for (const { captured } of faces) {
-    const name = grid.dateOf(captured);
-    let day = days.find((one) => one.name === name);
-    if (!day) {
-      day = { name, count: 0, hours: new Map() };
-      days.push(day);
-      days.sort((a, b) => (a.name < b.name ? -1 : 1));
-    }
+  for (const { captured, begins } of faces) {
     const hour = Number(
       new Intl.DateTimeFormat("en", {
         hour: "numeric",
@@ -43,10 +37,24 @@ export function add(faces) {
         timeZone: document.documentElement.dataset.zone,
       }).format(captured),
     );
-    day.count += 1;
-    day.hours.set(hour, (day.hours.get(hour) ?? 0) + 1);
+    tallyUp(dateOf(captured), hour, 1, begins ? 1 : 0);
   }
   soon();
+}
+
+function tallyUp(name, at, count, visits) {
+  let day = days.findLast((one) => one.name === name);
+  if (!day) {
+    day = { name, count: 0, visits: 0, hours: new Map() };
+    days.push(day);
+    days.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+  const hour = day.hours.get(at) ?? { count: 0, visits: 0 };
+  day.hours.set(at, hour);
+  for (const one of [day, hour]) {
+    one.count += count;
+    one.visits += visits;
+  }
 }
 
 let pending = 0;
@@ -73,14 +81,26 @@ function address(changes) {
   return `${base}/?${query}`;
 }
 
-function bar({ x, width, share, href, label, isOn, high }) {
-  const tall = share > 0 ? Math.max(2, Math.round(share * (high - 4))) : 0;
+// A bar of faces, with one of visits before it.
+function bar({ x, width, of, most, href, name, isOn, high }) {
+  const label = `${name}: ${tally(of.count, of.visits, word)}`;
+  const tall = (count) => (count > 0 ? Math.max(2, Math.round((count / most) * (high - 4))) : 0);
+  const rect = (kind, count) =>
+    svg("rect", {
+      class: kind,
+      x: x + 1,
+      y: high - tall(count),
+      width: width - 2,
+      height: tall(count),
+      rx: 2,
+    });
   const link = svg("a", { href, "aria-label": label, tabindex: "-1", class: isOn ? "is-on" : "" });
   link.append(
     svg("title", {}, label),
     svg("rect", { class: "ground", x, y: 0, width, height: high }),
-    svg("rect", { class: "bar", x: x + 1, y: high - tall, width: width - 2, height: tall, rx: 2 }),
+    rect("bar", of.count),
   );
+  if (of.visits < of.count && word === "face") link.append(rect("visits", of.visits));
   if (isOn) link.setAttribute("aria-current", "true");
   return link;
 }
@@ -128,14 +148,14 @@ function show() {
       return;
     }
     if (spot.count) {
-      const label = `${dated(spot.name)}: ${many(spot.count, word)}`;
       picture.append(
         bar({
           x,
           width: wide,
-          share: spot.count / most,
+          of: spot,
+          most,
           href: address({ day: spot.name }),
-          label,
+          name: dated(spot.name),
           isOn: spot.name === current,
           high: HIGH,
         }),
@@ -178,25 +198,25 @@ function center(box, picture) {
 function hours(box) {
   const day = days.find((one) => one.name === current);
   if (!day) return box.replaceChildren();
-  const most = Math.max(1, ...day.hours.values());
+  const most = Math.max(1, ...[...day.hours.values()].map((one) => one.count));
   const picture = svg("svg", {
     viewBox: `0 0 336 ${HIGH + 18}`,
     role: "group",
     "aria-label": `Hours of ${dated(current)}`,
   });
   for (let hour = 0; hour < 24; hour += 1) {
-    const count = day.hours.get(hour) ?? 0;
+    const of = day.hours.get(hour);
     const x = hour * 14;
-    if (count) {
-      const label = `${dated(current)}, ${hour}:00 to ${hour}:59: ${many(count, word)}`;
+    if (of) {
       const isOn = root.dataset.day === current && root.dataset.hour === String(hour);
       picture.append(
         bar({
           x,
           width: 14,
-          share: count / most,
+          of,
+          most,
           href: address({ day: current, hour }),
-          label,
+          name: `${dated(current)}, ${hour}:00 to ${hour}:59`,
           isOn,
           high: HIGH,
         }),
@@ -207,7 +227,7 @@ function hours(box) {
   }
   const title = Object.assign(document.createElement("p"), {
     className: "hint",
-    textContent: `${dated(current)}, ${many(day.count, word)}`,
+    textContent: `${dated(current)}, ${tally(day.count, day.visits, word)}`,
   });
   box.replaceChildren(title, picture);
   rove(picture);

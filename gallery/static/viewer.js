@@ -127,7 +127,7 @@ function gone() {
   const was = shown;
   const article = $("shown").querySelector("article");
   const next = beside(article, 1) ?? beside(article, -1);
-  grid.remove([was]);
+  if (grid.shots(was) < 2) grid.remove([was]); // else the visit's tile shows another of its shots
   if (!next) return close();
   history.replaceState({ ref: next }, "", base + path(next));
   show(next);

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from common.protocol.fields import BadMessage
@@ -85,15 +86,38 @@ class Announcements:
                 self._deleted_before(again)
             if new:
                 self._news()
-                shown = sorted(new, key=lambda entry: entry.captured)[-SHOWN:]
-                facts = {"faces": [entry_to_dict(entry) for entry in shown], "count": len(new)}
-                self._hub.publish("faces", facts)
+                await self._publish(new)
             await asyncio.sleep(EVERY)
+
+    async def _publish(self, new: list[Entry]) -> None:
+        """Send pages what is new."""
+        try:
+            shots = await self._workers.run(self._index.shots, new)
+        except StoreError as error:
+            self._failed(error)
+            shots = {}
+        begun = _first_of_visits(new, shots)
+        shown = sorted(new, key=lambda entry: entry.captured)[-SHOWN:]
+        faces = [{**entry_to_dict(entry), "begins": entry.ref in begun} for entry in shown]
+        self._hub.publish("faces", {"faces": faces, "count": len(new), "visits": len(begun)})
+
+
+def _first_of_visits(new: list[Entry], shots: Mapping[int, int]) -> set[str]:
+    """Refs of the entries that begin a visit: one of each whose shots are all new.
+
+    shots: how many the index has now, by visit.
+    """
+    visits = {entry.ref: entry.visit for entry in new if entry.visit is not None}
+    counts = collections.Counter(visits.values())
+    firsts = {visit: ref for ref, visit in visits.items()}
+    begun = {ref for visit, ref in firsts.items() if shots.get(visit) == counts[visit]}
+    return begun | {entry.ref for entry in new if entry.visit is None}
 
 
 def entry_to_dict(entry: Entry) -> dict[str, Any]:
     """What pages receive about an entry."""
     return {
+        "visit": entry.visit_name,
         "ref": entry.ref,
         "kind": entry.kind,
         "device": entry.device,

@@ -62,7 +62,8 @@ class ListingHooks:
     before: is called before a listing begins; prune: after it has ended.
     is_over: whether an object is past its retention, so that the index need not have it.
     deleted_before: called with objects that were deleted, and have arrived again.
-    vanished: called with the refs of objects that are no longer in the bucket.
+    vanished: called with the refs of objects that are no longer in the bucket, and the visits of
+      which they were shots.
     listed: is called after each listing.
     """
 
@@ -70,7 +71,7 @@ class ListingHooks:
     prune: Callable[[], None]
     is_over: Callable[[Listed], bool]
     deleted_before: Callable[[list[Entry]], None]
-    vanished: Callable[[list[str]], None]
+    vanished: Callable[[list[str], set[int]], None]
     listed: Callable[[], None]
 
 
@@ -284,8 +285,8 @@ class BucketListing:
         """Forget what the listing did not have; how many that were."""
         vanished, lots = 0, self._index.end_pass(started, since)
         while (lot := await self._workers.run(next, lots, None)) is not None:
-            self._hooks.vanished(lot)
-            vanished += len(lot)
+            self._hooks.vanished(*lot)
+            vanished += len(lot[0])
         return vanished
 
     async def _told_of(self, taken: Taken) -> None:

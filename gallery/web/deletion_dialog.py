@@ -15,11 +15,13 @@ from gallery.auth.proxy import base_of
 from gallery.auth.roles import needs_admin
 from gallery.deletion.deletions import Changed
 from gallery.deletion.jobs import Job, Selection
+from gallery.state import State
 from gallery.web import selection, zip_export
 from gallery.web.images import Stream
 from gallery.web.query_params import Bad
 from gallery.web.rendering import PRIVATE, format_count, gallery, local, page, zone
 
+MOST = 100_000  # faces of some visits, which are named one by one: as many as a job can list
 TYPED = 100  # faces from which on the number has to be typed
 LOG = 500  # deletions in the list
 MAX_ZIPS = 4  # under way at a time
@@ -42,8 +44,11 @@ async def count(request: Request) -> Response:
 async def _count(request: Request, chosen: Selection) -> dict[str, Any]:
     state = gallery(request)
     number, added = await state.deletions.count(chosen)
+    visits, chosen = len(chosen.refs) if chosen.visits else 0, await _named(state, chosen, added)
     where = await state.local.run(selection.redirect_target, state.index, chosen)
     span = await state.local.run(selection.span, state.index, chosen)
+    if visits:
+        where = f"{where}, {format_count(visits, 'visit')}"
     found: dict[str, Any] = {"count": number, "added": added, "where": where}
     if span is not None:
         found["where"] += f", {_between(span, zone(request))}"
@@ -52,6 +57,14 @@ async def _count(request: Request, chosen: Selection) -> dict[str, Any]:
         if rejected > 0:
             found["where"] += f", including {format_count(rejected, 'rejected object')}"
     return found
+
+
+async def _named(state: State, chosen: Selection, added: int) -> Selection:
+    """The selection as it was at that time, with refs where it speaks of visits."""
+    named = await state.local.run(state.deletions.named, chosen.until(added))
+    if named.refs and len(named.refs) > max(MOST, len(chosen.refs)):
+        raise Bad(f"These visits have more than {MOST:,} faces. Select a day instead.")
+    return named
 
 
 def _between(span: tuple[int, int], place: datetime.tzinfo) -> str:
@@ -81,6 +94,7 @@ async def delete(request: Request) -> Response:
 
 async def _begin(request: Request, chosen: Selection, expected: int, added: int) -> Job:
     state = gallery(request)
+    chosen = await _named(state, chosen, added)
     where = await state.local.run(selection.redirect_target, state.index, chosen)
     span = await state.local.run(selection.span, state.index, chosen)
     what = where if span is None else f"{where}, {_between(span, datetime.UTC)}"

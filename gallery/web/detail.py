@@ -49,6 +49,9 @@ async def face(request: Request) -> Response:
         state.local.run(_neighbours, state.index, entry, view, place),
         _stored_facts(state, entry),
     )
+    if not entry.known:
+        entry = await entry_of(request)
+    shots = await state.local.run(state.index.shots, [entry])
     return page(
         request,
         "facts.html" if "part" in request.query_params else "face.html",
@@ -56,6 +59,7 @@ async def face(request: Request) -> Response:
         what="Face" if entry.kind == FACE else "Rejected object",
         query=view.query(day=None, hour=None),
         back=f"{base_of(request.scope)}/" + view.query(day=day, hour=None),
+        shots=sum(shots.values()),
         newer=newer,
         older=older,
         facts=_facts(entry, stored),
@@ -124,7 +128,8 @@ async def face_json(request: Request) -> Response:
     state = gallery(request)
     entry = await entry_of(request)
     stored, trouble = await _stored_facts(state, entry)
-    facts = {**dataclasses.asdict(entry), "metadata": stored, "trouble": trouble}
+    facts = {**dataclasses.asdict(entry), "visit": entry.visit_name or None}
+    facts |= {"metadata": stored, "trouble": trouble}
     return JSONResponse(facts, headers=PRIVATE)
 
 

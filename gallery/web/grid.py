@@ -13,7 +13,7 @@ from starlette.routing import Route
 from gallery.fleet.advice import advise
 from gallery.index.index import Index
 from gallery.index.model import Entry
-from gallery.index.query import Filter
+from gallery.index.query import VISIT, Filter
 from gallery.state import State
 from gallery.web import pagination, query_params
 from gallery.web.query_params import Bad, View
@@ -35,6 +35,7 @@ async def grid(request: Request) -> Response:
         "faces.html",
         orders=query_params.ORDERS,
         kinds=query_params.KINDS,
+        choices=query_params.SHOTS,
         live=view.order == "newest" and view.day is None and after is None,
         paged=after is not None or view.day is not None,
         **_advice(state),
@@ -67,20 +68,24 @@ def _grid(index: Index, view: View, place: datetime.tzinfo, after: str | None) -
     chosen = [device for device in devices if view.device in ("", device.name)]
     return {
         "chunk": pagination.chunk(index, view, place, after),
-        "total": index.count(whole),
+        "totals": index.totals(whole),
         "devices": devices,
         "cameras": sorted({camera for device in chosen for camera in device.cameras}),
     }
 
 
 def _links(view: View, chunk: pagination.Chunk) -> dict[str, Any]:
-    """What days.html shows of a chunk."""
+    """What days.html shows of a chunk. What follows is stacked as this is."""
+    shots = "visit" if chunk.stacked else view.shots
     return {
         "view": view,
         "days": chunk.days,
+        "shots": chunk.shots,
+        "stacked": chunk.stacked,
         "next": chunk.next,
-        "older": view.query(after=chunk.next),
-        "query": view.query(day=None, hour=None),
+        "more": view.query(shots=shots),
+        "older": view.query(after=chunk.next, shots=shots),
+        "query": view.query(day=None, hour=None, shots=shots),
     }
 
 
@@ -97,19 +102,27 @@ async def more(request: Request) -> Response:
 
 
 async def tiles(request: Request) -> Response:
-    """Tiles by ref, in the order of the request, without faces that are gone."""
+    """Tiles in the order of the request, without faces that are gone: of a face by its ref, of a
+    visit by its name."""
     state = gallery(request)
     refs = request.query_params.get("refs", "").split(",")
     if len(refs) > TILES:
         raise Bad(f"At most {TILES} tiles can be requested at once.")
     view = query_params.view(request.query_params)
-    named = [query_params.ref(ref) for ref in refs]
-    entries = await state.local.run(_entries, state.index, named)
-    return page(request, "tiles.html", entries=entries, query=view.query(day=None, hour=None))
+    for name in refs:
+        if not VISIT.fullmatch(name):
+            query_params.ref(name)
+    entries, shots = await state.local.run(_entries, state.index, refs)
+    query = view.query(day=None, hour=None)
+    return page(request, "tiles.html", entries=entries, shots=shots, query=query)
 
 
-def _entries(index: Index, refs: list[str]) -> list[Entry]:
-    return [entry for entry in map(index.entry, refs) if entry is not None]
+def _entries(index: Index, names: list[str]) -> tuple[list[Entry], dict[int, int]]:
+    """Faces and leads of visits by their names, and how many shots these visits have."""
+    numbers = [int(name, 16) for name in names if VISIT.fullmatch(name)]
+    leads = {lead.visit_name: lead for lead in index.leads(numbers)}
+    found = (leads.get(name) if VISIT.fullmatch(name) else index.entry(name) for name in names)
+    return [entry for entry in found if entry is not None], index.shots(leads.values())
 
 
 async def days(request: Request) -> Response:
@@ -121,7 +134,7 @@ async def days(request: Request) -> Response:
 
 
 async def sharpness(request: Request) -> Response:
-    """Of how many of a day's faces the sharpness is known."""
+    """Of how many of a day's faces the metadata are known."""
     state = gallery(request)
     view, place = query_params.view(request.query_params), zone(request)
     if view.day is None:
@@ -138,9 +151,10 @@ def _of_day(view: View, day: datetime.date, place: datetime.tzinfo) -> Filter:
 
 
 def _have_read(state: State, view: View, chunk: pagination.Chunk, place: datetime.tzinfo) -> None:
-    """Where days are sorted by what is not known yet, have it read."""
+    """Where what is not known yet was asked for, have it read: the sharpness by which days are
+    sorted, and the visits. A view that nobody chose shows visits as far as they are known."""
     for day in chunk.days:
-        if day.unknown:
+        if day.unknown and (view.order == "sharpest" or view.shots == "visit"):
             state.facts.fill(_of_day(view, day.day, place))
 
 

@@ -19,38 +19,53 @@ _NOWHERE = "This position in the list is not valid."
 
 @dataclasses.dataclass(frozen=True)
 class Day:
-    """Some of a day's faces. `since`, `until`: the day, unix milliseconds; `count`: all of it;
-    `unknown`: of how many of them the sharpness is not known, where it is what they are sorted by.
+    """Some of a day's faces. `since`, `until`: the day, unix milliseconds; `count`, `visits`: of
+    all of it; `unknown`: of how many of them the metadata are not known, where it matters: the
+    sharpness, if they are sorted by it, and the visit, if each has one tile.
     """
 
     day: datetime.date
     since: int
     until: int
     count: int
+    visits: int
     entries: list[Entry]
     unknown: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
+    """`shots`: of each visit, by its number, where each entry stands for all of them."""
+
     days: list[Day]
     next: str | None
+    shots: dict[int, int] = dataclasses.field(default_factory=dict)
+    stacked: bool = False
 
 
 def chunk(
     index: Index, view: View, place: datetime.tzinfo, after: str | None, most: int = FACES
 ) -> Chunk:
-    """What of a view follows the cursor `after`, `most` faces; from its beginning with None.
+    """What of a view follows the cursor `after`, `most` tiles; from its beginning with None.
+
+    One tile for each visit, unless all shots are asked for, or no day has more than a screenful.
 
     Raises:
         Bad: the cursor is not valid.
     """
+    criteria = view.filter(place)
+    find = _sharpest if view.order == "sharpest" else _newest
     try:
-        if view.order == "sharpest":
-            return _sharpest(index, view.filter(place), place, after, most)
-        return _newest(index, view.filter(place), place, after, most)
+        found = find(index, criteria, place, after, most)
+        if view.can_stack and not view.shots and any(day.count > FACES for day in found.days):
+            criteria = dataclasses.replace(criteria, leads=True)
+            found = find(index, criteria, place, after, most)
     except BadCursor:
         raise Bad(_NOWHERE) from None
+    if not criteria.leads:
+        return found
+    shots = index.shots(entry for day in found.days for entry in day.entries)
+    return dataclasses.replace(found, shots=shots, stacked=True)
 
 
 def _newest(
@@ -76,9 +91,7 @@ def _sharpest(
         within = _within(criteria, since, until)
         page = index.page(within, "sharpest", inner, room)
         if page.entries:
-            made = _day(index, criteria, day, place, page.entries)
-            unknown = made.count - index.known(_within(criteria, since, until, whole=True))
-            found.append(dataclasses.replace(made, unknown=unknown))
+            found.append(_day(index, criteria, day, place, page.entries, sorted_by_facts=True))
         room -= len(page.entries)
         if page.next is not None:
             return Chunk(found, f"{day}~{page.next}")
@@ -110,11 +123,17 @@ def _newest_day(index: Index, criteria: Filter, place: datetime.tzinfo) -> datet
 
 
 def _day(
-    index: Index, criteria: Filter, day: datetime.date, place: datetime.tzinfo, entries: list[Entry]
+    index: Index,
+    criteria: Filter,
+    day: datetime.date,
+    place: datetime.tzinfo,
+    entries: list[Entry],
+    sorted_by_facts: bool = False,
 ) -> Day:
     since, until = bounds(day, place)
-    count = index.count(_within(criteria, since, until, whole=True))
-    return Day(day, since, until, count, entries)
+    totals = index.totals(_within(criteria, since, until, whole=True))
+    unknown = totals.unknown if sorted_by_facts or criteria.leads else 0
+    return Day(day, since, until, totals.faces, totals.visits, entries, unknown)
 
 
 def _date(entry: Entry, place: datetime.tzinfo) -> datetime.date:
@@ -123,11 +142,16 @@ def _date(entry: Entry, place: datetime.tzinfo) -> datetime.date:
 
 def days(
     index: Index, criteria: Filter, place: datetime.tzinfo
-) -> list[tuple[str, int, list[tuple[int, int]]]]:
-    """Of each day that has faces, oldest first: the date, how many, and how many in which hours."""
-    found: dict[datetime.date, dict[int, int]] = {}
-    for began, count in index.histogram(criteria):
+) -> list[tuple[str, list[tuple[int, int, int]]]]:
+    """Of each day that has faces, oldest first: the date, and its hours with their faces and
+    visits."""
+    found: dict[datetime.date, dict[int, tuple[int, int]]] = {}
+    for began, faces, visits in index.histogram(criteria):
         there = local(began, place)
         hours = found.setdefault(there.date(), {})
-        hours[there.hour] = hours.get(there.hour, 0) + count
-    return [(str(day), sum(hours.values()), sorted(hours.items())) for day, hours in found.items()]
+        before = hours.get(there.hour, (0, 0))
+        hours[there.hour] = before[0] + faces, before[1] + visits
+    return [
+        (str(day), [(hour, *counts) for hour, counts in sorted(hours.items())])
+        for day, hours in found.items()
+    ]

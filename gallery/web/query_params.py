@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 
-from gallery.index.query import FACE, REF, REJECTED, Filter, Order
+from gallery.index.query import FACE, REF, REJECTED, VISIT, Filter, Order
 
 NAME = 200  # signs of a device's or camera's name, of which most have less than 64
 CURSOR = 400
 FIRST_YEAR, LAST_YEAR = 1900, 9000  # of a day that can be requested
 KINDS = {FACE: "faces", REJECTED: "rejected"}
+SHOTS = {"visit": "one per visit", "all": "every shot"}
 ORDERS: dict[Order, str] = {"newest": "by time", "sharpest": "by sharpness"}
 
 
@@ -28,7 +29,11 @@ class Bad(HTTPException):
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """The faces that a page shows. With a day: those up to its end, or to the end of its hour."""
+    """The faces that a page shows. With a day: those up to its end, or to the end of its hour.
+
+    `shots`: visit, for one of each visit; all; or empty, for what suits the faces. `visit`: the
+    name of one, whose shots are all that is shown.
+    """
 
     device: str = ""
     camera: str = ""
@@ -36,6 +41,8 @@ class View:
     order: Order = "newest"
     day: datetime.date | None = None
     hour: int | None = None
+    shots: str = ""
+    visit: str = ""
 
     def filter(self, place: datetime.tzinfo) -> Filter:
         until = None
@@ -43,7 +50,15 @@ class View:
             until = bounds(self.day, place)[1]
             if self.hour is not None and self.hour < 23:
                 until = _ms(self.day, place, self.hour + 1)
-        return Filter(self.kind, self.device or None, self.camera or None, None, until)
+        leads = self.shots == "visit" and self.can_stack
+        number = visit(self.visit) if self.visit else None
+        names = self.device or None, self.camera or None
+        return Filter(self.kind, *names, None, until, visit=number, leads=leads)
+
+    @property
+    def can_stack(self) -> bool:
+        """Whether it has visits of several shots that one of them can stand for."""
+        return self.kind == FACE and not self.visit
 
     def query(self, **changes: object) -> str:
         """As in an address, defaults left out: `?device=door`, or nothing."""
@@ -78,7 +93,14 @@ def view(parameters: Mapping[str, str]) -> View:
     hour = parameters.get("hour", "")
     if hour and not (day and re.fullmatch(r"[0-9]{1,2}", hour) and int(hour) < 24):
         raise Bad("The hour must be a number from 0 to 23, together with a day.")
-    return View(names[0], names[1], kind, order, day, int(hour) if hour else None)
+    shots, of_visit = parameters.get("shots") or "", parameters.get("visit") or ""
+    if shots and shots not in SHOTS:
+        raise Bad("The shots must be visit or all.")
+    if of_visit:
+        visit(of_visit)
+    device, camera = names
+    at = int(hour) if hour else None
+    return View(device, camera, kind, order, day, at, shots, of_visit)
 
 
 def is_name(text: str) -> bool:
@@ -121,6 +143,13 @@ def ref(text: str) -> str:
     if not REF.fullmatch(text):
         raise Bad("A face's reference has 20 hex digits.")
     return text
+
+
+def visit(text: str) -> int:
+    """The number of a visit by its name. Raises Bad when it is none."""
+    if not VISIT.fullmatch(text):
+        raise Bad("A visit's name has 16 hex digits.")
+    return int(text, 16)
 
 
 def bounds(day: datetime.date, place: datetime.tzinfo) -> tuple[int, int]:

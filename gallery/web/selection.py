@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from gallery.deletion.jobs import Selection
 from gallery.index.index import Index
-from gallery.index.model import Entry
+from gallery.index.model import Entry, name_visit
 from gallery.index.query import FACE, Filter
 from gallery.web import query_params
 from gallery.web.query_params import Bad
@@ -58,7 +58,8 @@ async def parse_selection(request: Request) -> SelectionRequest:
             return SelectionRequest(selection(json.loads(text)), fields)
         except (ValueError, RecursionError):
             raise Bad("The request is not valid JSON.") from None
-    return SelectionRequest(selection({"refs": form.getlist("ref")}), fields)
+    chosen = {"refs": form.getlist("ref"), "visits": fields.get("visits") == "yes"}
+    return SelectionRequest(selection(chosen), fields)
 
 
 def selection(data: Any) -> Selection:
@@ -74,7 +75,8 @@ def selection(data: Any) -> Selection:
         raise Bad("No faces are selected.")
     if len(refs) > REFS:
         raise Bad(f"At most {REFS:,} faces can be selected one by one.")
-    return Selection(tuple(query_params.ref(ref if isinstance(ref, str) else "") for ref in refs))
+    named = tuple(query_params.ref(ref if isinstance(ref, str) else "") for ref in refs)
+    return Selection(named, visits=data.get("visits") is True)
 
 
 def _filter(data: dict[str, Any]) -> Filter:
@@ -89,16 +91,22 @@ def _filter(data: dict[str, Any]) -> Filter:
     kind = data.get("kind", FACE)
     if kind not in query_params.KINDS:
         raise Bad("The kind must be face or rejected.")
+    visit = data.get("visit") or None
+    if visit is not None and not isinstance(visit, str):
+        raise Bad("This is not a name of a visit.")
+    number = None if visit is None else query_params.visit(visit)
     device, camera = names
     since, until, added = times
-    return Filter(kind, device, camera, since, until, added)
+    return Filter(kind, device, camera, since, until, added, visit=number)
 
 
 def as_json(chosen: Selection) -> str:
     """The way back, for a form that asks once more."""
     if chosen.filter is None:
-        return json.dumps({"refs": chosen.refs})
-    return json.dumps({"filter": dataclasses.asdict(chosen.filter)})
+        return json.dumps({"refs": chosen.refs, "visits": chosen.visits})
+    visit = chosen.filter.visit
+    facts = {"visit": None if visit is None else name_visit(visit)}
+    return json.dumps({"filter": dataclasses.asdict(chosen.filter) | facts})
 
 
 def redirect_target(index: Index, chosen: Selection) -> str:

@@ -103,7 +103,7 @@ def many(count: int, until: int, devices: dict[str, list[str]], days: int) -> li
             "face": "412,200,120,120",
             "box": "394,176,156,168",
             "frame": "1280x720",
-            "track": f"{number % 97}",
+            "track": f"a-{number}",
         }
         found.append(face(device, camera, captured, body, id, **facts))
     return found

@@ -114,7 +114,7 @@ async function restackThem() {
   changed.clear();
   try {
     const items = new Map((await grid.fetched(names)).map((item) => [item.dataset.visit, item]));
-    for (const name of names) grid.renew(name, items.get(name));
+    await place(names.flatMap((name) => grid.renew(name, items.get(name))));
   } catch {
     setTimeout(() => restack(names), 2000);
   }
@@ -167,12 +167,15 @@ async function named() {
   const items = await grid.fetched(refs);
   for (const ref of refs) waiting.delete(ref);
   mark(items.map((item) => item.dataset.ref));
-  const strange = grid.insert(items);
-  const newest = grid.newestAt();
-  if (strange.some((item) => Number(item.dataset.at) > newest)) {
-    await grid.catchUp(); // a new day
-  } else passed += strange.length;
+  await place(grid.insert(items));
   say(items.length);
+}
+
+// Tiles that belong to no day here: of a new day, or older than all.
+async function place(strange) {
+  const newest = grid.newestAt();
+  if (strange.some((item) => Number(item.dataset.at) > newest)) await grid.catchUp();
+  else passed += strange.length;
 }
 
 // Mark the tiles of new faces whenever they are shown: a new day's tiles come with its list, and

@@ -388,34 +388,37 @@ export function restack(item, lost = 0) {
   if (!old) return insert([item]);
   const hadFocus = tiles.get(old)?.contains(document.activeElement);
   const { day } = known.get(old);
+  let strange = [];
   if (lost) lose(day, lost, 0);
   if (old === ref) {
     tiles.get(ref)?.replaceWith(item);
     register(item, day);
   } else {
-    const others = leave(old);
+    leave(old);
     for (const listener of renamed) listener(old, ref);
-    if (insert([item]).length && !others) retire(day);
+    strange = insert([item]);
+    if (!day.refs.length) retire(day);
   }
   if (hadFocus) reveal(ref);
+  return strange;
+}
+
+// Put the tile that a visit has now in place of the one that it had, or take it away. Returns it if
+// it belongs elsewhere, as `insert` does.
+export function renew(visit, item) {
+  const old = visits.get(visit);
+  if (item) return restack(item, old ? Math.max(0, shots(old) - Number(item.dataset.shots)) : 0);
+  if (old) remove([old]);
   return [];
 }
 
-// Put the tile that a visit has now in place of the one that it had, or take it away.
-export function renew(visit, item) {
-  const old = visits.get(visit);
-  if (item) restack(item, old ? Math.max(0, shots(old) - Number(item.dataset.shots)) : 0);
-  else if (old) remove([old]);
-}
-
-// Take a tile away without its face's being gone; false if none is left of its day.
+// Take a tile away without its face's being gone.
 function leave(ref) {
-  if (!ref) return true;
+  if (!ref) return;
   const { day } = known.get(ref);
   forget(ref);
   day.refs = day.refs.filter((one) => one !== ref);
   sync(day);
-  return day.refs.length > 0;
 }
 
 const lost = []; // called with how many faces and visits are gone

@@ -109,6 +109,28 @@ def many(count: int, until: int, devices: dict[str, list[str]], days: int) -> li
     return found
 
 
+def visits(camera: str, track: str, count: int, shots: int, since: int, every: int) -> list[Put]:
+    """Visits of some shots each at a camera of `entrance`, a second between two shots, with their
+    tracks `track`-0 and so on; `since`, `every`: milliseconds. The middle shot is the best one."""
+    bodies = crops(12)
+    found = []
+    for visit in range(count):
+        for shot in range(shots):
+            captured = since + visit * every + shot * 1000
+            quality = 0.9 - 0.05 * abs(shot - shots // 2)
+            facts = {
+                "sharpness": f"{100 * quality:.1f}",
+                "quality": f"{quality:.3f}",
+                "score": "0.9",
+                "frame": "1280x720",
+                "track": f"{track}-{visit}",
+            }
+            id = f"{captured:012x}7{visit:03x}8{shot:015x}"
+            body = bodies[(visit + shot // 4) % len(bodies)]
+            found.append(face("entrance", camera, captured, body, id, **facts))
+    return found
+
+
 def fill(store: Store, objects: Iterable[Put]) -> None:
     """Write objects into nanio's folder; equal bodies are one file with many names."""
     pool = store.bucket.parent.parent / "pool"

@@ -39,7 +39,7 @@ def test_a_face_appears_in_the_open_page_and_a_pill_tells_who_reads_on(
         page.evaluate("scrollTo(0, 2000)")
         for body in bodies[1:]:
             sender.receipt(sender.send(body, facts={"camera": "door", "captured": stamp()}))
-        pill = page.get_by_role("button", name="2 new faces")
+        pill = page.get_by_role("button", name="2 new visits")
         expect(pill).to_be_visible()
         pill.click()
         expect(page.locator(".is-new")).to_have_count(3)

@@ -18,6 +18,7 @@ from gallery.index.query import FACE, Filter, Order
 
 DAY = 1_772_323_200_000
 CAMERAS = ("door", "hall")
+ORDERS: tuple[Order, ...] = ("newest", "sharpest")
 Shot = tuple[str, int, str | None, float | None]
 shots = st.tuples(
     st.sampled_from(CAMERAS),
@@ -75,7 +76,7 @@ def check(index: Index, made: list[Entry]) -> None:
     for camera in (None, *CAMERAS):
         asked = Filter(camera=camera, leads=True)
         mine = [one for one in leads if camera in (None, one.camera)]
-        for order in ("newest", "sharpest"):
+        for order in ORDERS:
             assert sorted(everything(index, asked, order)) == sorted(one.ref for one in mine)
         faces = [one for one in made if camera in (None, one.camera)]
         unknown = sum(not one.known for one in faces)
@@ -89,7 +90,7 @@ def check(index: Index, made: list[Entry]) -> None:
         own = [one for one in made if one.visit == visit]
         assert index.shots(own[:1]) == {visit: len(own)}
         assert index.count(Filter(visit=visit)) == len(own)
-        for order in ("newest", "sharpest"):
+        for order in ORDERS:
             found = everything(index, Filter(visit=visit), order)
             assert sorted(found) == sorted(one.ref for one in own)
         assert [one.ref for one in index.leads([visit])] == [one.ref for one in best(own)]

@@ -22,12 +22,15 @@ from gallery.index.query import FACE
 from testing.mqtt.client import Mqtt
 
 DEVICES, CAMERAS, DAYS = 40, 8, 30
+SHOTS = 10  # of a visit
+SPREAD = 7919  # a prime: visits that follow each other are at other cameras
 TRANSACTION = 10_000  # rows
 
 
-def face(at: float, chance: random.Random) -> tuple[str, dict[str, str]]:
-    """The key of a face captured at that time, and its facts."""
-    source = chance.randrange(DEVICES * CAMERAS)
+def face(number: int, at: float, chance: random.Random) -> tuple[str, dict[str, str]]:
+    """The key of a face captured at that time, and its facts; some in a row are one visit."""
+    visit = number // SHOTS
+    source = visit * SPREAD % (DEVICES * CAMERAS)
     bits = round(at * 1000) << 80 | 7 << 76 | 2 << 62 | chance.getrandbits(62)
     facts = {
         "id": f"{bits:032x}",
@@ -36,19 +39,20 @@ def face(at: float, chance: random.Random) -> tuple[str, dict[str, str]]:
         "score": f"0.{chance.randrange(100, 1000)}",
         "sharpness": f"{chance.lognormvariate(5, 1):.1f}",
         "quality": f"0.{chance.randrange(100, 1000)}",
+        "track": f"{round(at) // 86_400:x}-{visit}",
     }
     return format_key(DEFAULT_TEMPLATE, facts, at), facts
 
 
 def announcement(number: int, at: float, chance: random.Random) -> Stored:
-    key, facts = face(at, chance)
+    key, facts = face(number, at, chance)
     facts["captured"] = to_rfc3339(at)
     return Stored(key, f"{number:064x}", 20_000 + number % 30_000, at + 0.2, facts)
 
 
 def entry(number: int, at: float, chance: random.Random) -> Entry:
     """What the gallery makes of an announcement, at less cost."""
-    key, facts = face(at, chance)
+    key, facts = face(number, at, chance)
     device, ms = facts["device"], round(at * 1000)
     id, size = f"{device}/{facts['id']}", 20_000 + number % 30_000
     made = Entry(ref_of(key), key, FACE, device, facts["camera"], id, ms, ms + 200, size)

@@ -55,8 +55,10 @@ class Reader:
     def _kinds(self) -> dict[str, Callable[[], object]]:
         return {
             "first_page": lambda: self._open("/"),
+            "first_page_all": lambda: self._open("/?shots=all"),
             "next_page": self._next,
             "sharpest": lambda: self._open("/?order=sharpest"),
+            "sharpest_all": lambda: self._open("/?order=sharpest&shots=all"),
             "sharpest_day": lambda: self._open(f"/?order=sharpest&day={self._day()}"),
             "jump": lambda: self._open(f"/?day={self._day()}"),
             "bars": lambda: self._open("/days"),

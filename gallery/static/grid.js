@@ -3,6 +3,7 @@
 
 // Where each visit has one tile, its ref is that of its best shot, which may change.
 
+import { height, rearrange } from "./layout.js";
 import { $, ask, dateOf, parsed, tally } from "./page.js";
 
 const CHUNK = 60; // tiles; whole rows with each number of columns that the style sheet has
@@ -85,9 +86,16 @@ export function beside(ref, by) {
   return (by < 0 ? other?.refs.at(-1) : other?.refs[0]) ?? null;
 }
 
+export const older = () => root.querySelector(":scope > .older");
+
+const emptied = []; // called when no tile is left of what was loaded
+export function onEmptied(listener) {
+  emptied.push(listener);
+}
+
 // --- adopting what the server has sent
 
-function adopt(section) {
+export function adopt(section) {
   let day = dayNamed(section.dataset.day);
   const items = [...section.querySelectorAll(".tile")].filter(
     (item) => !known.has(item.dataset.ref),
@@ -200,18 +208,6 @@ async function fill(chunk) {
   chunk.list.style.height = "";
 }
 
-// Put items in order without moving those that are already in place: a moved element would lose
-// its focus.
-function rearrange(list, items) {
-  const wanted = new Set(items);
-  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
-  let at = list.firstElementChild;
-  for (const item of items) {
-    if (item === at) at = at.nextElementSibling;
-    else list.insertBefore(item, at);
-  }
-}
-
 function empty(chunk) {
   if (chunk.list.contains(document.activeElement)) return;
   chunk.list.style.height = `${height(chunk)}px`;
@@ -222,15 +218,6 @@ function empty(chunk) {
     const image = child.querySelector("img");
     if (!image.complete) image.removeAttribute("src"); // what nobody looks at need not come
   }
-}
-
-function height(chunk) {
-  const style = getComputedStyle(chunk.list);
-  const columns = style.gridTemplateColumns.split(" ").length;
-  const gap = Number.parseFloat(style.columnGap) || 0;
-  const side = (chunk.list.clientWidth - gap * (columns - 1)) / columns;
-  const rows = Math.ceil(chunk.refs.length / columns);
-  return rows * side + (rows - 1) * gap;
 }
 
 addEventListener("resize", () => {
@@ -249,63 +236,6 @@ export async function fetched(refs) {
     found.push(...parsed(await answer.text()).querySelectorAll(".tile"));
   }
   return found;
-}
-
-// --- what follows
-
-const older = () => root.querySelector(":scope > .older");
-const FAST = 1500; // milliseconds; who reaches the end sooner after the last time gets more at once
-const MOST = 5; // chunks
-let loading = null;
-let atOnce = 1;
-let loadedAt = -Infinity;
-
-const end = new IntersectionObserver(
-  (entries) => entries.some((entry) => entry.isIntersecting) && load(),
-  { rootMargin: `${NEAR}px 0px` },
-);
-
-// The next chunk; true when there was one.
-export function load() {
-  if (!older()?.dataset.next) return Promise.resolve(false);
-  loading ??= next().finally(() => {
-    loading = null;
-  });
-  return loading;
-}
-
-async function next() {
-  const last = older();
-  const after = encodeURIComponent(last.dataset.next);
-  const url = root.dataset.more;
-  atOnce = performance.now() - loadedAt < FAST ? Math.min(MOST, atOnce + 1) : 1;
-  try {
-    const answer = await ask(
-      `${url}${url.includes("?") ? "&" : "?"}after=${after}&chunks=${atOnce}`,
-    );
-    loadedAt = performance.now();
-    const content = parsed(await answer.text());
-    end.unobserve(last);
-    const following = content.querySelector(".older");
-    last.replaceWith(following);
-    for (const section of content.querySelectorAll(".day")) adopt(section);
-    notice("");
-    setTimeout(() => end.observe(following)); // which says so at once if it is near still
-    return true;
-  } catch (error) {
-    notice(error.message);
-    setTimeout(() => load(), 5000);
-    return false;
-  }
-}
-
-function notice(text) {
-  let line = older().querySelector(".hint");
-  if (!text) return line?.remove();
-  line ??= older().appendChild(
-    Object.assign(document.createElement("span"), { className: "hint" }),
-  );
-  line.textContent = ` ${text} Trying again.`;
 }
 
 // Fetch the newest chunk, in case faces were missed; true if there are new ones.
@@ -455,7 +385,7 @@ export function remove(refs) {
     else retire(day);
   }
   if (changed.size && days.every((day) => !day.refs.length))
-    load().then((more) => more || location.reload());
+    for (const listener of emptied) listener();
 }
 
 // Make sure that a ref's tile exists and is in the window; then focus it.
@@ -471,4 +401,3 @@ export async function reveal(ref) {
 }
 
 for (const section of [...root.querySelectorAll(":scope > .day")]) adopt(section);
-if (older()) end.observe(older());

@@ -3,6 +3,7 @@
 import { $, announce, ask, base, make, parsed } from "./page.js";
 import { enliven, stepOf } from "./single.js";
 import * as grid from "./grid.js";
+import { load } from "./following.js";
 
 const dialog = $("viewer");
 const query = $("days").dataset.query;
@@ -91,12 +92,10 @@ function put(article, ref) {
   for (const by of [1, -1])
     if (beside(article, by)) new Image().src = `${base}/image/${beside(article, by)}`;
   if (!grid.beside(ref, 1))
-    grid
-      .load()
-      .then(
-        (more) =>
-          more && shown === ref && aim(article.querySelector(".later"), beside(article, 1), 1),
-      );
+    load().then(
+      (more) =>
+        more && shown === ref && aim(article.querySelector(".later"), beside(article, 1), 1),
+    );
 }
 
 // The neighbours in the grid, or beyond its ends those that the server names.

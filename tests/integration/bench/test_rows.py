@@ -11,7 +11,10 @@ from bench.index import announcer, rows
 from common.protocol.keys import DEFAULT_TEMPLATE, create_key_reader
 from gallery.index.model import entry_from_announcement
 
-PAGES = ("first_page", "next_page", "sharpest", "sharpest_day", "jump", "bars", "devices", "count")
+PAGES = (
+    *("first_page", "first_page_all", "next_page", "sharpest", "sharpest_all", "sharpest_day"),
+    *("jump", "bars", "devices", "count"),
+)
 OTHERS = {"add_per_s", "bytes_per_face", "memory_mb", "start_s"}
 
 

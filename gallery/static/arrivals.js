@@ -13,6 +13,7 @@ const { device, camera, kind, visit } = root.dataset;
 const word = grid.stacked ? "visit" : "face";
 const isLive = root.dataset.live === "yes";
 let source = null;
+let position = root.dataset.position; // id of the newest event that this page has
 let building = false;
 let waiting = new Set(); // names of what came and is not shown: refs; visits, where each has a tile
 let passed = 0; // faces that came and are not in `waiting`: too many, or too old for what is loaded
@@ -26,15 +27,13 @@ export function onFaces(listener) {
 }
 
 function open() {
-  let again = source !== null;
-  source = new EventSource(`${base}/live`);
-  source.onopen = () => {
-    if (again) catchUp();
-    again = true;
-  };
+  source = new EventSource(`${base}/live?after=${position}`);
   source.onerror = () => source?.readyState === EventSource.CLOSED && setTimeout(reopen, FULL);
   for (const [name, take] of Object.entries(TAKE))
-    source.addEventListener(name, (event) => take(JSON.parse(event.data)));
+    source.addEventListener(name, (event) => {
+      position = event.lastEventId || position;
+      take(JSON.parse(event.data));
+    });
 }
 
 function reopen() {

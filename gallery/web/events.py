@@ -27,14 +27,16 @@ async def live(request: Request) -> Response:
     if request.method == "HEAD":  # a stream without a body would have no end
         return Response(headers=HEADERS, media_type=MEDIA_TYPE)
     user = request.scope["state"]["user"].name
-    return StreamingResponse(_stream(gallery(request), user), 200, HEADERS, MEDIA_TYPE)
+    # What a browser says that comes again is newer than the address that it was given.
+    after = request.headers.get("last-event-id") or request.query_params.get("after", "")
+    return StreamingResponse(_stream(gallery(request), user, after), 200, HEADERS, MEDIA_TYPE)
 
 
-async def _stream(state: State, user: str) -> AsyncIterator[str]:
+async def _stream(state: State, user: str, after: str) -> AsyncIterator[str]:
     """Until the reader leaves; then Starlette cancels it, and the subscription ends."""
     yield f"retry: {AGAIN}\n\n"
     try:
-        with state.hub.subscribe(user) as events:
+        with state.hub.subscribe(user, after) as events:
             yield _line(Event("sync", state.sync.progress.facts()))
             yield _line(Event("store", _store(state.standing)))
             while True:
@@ -58,7 +60,8 @@ def _store(standing: StoreHealth) -> dict[str, str]:
 
 def _line(event: Event) -> str:
     # json.dumps leaves no line break in it, whatever the text: no text can end the event.
-    return f"event: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
+    id = f"id: {event.id}\n" if event.id else ""
+    return f"{id}event: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
 
 
 def routes() -> list[Route]:

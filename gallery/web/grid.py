@@ -27,6 +27,7 @@ async def grid(request: Request) -> Response:
     state = gallery(request)
     view, place = query_params.view(request.query_params), zone(request)
     after = query_params.cursor(request.query_params.get("after"))
+    position = state.hub.position  # before the index is asked: what comes meanwhile is sent again
     context = await state.local.run(_grid, state.index, view, place, after)
     _have_read(state, view, context["chunk"], place)
     context |= _links(view, context.pop("chunk"))
@@ -36,6 +37,7 @@ async def grid(request: Request) -> Response:
         orders=query_params.ORDERS,
         kinds=query_params.KINDS,
         choices=query_params.SHOTS,
+        position=position,
         live=view.order == "newest" and view.day is None and after is None,
         paged=after is not None or view.day is not None,
         **_advice(state),

@@ -133,7 +133,7 @@ def test_one_signs_in_sees_a_face_arrive_and_deletes_it(
         watched(browser, house.home) as context,
     ):
         page = context.new_page()
-        with page.expect_request("**/live"):
+        with page.expect_request("**/live?after=*"):
             sign_in(page, house.home)
         cookies = {(cookie["path"], cookie["secure"]) for cookie in context.cookies()}
         assert cookies == {(f"{base}/", True)}

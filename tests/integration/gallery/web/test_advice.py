@@ -59,7 +59,7 @@ def page(gallery: Gallery, browser: Browser) -> Iterator[Page]:
     page.goto(f"{gallery.at}/")
     page.get_by_label("Name").fill("anna")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    with page.expect_request("**/live"):
+    with page.expect_request("**/live?after=*"):
         page.get_by_role("button", name="Sign in").click()
     yield page
     context.close()

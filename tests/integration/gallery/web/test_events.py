@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import (
-    Browser,
-    expect,
-)
+from playwright.sync_api import Browser, Route, expect
 
 from testing.browser.gallery import House, facts, housed, listened, refs, stamp, tiles, total, visit
 from testing.host.wait import until
 from testing.mqtt.sender import Sender
 from testing.services.process import Service
 from testing.store.filled import crops, face
+
+INDEXED = "facepipe_gallery_faces_indexed"
 
 
 def test_a_face_appears_in_the_open_page_and_a_pill_tells_who_reads_on(
@@ -31,7 +30,6 @@ def test_a_face_appears_in_the_open_page_and_a_pill_tells_who_reads_on(
         Sender(house.broker.port, "entrance") as sender,
     ):
         processor.says("cloud broker .*: connected")
-        page.wait_for_function("performance.getEntriesByName(location.origin + '/live')")
         sender.receipt(sender.send(bodies[0], facts={"camera": "door", "captured": stamp()}))
         expect(page.locator(".is-new")).to_have_count(1)
         expect(tiles(page).first.locator("time")).to_be_attached()
@@ -63,7 +61,6 @@ def test_the_first_face_of_a_new_day_gets_its_mark_too(browser: Browser, tmp_pat
             Sender(house.broker.port, "entrance") as sender,
         ):
             processor.says("cloud broker .*: connected")
-            page.wait_for_function("performance.getEntriesByName(location.origin + '/live')")
             facts = {"camera": "door", "captured": "2026-03-02T12:00:00Z"}
             sender.receipt(sender.send(body, facts=facts))
             expect(page.locator(".day")).to_have_count(2)
@@ -71,6 +68,34 @@ def test_the_first_face_of_a_new_day_gets_its_mark_too(browser: Browser, tmp_pat
             expect(page.locator(".is-new")).to_have_count(1)
         context.close()
         assert said == []
+
+
+def test_a_face_that_comes_while_the_page_is_being_opened_appears(
+    browser: Browser, house: House
+) -> None:
+    body = crops(1)[0]
+    context = house.reader(browser)
+    page, said = listened(context)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/live?after=*", hold)
+    visit(page, house.at)
+    expect(tiles(page).first).to_be_visible()
+    with (
+        Service("processor", MQTT_PORT=house.broker.port, **house.store.settings) as processor,
+        Sender(house.broker.port, "entrance") as sender,
+    ):
+        processor.says("cloud broker .*: connected")
+        before = house.gallery.metric(INDEXED)
+        sender.receipt(sender.send(body, facts={"camera": "door", "captured": stamp()}))
+        until(lambda: house.gallery.metric(INDEXED) > before)
+    held[0].continue_()
+    expect(page.locator(".is-new")).to_have_count(1)
+    context.close()
+    assert said == []
 
 
 def test_nobody_is_told_anything_by_a_hidden_page(browser: Browser, house: House) -> None:

@@ -34,7 +34,6 @@ def sender(house: House, page: Page) -> Iterator[Sender]:
         Sender(house.broker.port, "entrance") as sender,
     ):
         processor.says("cloud broker .*: connected")
-        page.wait_for_function("performance.getEntriesByName(location.origin + '/live')")
         yield sender
 
 

@@ -20,6 +20,7 @@ let passed = 0; // faces that came and are not in `waiting`: too many, or too ol
 let taking = false;
 const fresh = new Set(); // refs that came since the page was opened
 grid.eachTile((item) => item.classList.toggle("is-new", fresh.has(item.dataset.ref)));
+grid.onRenamed((old, ref) => fresh.delete(old) && fresh.add(ref));
 const listeners = [];
 
 export function onFaces(listener) {

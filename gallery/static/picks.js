@@ -47,6 +47,7 @@ function show() {
 function told() {
   if (!grid.stacked) return picked.size.toLocaleString();
   const faces = [...picked].reduce((sum, ref) => sum + grid.shots(ref), 0);
+  if (faces === picked.size) return faces.toLocaleString();
   return `${many(picked.size, word)} (${many(faces)})`;
 }
 

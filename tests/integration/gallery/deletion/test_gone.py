@@ -51,7 +51,10 @@ def test_an_object_that_a_console_has_deleted_goes_from_every_page_when_it_is_mi
             assert admin.open(f"/image/{ref}")[0] == 404
         else:
             assert admin.open("/zip", {"ref": ref})[0] == 200
-        assert next(data for kind, data in events if kind == "gone") == {"refs": [ref]}
+        assert next(data for kind, data in events if kind == "gone") == {
+            "refs": [ref],
+            "visits": [],
+        }
     assert admin.open(f"/thumb/{ref}")[0] == 404
     assert not thumbnails(tmp_path, ref)
     assert admin.faces() == [ref_of(key) for key in (keys[2], keys[1])]

@@ -4,6 +4,9 @@ import { $, announce, ask, many } from "./page.js";
 
 const TYPED = 100; // faces; for more than these the number has to be typed
 const LOOK_EVERY = 500; // milliseconds
+const TOLD = "told"; // where the line about a deletion outlives the page
+let running = false;
+let leaving = false;
 
 // Ask, then delete. A selection is { refs } or { filter }. Resolves to the job when it is over, or
 // to null when the reader keeps the faces.
@@ -55,7 +58,25 @@ function confirmed({ count, where }, trouble) {
   });
 }
 
+// Load the page again, once a deletion that runs is over. What it said is there to be read then.
+export function reload() {
+  leaving = running;
+  if (running) return;
+  if (!$("job").hidden) sessionStorage.setItem(TOLD, $("job").querySelector("span").textContent);
+  location.reload();
+}
+
 async function watched(job) {
+  running = true;
+  try {
+    return await progress(job);
+  } finally {
+    running = false;
+    if (leaving) reload();
+  }
+}
+
+async function progress(job) {
   const bar = $("job").querySelector("progress");
   $("job").hidden = bar.hidden = false;
   bar.max = job.total;
@@ -87,3 +108,7 @@ function vanish(after) {
     $("job").hidden = true;
   }, after);
 }
+
+const told = sessionStorage.getItem(TOLD);
+sessionStorage.removeItem(TOLD);
+if (told) tell(told);

@@ -1,6 +1,7 @@
 // What follows the tiles that are loaded: it comes when the reader is near the end.
 
 import { $, ask, parsed } from "./page.js";
+import { reload } from "./deleting.js";
 import * as grid from "./grid.js";
 
 const NEAR = 1500; // pixels from the window
@@ -59,5 +60,5 @@ function notice(text) {
   line.textContent = ` ${text} Trying again.`;
 }
 
-grid.onEmptied(() => load().then((more) => more || location.reload()));
+grid.onEmptied(() => load().then((more) => more || reload()));
 if (grid.older()) end.observe(grid.older());

@@ -1,7 +1,7 @@
 // Selecting: some faces by their refs, or all faces that match a filter.
 
 import { $, announce, ask, base, make, many } from "./page.js";
-import { remove, tell } from "./deleting.js";
+import { reload, remove, tell } from "./deleting.js";
 import * as grid from "./grid.js";
 
 const MOST = 10_000; // refs that the server takes; what is more is selected by a filter
@@ -210,7 +210,7 @@ async function deleteThem() {
     if (!job) return;
     begin(false);
     if (chosen.refs && job.state === "done") grid.remove(chosen.refs);
-    else location.reload();
+    else reload();
   } catch (error) {
     tell(error.message);
   }

@@ -6,9 +6,9 @@ import datetime
 import re
 import zoneinfo
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from testing.browser.gallery import ZONE, House, facts, refs, shown, tiles, total
+from testing.browser.gallery import ZONE, House, facts, refs, shown, tiles, total, visit
 from testing.host.wait import until
 
 
@@ -68,9 +68,32 @@ def test_a_whole_day_is_deleted_once_its_number_is_typed(
     expect(yes).to_be_enabled()
     before, stored = total(page), len(house.store.objects())
     yes.click()
+    expect(page.locator("#job")).to_have_text(
+        re.compile(rf"^{number} faces deleted"), timeout=30_000
+    )
     expect(day).to_have_count(0, timeout=30_000)
     until(lambda: len(house.store.objects()) == stored - int(number), 30, "they are gone")
     page.get_by_role("link", name="Deletions").click()
     expect(page.get_by_role("row").filter(has_text="anna").first).to_contain_text(number)
     page.get_by_role("link", name="Faces", exact=True).click()
     assert total(page) == before - int(number)
+
+
+def test_who_deletes_all_faces_of_the_page_reads_that_they_are_deleted(
+    browser: Browser, house: House
+) -> None:
+    context = house.reader(browser)
+    page = context.new_page()  # it asks for some thumbnails of faces that are gone
+    visit(page, f"{house.at}/?device=garage&camera=lift&shots=all")
+    page.get_by_role("button", name="Select", exact=True).click()
+    page.locator("#pick-all").click()
+    page.locator("#bar").get_by_role("button", name="Delete").click()
+    question = page.locator("#confirm")
+    heading = question.get_by_role("heading")
+    expect(heading).to_have_text(re.compile(r"^Delete [\d,]+ faces\?$"))
+    number = re.findall(r"[\d,]+", heading.inner_text())[0]
+    question.get_by_label("Type the number").fill(number.replace(",", ""))
+    question.get_by_role("button", name="Delete").click()
+    expect(page.locator(".empty")).to_be_visible(timeout=30_000)
+    expect(page.locator("#job")).to_have_text(re.compile(rf"^{number} faces deleted"))
+    context.close()

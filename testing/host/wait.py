@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import itertools
+import os
+import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+PORTS = range(16_384, 32_768)  # below those that Linux gives to connections, which would take one
 
 
 def until(condition: Callable[[], T | None], seconds: float = 15.0, what: str = "") -> T:
@@ -38,13 +41,24 @@ def until_above(
     until(lambda: read() > bound, seconds, f"{what or read} is above {bound}")
 
 
-def free_port() -> int:
-    """A port where nothing listens, below those that Linux gives to connections (32768 and on).
+def _ports() -> Iterator[int]:
+    """Those of this process, in turn: what asks beside it (as a worker of pytest-xdist) has others,
+    and none comes again before its server has had all the time that it may want."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = len(PORTS) // workers
+    own = PORTS[worker * count : (worker + 1) * count]
+    start = random.randrange(count)  # or a second run of tests would begin with the same
+    return itertools.cycle([*own[start:], *own[:start]])
 
-    Of one of theirs, any connection of this machine may take it before its server does.
-    """
+
+_own_ports = _ports()
+
+
+def free_port() -> int:
+    """A port where nothing listens, and that nobody else is given."""
     while True:
-        port = 16_384 + secrets.randbelow(16_384)
+        port = next(_own_ports)
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind(("127.0.0.1", port))
             return port

@@ -44,7 +44,11 @@ def test_an_honest_device_has_its_receipts_while_another_one_floods(
     with FilteredBroker(enrolment.broker) as cloud:
         enrolment.settings |= {"BROKER_HOST": "localhost", "BROKER_PORT": str(cloud.inner_port)}
         inner = {"MQTT_HOST": "localhost", "MQTT_PORT": cloud.inner_port}
-        processing = {"MQTT_BUNDLE": enrolment.processor / "processor.pem", **store.settings}
+        processing = {
+            "MQTT_BUNDLE": enrolment.processor / "processor.pem",
+            "MALLOC_MMAP_THRESHOLD_": 262144,  # as in the container
+            **store.settings,
+        }
         shown = {"MQTT_BUNDLE": enrolment.gallery / "gallery.pem"}
         with (
             Service("processor", **inner, **processing) as processor,

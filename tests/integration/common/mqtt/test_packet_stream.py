@@ -168,46 +168,55 @@ def exchange() -> tuple[InFlight, PacketStream]:
     return InFlight(wire), wire
 
 
-def mids(wire: PacketStream) -> list[int]:
-    """Packet identifiers of what waits; topics are of one character."""
-    return [struct.unpack_from("!H", bytes(part), 5)[0] for part, _ in wire._out]
+def mids(wire: PacketStream, peer: socket.socket) -> list[int]:
+    """Packet identifiers of what has come since; topics are of one character."""
+    wire.write()
+    heard, found = peer.recv(65_536), []
+    while heard:
+        found.append(struct.unpack_from("!H", heard, 5)[0])
+        heard = heard[2 + heard[1] :]
+    return found
 
 
 def ack(mid: int, *rest: int) -> bytes:
     return struct.pack("!H", mid) + bytes(rest)
 
 
-def test_no_more_go_unacknowledged_than_the_broker_takes() -> None:
-    sender, wire = exchange()
-    with wire.sock:
-        sender.maximum = 3
-        done: list[tuple[int, str | None]] = []
+def test_no_more_go_unacknowledged_than_the_broker_takes(
+    pair: tuple[PacketStream, socket.socket],
+) -> None:
+    wire, peer = pair
+    sender = InFlight(wire)
+    sender.maximum = 3
+    done: list[tuple[int, str | None]] = []
 
-        def send(number: int) -> None:
-            sender.send("t", b"x", False, b"", lambda reason: done.append((number, reason)))
+    def send(number: int) -> None:
+        sender.send("t", b"x", False, b"", lambda reason: done.append((number, reason)))
 
-        for number in range(5):
-            send(number)
-        assert mids(wire) == [FIRST, FIRST + 1, FIRST + 2]
-        sender.on_puback(ack(FIRST + 1))
-        sender.on_puback(ack(FIRST + 1))  # again: of nothing that is open
-        assert done == [(1, None)]
-        assert mids(wire)[3:] == [FIRST + 3]
-        for mid in (FIRST, FIRST + 2, FIRST + 3, FIRST + 4):
-            sender.on_puback(ack(mid))
-        assert [number for number, _ in done] == [1, 0, 2, 3, 4]
+    for number in range(5):
+        send(number)
+    assert mids(wire, peer) == [FIRST, FIRST + 1, FIRST + 2]
+    sender.on_puback(ack(FIRST + 1))
+    sender.on_puback(ack(FIRST + 1))  # again: of nothing that is open
+    assert done == [(1, None)]
+    assert mids(wire, peer) == [FIRST + 3]
+    for mid in (FIRST, FIRST + 2, FIRST + 3, FIRST + 4):
+        sender.on_puback(ack(mid))
+    assert [number for number, _ in done] == [1, 0, 2, 3, 4]
 
 
-def test_identifiers_in_use_are_passed_over_and_are_none_of_paho_s() -> None:
-    sender, wire = exchange()
-    with wire.sock:
-        sender.send("t", b"x", False, b"", lambda _: None)  # stays open
-        for _ in range(70_000):
-            wire._out.clear()
-            sender.send("t", b"x", False, b"", lambda _: None)
-            (mid,) = mids(wire)
-            assert mid > FIRST
-            sender.on_puback(ack(mid))
+def test_identifiers_in_use_are_passed_over_and_are_none_of_paho_s(
+    pair: tuple[PacketStream, socket.socket],
+) -> None:
+    wire, peer = pair
+    sender = InFlight(wire)
+    sender.send("t", b"x", False, b"", lambda _: None)  # stays open
+    assert mids(wire, peer) == [FIRST]
+    for _ in range(70_000):
+        sender.send("t", b"x", False, b"", lambda _: None)
+        (mid,) = mids(wire, peer)
+        assert mid > FIRST
+        sender.on_puback(ack(mid))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +54,20 @@ class Store(Process):
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """Key to bytes of the faces, or of what is under `prefix`."""
         found = {}
-        for path in self.bucket.rglob("*"):
+        for path in self._files():
             key = str(path.relative_to(self.bucket))
-            if not path.is_file() or key.startswith((".nanio-meta/", ".facepipe/")):
+            if key.startswith((".nanio-meta/", ".facepipe/")):
                 continue
             if path.name.startswith(".tmp."):  # an object that is being written
                 continue
             if key.startswith(prefix) and (prefix or not key.startswith("rejected/")):
-                found[key] = path.read_bytes()
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    found[key] = path.read_bytes()
         return found
+
+    def _files(self) -> Iterator[Path]:
+        for folder, _, names in os.walk(self.bucket):  # passes over a folder that goes meanwhile
+            yield from (Path(folder, name) for name in names)
 
     def metadata(self, key: str) -> dict[str, Any]:
         """The user metadata of an object, and its content_type."""

@@ -50,16 +50,10 @@ class Subscription:
         self._events.append(event)
         self._some.set()
 
-    def miss(self) -> None:
-        self._missed = True
-        self._some.set()
-
     async def next(self) -> Event:
         await self._some.wait()
         if self._missed:
             self._missed = False
-            if not self._events:
-                self._some.clear()
             return Event("missed", {})
         event = self._events.popleft()
         if not self._events:
@@ -117,8 +111,6 @@ class EventHub:
     def _replay(self, page: Subscription, after: str) -> None:
         ids = [f"{self._start}-{self._count - len(self._recent)}"]
         ids += [event.id for event in self._recent]
-        if after not in ids:
-            page.miss()
-        else:
-            for event in list(self._recent)[ids.index(after) :]:
-                page.put(event)
+        missed = [Event("missed", {})]
+        for event in list(self._recent)[ids.index(after) :] if after in ids else missed:
+            page.put(event)

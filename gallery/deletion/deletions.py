@@ -68,14 +68,19 @@ class Deletions:
         self._again: list[Entry] = []
         self._some_again = asyncio.Event()
 
-    async def count(self, selection: Selection) -> tuple[int, int]:
-        """How many objects, rejected ones included, and the time (unix ms) that this is true of."""
+    async def count(self, selection: Selection) -> tuple[int, int, Selection]:
+        """How many objects, rejected ones included, the time (unix ms) that this is true of, and
+        the selection as it was then, `named`."""
         now = time.time_ns() // 1_000_000
-        return await self._workers.run(self._count, selection.until(now)), now
+        named = await self.named(selection.until(now))
+        return await self._workers.run(self._count, named), now, named
 
-    def named(self, selection: Selection) -> Selection:
+    async def named(self, selection: Selection) -> Selection:
         """The same by refs where it speaks of visits: an index that is rebuilt knows none until it
-        reads the metadata again. In a worker."""
+        reads the metadata again."""
+        return await self._workers.run(self._name, selection)
+
+    def _name(self, selection: Selection) -> Selection:
         if selection.visits:
             return Selection(tuple(self._index.whole_visits(selection.refs, selection.added)))
         if selection.filter is not None and selection.filter.visit is not None:
@@ -83,21 +88,17 @@ class Deletions:
         return selection
 
     def _count(self, selection: Selection) -> int:
-        selection = self.named(selection)
         if selection.filter is None:
             return sum(len(lot) for lot in self.entries(selection))
         return sum(self._index.count(one) for one in _combine(selection.filter))
 
-    async def start(
-        self, selection: Selection, by: str, what: str, expected: int, added: int
-    ) -> Job:
-        """Delete what `count` said: so many, as it was at that time.
+    async def start(self, selection: Selection, by: str, what: str, expected: int) -> Job:
+        """Delete what `count` said: so many, as it was at that time; the selection `named`.
 
         Raises:
             Changed: they are others now, such as when some are gone.
             StoreError: it could not be written down, or too many wait.
         """
-        selection = await self._workers.run(self.named, selection.until(added))
         count = await self._workers.run(self._count, selection)
         if count != expected:
             raise Changed(count)
@@ -116,9 +117,10 @@ class Deletions:
         self._asked.put_nowait((job, selection))
 
     def entries(self, selection: Selection) -> Iterator[list[Entry]]:
-        """What is selected, in lots; of faces chosen one by one, all copies. In a worker."""
-        if selection.visits:
-            selection = self.named(selection)
+        """What a `named` selection has, in lots; of faces chosen one by one, all copies.
+
+        In a worker.
+        """
         if selection.filter is None:
             refs = list(dict.fromkeys(selection.refs))
             for start in range(0, len(refs), BATCH):

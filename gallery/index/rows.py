@@ -12,7 +12,7 @@ from common.protocol.keys import DEFAULT_TEMPLATE, format_key
 from gallery.index.model import Entry
 from gallery.index.query import FACE, REJECTED
 
-AT_ONCE = 200  # rows of a statement
+AT_ONCE = 200  # rows or values of a statement
 _UUID = re.compile(r"[0-9a-f]{32}")
 COLUMNS = (
     *("ref", "key", "source", "id", "captured", "stored", "size"),

@@ -9,8 +9,6 @@ from typing import Any
 from gallery.index import rows
 from gallery.index.model import Entry
 
-AT_ONCE = 200  # values of a statement
-
 
 def count_shots(db: sqlite3.Connection, visits: Iterable[int]) -> dict[int, int]:
     query = "SELECT visit, count(*) FROM faces WHERE visit IN ({}) GROUP BY 1"
@@ -40,6 +38,6 @@ def whole(db: sqlite3.Connection, refs: Iterable[str], added: int | None) -> lis
 def _each(db: sqlite3.Connection, query: str, values: Iterable[object]) -> Iterator[Any]:
     """Rows of a query for some values at a time."""
     given = list(values)
-    for start in range(0, len(given), AT_ONCE):
-        lot = given[start : start + AT_ONCE]
+    for start in range(0, len(given), rows.AT_ONCE):
+        lot = given[start : start + rows.AT_ONCE]
         yield from db.execute(query.format(", ".join("?" * len(lot))), lot)

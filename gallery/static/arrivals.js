@@ -28,7 +28,13 @@ export function onFaces(listener) {
 }
 
 function open() {
+  let again = source !== null;
   source = new EventSource(`${base}/live?after=${position}`);
+  // What a listing has found meanwhile was no event.
+  source.onopen = () => {
+    if (again) catchUp();
+    again = true;
+  };
   source.onerror = () => source?.readyState === EventSource.CLOSED && setTimeout(reopen, FULL);
   for (const [name, take] of Object.entries(TAKE))
     source.addEventListener(name, (event) => {

@@ -15,7 +15,6 @@ from gallery.auth.proxy import base_of
 from gallery.auth.roles import needs_admin
 from gallery.deletion.deletions import Changed
 from gallery.deletion.jobs import Job, Selection
-from gallery.state import State
 from gallery.web import selection, zip_export
 from gallery.web.images import Stream
 from gallery.web.query_params import Bad
@@ -43,28 +42,25 @@ async def count(request: Request) -> Response:
 
 async def _count(request: Request, chosen: Selection) -> dict[str, Any]:
     state = gallery(request)
-    number, added = await state.deletions.count(chosen)
-    visits, chosen = len(chosen.refs) if chosen.visits else 0, await _named(state, chosen, added)
-    where = await state.local.run(selection.redirect_target, state.index, chosen)
-    span = await state.local.run(selection.span, state.index, chosen)
-    if visits:
-        where = f"{where}, {format_count(visits, 'visit')}"
+    number, added, named = await state.deletions.count(chosen)
+    _check_length(named, chosen)
+    where = await state.local.run(selection.redirect_target, state.index, named)
+    span = await state.local.run(selection.span, state.index, named)
+    if chosen.visits:
+        where = f"{where}, {format_count(len(chosen.refs), 'visit')}"
     found: dict[str, Any] = {"count": number, "added": added, "where": where}
     if span is not None:
         found["where"] += f", {_between(span, zone(request))}"
-    if chosen.filter is not None and number:
-        rejected = number - await state.local.run(state.index.count, chosen.until(added).filter)
+    if named.filter is not None and number:
+        rejected = number - await state.local.run(state.index.count, named.filter)
         if rejected > 0:
             found["where"] += f", including {format_count(rejected, 'rejected object')}"
     return found
 
 
-async def _named(state: State, chosen: Selection, added: int) -> Selection:
-    """The selection as it was at that time, with refs where it speaks of visits."""
-    named = await state.local.run(state.deletions.named, chosen.until(added))
-    if named.refs and len(named.refs) > max(MOST, len(chosen.refs)):
+def _check_length(named: Selection, chosen: Selection) -> None:
+    if len(named.refs) > max(MOST, len(chosen.refs)):
         raise Bad(f"These visits have more than {MOST:,} faces. Select a day instead.")
-    return named
 
 
 def _between(span: tuple[int, int], place: datetime.tzinfo) -> str:
@@ -94,13 +90,14 @@ async def delete(request: Request) -> Response:
 
 async def _begin(request: Request, chosen: Selection, expected: int, added: int) -> Job:
     state = gallery(request)
-    chosen = await _named(state, chosen, added)
-    where = await state.local.run(selection.redirect_target, state.index, chosen)
-    span = await state.local.run(selection.span, state.index, chosen)
+    named = await state.deletions.named(chosen.until(added))
+    _check_length(named, chosen)
+    where = await state.local.run(selection.redirect_target, state.index, named)
+    span = await state.local.run(selection.span, state.index, named)
     what = where if span is None else f"{where}, {_between(span, datetime.UTC)}"
     user = request.scope["state"]["user"].name
     try:
-        return await state.deletions.start(chosen, user, what, expected, added)
+        return await state.deletions.start(named, user, what, expected)
     except Changed as error:
         now = format_count(error.count, "face")
         text = f"The selection now has {now}, not {expected:,}. Please check it again."
@@ -148,7 +145,7 @@ async def archive(request: Request) -> Response:
     """A selection as a zip, made while it is sent."""
     chosen = (await selection.parse_selection(request)).selection
     state = gallery(request)
-    number, added = await state.deletions.count(chosen)
+    number, _, named = await state.deletions.count(chosen)
     if not number:
         raise HTTPException(404, "These faces no longer exist.")
     user = request.scope["state"]["user"].name
@@ -159,7 +156,7 @@ async def archive(request: Request) -> Response:
     now = datetime.datetime.now(place)
     name = f"faces_{now:%Y-%m-%d_%H-%M-%S}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', **PRIVATE}
-    stream = zip_export.stream(state, chosen.until(added), place)
+    stream = zip_export.stream(state, named, place)
     _zips[stream] = user
     return Stream(stream, 200, headers, "application/zip")
 

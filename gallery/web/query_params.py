@@ -146,7 +146,7 @@ def ref(text: str) -> str:
 
 
 def visit(text: str) -> int:
-    """The number of a visit by its name. Raises Bad when it is none."""
+    """The number of a visit by its name. Raises Bad when it is not one."""
     if not VISIT.fullmatch(text):
         raise Bad("A visit's name has 16 hex digits.")
     return int(text, 16)

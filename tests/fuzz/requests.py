@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from testing.host.memory import resident
 from testing.host.wait import free_port, until
 from testing.services.gallery import Gallery
 from testing.services.preview import Shown
@@ -40,8 +41,7 @@ def ask(port: int, data: bytes) -> bytes:
 
 def memory(service: Service) -> int:
     """MiB that the process holds."""
-    status = Path(f"/proc/{service.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+    return resident(service.pid) // 1024**2
 
 
 def count_sockets(service: Service) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from processor.duplicates import REMEMBERED
+from testing.host.memory import GIVEN_BACK, resident
 from testing.host.wait import until
 from testing.mqtt.flood import Flood, Honest, create_kinds
 from testing.services.enrolment import Enrolment, FilteredBroker, Peer, context, refusal
@@ -25,14 +26,8 @@ CONNECTIONS = "facepipe_mqtt_connections_total"
 REFUSED = "facepipe_broker_device_messages_refused"
 
 
-def memory(process: Process) -> int:
-    """Bytes that it has in memory now."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
-
-
 def has_shrunk(process: Process, most: float) -> bool:
-    return memory(process) < most
+    return resident(process.pid) < most
 
 
 @pytest.mark.parametrize("kind", create_kinds("thief"))
@@ -46,7 +41,7 @@ def test_an_honest_device_has_its_receipts_while_another_one_floods(
         inner = {"MQTT_HOST": "localhost", "MQTT_PORT": cloud.inner_port}
         processing = {
             "MQTT_BUNDLE": enrolment.processor / "processor.pem",
-            "MALLOC_MMAP_THRESHOLD_": 262144,  # as in the container
+            **GIVEN_BACK,
             **store.settings,
         }
         shown = {"MQTT_BUNDLE": enrolment.gallery / "gallery.pem"}
@@ -60,7 +55,7 @@ def test_an_honest_device_has_its_receipts_while_another_one_floods(
                 service.says("cloud broker .*: connected")
             device = Honest(peer, "jetson-2")
             device.send_until(time.monotonic() + 2)
-            before = {one: memory(one) for one in (cloud, processor)}
+            before = {one: resident(one.pid) for one in (cloud, processor)}
             with Flood(cloud.port, context(thief), create_kinds("thief")[kind]) as flood:
                 device.send_until(time.monotonic() + FLOOD)
                 assert max(device.waits()) < RECEIPT

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from enroll.authority import Authority
+from testing.host.memory import resident
 from testing.host.wait import until
 from testing.mqtt.attacker import Attacker, encode_connect
 from testing.mqtt.publish import encode_publish
@@ -23,12 +24,6 @@ pytestmark = pytest.mark.attack
 KEPT = 50  # retained statuses of a device: broker/cloud.conf
 STATUS = "faces/status/jetson-1/detector"
 EMPTY_PROPERTY = b"\x26\0\0\0\0"  # a user property without name and value: MQTT 5, 3.3.2.3.7
-
-
-def memory(broker: CloudBroker) -> int:
-    """Bytes that the broker has in memory now."""
-    status = Path(f"/proc/{broker.pid}/status").read_text()
-    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
 
 
 def container_limit() -> int:
@@ -69,7 +64,7 @@ def test_large_retained_messages_are_not_kept(
     with Attacker(cloud.port, context(device)) as thief, Peer(cloud.port, honest) as peer:
         for number in range(66):
             assert thief.send(encode_publish(f"{STATUS}/{number}", bytes(4_000_000), retain=True))
-        assert memory(cloud) < container_limit()
+        assert resident(cloud.pid) < container_limit()
         assert peer.may_publish("faces/from/jetson-2", bytes(20_000))
     assert list(read_retained(enrolment, cloud)) == ["faces/status/jetson-2/forwarder/x"]
 
@@ -82,7 +77,7 @@ def test_of_a_hundred_thousand_small_ones_few_are_kept(
             numbers = range(start, start + 1000)
             flood = (encode_publish(f"{STATUS}/{one}", b"x", retain=True) for one in numbers)
             assert thief.send(b"".join(flood))
-        assert memory(cloud) < container_limit() / 4
+        assert resident(cloud.pid) < container_limit() / 4
         assert peer.may_publish("faces/from/jetson-2", bytes(20_000))
         kept = read_retained(enrolment, cloud)
     assert len(kept) == KEPT + 1
@@ -142,7 +137,7 @@ def test_a_message_of_empty_properties_is_not_passed_on(
         assert reader.may_subscribe("faces/from/+")
         for _ in range(4):  # from the seventh on, 2.0.11 counts memory wrongly; 2.0.21 does not
             assert thief.send(packet)
-        assert memory(cloud) < container_limit()
+        assert resident(cloud.pid) < container_limit()
         assert peer.may_publish("faces/from/jetson-2", b"face")
         until(lambda: reader.messages)
     assert [message.payload for message in reader.messages] == [b"face"]

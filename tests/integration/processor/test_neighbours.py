@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.mqtt.message import encode_publish_head
+from testing.host.memory import peak
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
@@ -24,23 +25,17 @@ REFUSED_OF = "facepipe_processor_device_messages_refused_total"
 THIEF = "faces/from/thief"
 
 
-def peak(service: Service) -> int:
-    """The most memory that it ever had, in bytes."""
-    status = Path(f"/proc/{service.pid}/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
 def test_a_message_of_empty_properties_alone_is_refused_unread(
     cloud: Mosquitto, store: Store, processor: Service
 ) -> None:
     one = encode_publish_head(THIEF, 0, 0, False, 0, b"\x26\0\0\0\0" * 700_000)
     with Sender(cloud.port) as sender, Mqtt(cloud.port) as thief:
         sender.receipt(sender.send(png()))
-        before = peak(processor)
+        before = peak(processor.pid)
         thief.send_raw(one * 8)
         until(lambda: processor.metric(REFUSED, reason="properties") == 8, 60)
         assert sender.receipt(sender.send(png(seed=1)))["outcome"] == "stored"
-        assert peak(processor) - before < 60_000_000
+        assert peak(processor.pid) - before < 60_000_000
         assert processor.log.count("refused a message on 'faces/from/thief'") == 1
 
 
@@ -49,13 +44,13 @@ def test_a_flood_of_empty_messages_leaves_the_others_their_receipts(
 ) -> None:
     one = encode_publish_head(THIEF, 0, 0, False, 0, b"\x03\x00\x01x")
     with Sender(cloud.port) as sender, Mqtt(cloud.port) as thief:
-        before = peak(processor)
+        before = peak(processor.pid)
         thief.send_raw(one * 30_000)
         ids = [sender.send(png(seed=seed)) for seed in range(5)]
         assert [sender.receipt(id)["outcome"] for id in ids] == ["stored"] * 5
         until(lambda: processor.metric(DROPPED) + processor.metric(REJECTED) >= 20_000, 60)
         assert processor.metric(REJECTED) < 2_000
-        assert peak(processor) - before < 60_000_000
+        assert peak(processor.pid) - before < 60_000_000
         processor.says(
             "device thief sends invalid messages faster than they can be stored.*revoke thief"
         )

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import io
-import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
 
+from testing.host.memory import GIVEN_BACK, peak, resident
 from testing.mqtt.mosquitto import Mosquitto
 from testing.services.gallery import Gallery
 from testing.store.bucketful import put
 from testing.store.nanio import Store
-
-
-def memory(gallery: Gallery, line: str) -> int:
-    """kB, by a line of proc(5)'s status."""
-    found = re.search(rf"{line}:\s+(\d+) kB", Path(f"/proc/{gallery.pid}/status").read_text())
-    assert found
-    return int(found[1])
 
 
 def test_many_large_pictures_at_once_take_the_memory_of_one(
@@ -30,14 +23,14 @@ def test_many_large_pictures_at_once_take_the_memory_of_one(
     Image.effect_noise((64, 64), 90).convert("RGBA").resize((3400, 3400)).save(out, "PNG")
     for number in range(8):
         put(store, f"large-{number}.png", out.getvalue())
-    settings = {"MQTT_PORT": cloud.port, "MALLOC_MMAP_THRESHOLD_": 262144}  # as in the container
+    settings = {"MQTT_PORT": cloud.port, **GIVEN_BACK}
     with Gallery(store, tmp_path / "gallery", **settings) as gallery:
         gallery.says("listed 8 objects")
         admin = gallery.admin()
-        before = memory(gallery, "VmRSS")
+        before = resident(gallery.pid)
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda ref: admin.open(f"/thumb/{ref}"), admin.faces()))
         assert [status for status, _ in answers] == [200] * 8
         assert len({body for _, body in answers}) == 1
         assert answers[0][1].startswith(b"RIFF")
-        assert memory(gallery, "VmHWM") - before < 2 * 48_000
+        assert peak(gallery.pid) - before < 2 * 48_000 * 1024

@@ -15,6 +15,7 @@ from gallery.index import search
 from gallery.index.index import Index
 from gallery.index.model import Entry, ref_of
 from gallery.index.query import FACE, REJECTED, Filter, Order
+from testing.pages import paged
 
 DAY = 1_772_323_200_000
 HOUR, QUARTER = search.HOUR, search.QUARTER
@@ -82,17 +83,6 @@ def expected(made: list[Entry], asked: Filter, order: Order) -> list[str]:
     return [one.ref for _, _, one in found]
 
 
-def paged(index: Index, asked: Filter, order: Order) -> list[str]:
-    found: list[str] = []
-    after = None
-    while True:
-        page = index.page(asked, order, after, 3)
-        found += [one.ref for one in page.entries]
-        after = page.next
-        if after is None:
-            return found
-
-
 @pytest.fixture(scope="module", params=[0, search.SORTED], ids=["by hours", "by sources"])
 def sorted_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
     """A device's faces by sharpness come from the index of all faces, or are sorted."""
@@ -133,7 +123,7 @@ def test_pages_have_what_was_asked_for_in_order(
 ) -> None:
     index, entries = filled(path, made)
     found = expected(entries, asked, order)
-    assert paged(index, asked, order) == found
+    assert paged(index, asked, order, 3) == found
     by_ref = {one.ref: one for one in entries}
     for before, ref, after in zip([None, *found], found, [*found[1:], None], strict=False):
         assert index.neighbours(by_ref[ref], asked, order) == (before, after)

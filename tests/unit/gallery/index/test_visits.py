@@ -15,6 +15,7 @@ from gallery.index import model, search
 from gallery.index.index import Index
 from gallery.index.model import Entry, ref_of
 from gallery.index.query import FACE, Filter, Order
+from testing.pages import paged
 
 DAY = 1_772_323_200_000
 CAMERAS = ("door", "hall")
@@ -61,23 +62,13 @@ def rank(one: Entry) -> int:
     return int(1000 * (one.quality or 0))
 
 
-def everything(index: Index, asked: Filter, order: Order) -> list[str]:
-    found, after = list[str](), None
-    while True:
-        page = index.page(asked, order, after, 2)
-        found += [one.ref for one in page.entries]
-        after = page.next
-        if after is None:
-            return found
-
-
 def check(index: Index, made: list[Entry]) -> None:
     leads = best(made)
     for camera in (None, *CAMERAS):
         asked = Filter(camera=camera, leads=True)
         mine = [one for one in leads if camera in (None, one.camera)]
         for order in ORDERS:
-            assert sorted(everything(index, asked, order)) == sorted(one.ref for one in mine)
+            assert sorted(paged(index, asked, order, 2)) == sorted(one.ref for one in mine)
         faces = [one for one in made if camera in (None, one.camera)]
         unknown = sum(not one.known for one in faces)
         assert index.totals(Filter(camera=camera)) == (len(faces), unknown, len(mine))
@@ -91,7 +82,7 @@ def check(index: Index, made: list[Entry]) -> None:
         assert index.shots(own[:1]) == {visit: len(own)}
         assert index.count(Filter(visit=visit)) == len(own)
         for order in ORDERS:
-            found = everything(index, Filter(visit=visit), order)
+            found = paged(index, Filter(visit=visit), order, 2)
             assert sorted(found) == sorted(one.ref for one in own)
         assert [one.ref for one in index.leads([visit])] == [one.ref for one in best(own)]
         assert sorted(index.whole_visits([own[0].ref], None)) == sorted(one.ref for one in own)

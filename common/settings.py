@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common import settings_file
 from common.protocol.topics import NAME
+from common.settings_file import explain_permission
 
 T = TypeVar("T")
 Parser = Callable[[str], Any]
@@ -87,13 +89,18 @@ def iterate_specs(cls: type) -> Iterator[tuple[str, Spec]]:
 def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
     """Fill the settings class `cls`; an empty variable counts as not set.
 
-    A method `problems(self) -> Iterator[str]` on the class may add checks across settings.
+    What is not set is taken from the file that SETTINGS_FILE names, if any. A method
+    `problems(self) -> Iterator[str]` on the class may add checks across settings.
 
     Raises:
         SettingsError: with every problem found, not only the first.
     """
     problems: list[str] = []
     values: dict[str, Any] = {}
+    try:
+        environ = settings_file.with_settings_file(environ)
+    except ValueError as error:
+        problems.append(f"{settings_file.NAME} {error}")
     for field, spec in iterate_specs(cls):
         try:
             values[field] = _value(spec, environ)
@@ -111,17 +118,10 @@ def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
 def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
     text = environ.get(spec.name, "")
     file = environ.get(f"{spec.name}_FILE", "") if spec.secret else ""
-    if text and file:
-        raise ValueError(f"is set, and so is {spec.name}_FILE: set only one of them")
-    if file:
-        try:
-            text = Path(file).read_text(encoding="utf-8").strip()
-        except PermissionError as error:
-            raise ValueError(f"{_explain_permission(error)} ({spec.name}_FILE={file})") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot be read from {spec.name}_FILE={file}: {error}") from None
-        if not text:
-            raise ValueError(f"is empty: the file {spec.name}_FILE={file} has no content")
+    if file and not Path(file).is_char_device():  # /dev/null: Compose has to mount something
+        if text:
+            raise ValueError(f"is set, and so is {spec.name}_FILE: set only one of them")
+        text = _read_secret(spec, file)
     if any("\ud800" <= sign <= "\udfff" for sign in text):
         raise ValueError("is not valid UTF-8")
     if not text:
@@ -136,6 +136,18 @@ def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
         raise ValueError(f"{error}{shown}: {spec.meaning}") from None
 
 
+def _read_secret(spec: Spec, file: str) -> str:
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except PermissionError as error:
+        raise ValueError(f"{explain_permission(error)} ({spec.name}_FILE={file})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot be read from {spec.name}_FILE={file}: {error}") from None
+    if not text:
+        raise ValueError(f"is empty: the file {spec.name}_FILE={file} has no content")
+    return text
+
+
 def describe_settings(cls: type) -> str:
     """What a settings class reads, a line each, for `--help`."""
     lines = []
@@ -143,6 +155,10 @@ def describe_settings(cls: type) -> str:
         default = "required" if spec.required else f"default: {spec.plain(spec.default)}"
         secret = f"; also {spec.name}_FILE" if spec.secret else ""
         lines.append(f"  {spec.name:<24} {spec.meaning} ({default}{secret})\n")
+    lines.append(
+        f"  {settings_file.NAME:<24} file with settings, NAME=VALUE on each line, for those that"
+        " the environment does not set (default: -)\n"
+    )
     return "".join(lines)
 
 
@@ -239,18 +255,10 @@ def file(value: str) -> str:
             with open(value, "rb"):
                 return value
     except PermissionError as error:
-        raise ValueError(_explain_permission(error)) from None
+        raise ValueError(explain_permission(error)) from None
     except OSError:
         pass
     raise ValueError("must name a file that can be read")
-
-
-def _explain_permission(error: PermissionError) -> str:
-    # The container's user does not exist on the host, and secrets keep their owner on the host.
-    return (
-        f"cannot be read by user {os.geteuid()}: {error.strerror};"
-        f" make it readable on the host: chown {os.geteuid()} or chmod a+r"
-    )
 
 
 def name(value: str) -> str:

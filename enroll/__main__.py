@@ -13,11 +13,13 @@ from enroll.settings import EnrollSettings
 from enroll.talk import BrokerNotUpdated
 from enroll.words import say
 
-USAGE = "python -m enroll NAME | revoke NAME | list | renew | retire"
+USAGE = "python -m enroll [--pem] NAME | revoke NAME | list | renew | retire"
 HELP = """
-  NAME          enrol or renew the device NAME and write its bundle to stdout:
-                end the command with > NAME.pem. The first run also creates
-                everything that the broker and the services need
+  NAME          enrol or renew the device NAME and write all that it needs to
+                stdout, as a tar file: end the command with > NAME.tar. The first
+                run also creates everything that the broker and the services need
+  --pem NAME    the same, but write only the bundle: authority, certificate and
+                key, as other MQTT clients take them
   revoke NAME   cut the device off and end its open connection
   list          show who has a certificate, since when and until when
   renew         renew the certificates of the authorities, the broker and the
@@ -32,7 +34,8 @@ Settings, as environment variables:
 
 
 def main() -> int:
-    words = _parse_words()
+    arguments = _parse()
+    words: list[str] = arguments.words
     try:
         settings = read(EnrollSettings)
         match words:
@@ -45,7 +48,7 @@ def main() -> int:
             case ["revoke", device]:
                 commands.revoke(settings, device)
             case [device]:
-                commands.enrol(settings, device)
+                commands.enrol(settings, device, arguments.pem)
     except SettingsError as error:
         for problem in error.problems:
             say(problem)
@@ -61,7 +64,7 @@ def main() -> int:
     return 0
 
 
-def _parse_words() -> list[str]:
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         usage=USAGE,
         description=f"{enroll.__doc__}\n{HELP}{describe_settings(EnrollSettings)}",
@@ -69,13 +72,17 @@ def _parse_words() -> list[str]:
         add_help=True,
     )
     parser.add_argument("-V", "--version", action="version", version=f"facepipe {__version__}")
+    parser.add_argument("--pem", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    words: list[str] = parser.parse_args().words
+    arguments = parser.parse_args()
+    words = arguments.words
     known = {("list",), ("renew",), ("retire",)}
     named = len(words) == 1 or (len(words) == 2 and words[0] == "revoke")
     if tuple(words) not in known and (not named or words == ["revoke"]):
         parser.error("use one of these commands")
-    return words
+    if arguments.pem and (len(words) != 1 or tuple(words) in known):
+        parser.error("--pem goes with the NAME of a device")
+    return arguments
 
 
 if __name__ == "__main__":

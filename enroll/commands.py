@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.settings import SettingsError, name
-from enroll import access, files, services
+from enroll import access, files, package, services
 from enroll.authority import Authority
 from enroll.certificates import Identity
 from enroll.ledger import RESERVED, Ledger
@@ -18,40 +18,66 @@ from enroll.settings import EnrollSettings
 from enroll.talk import BrokerNotUpdated
 from enroll.words import day, say
 
+_START = ("up -d", "restart forwarder")  # an unpacked file is a new one, which a restart mounts
 REVOKED_WITHIN = 15.0  # seconds for all that `revoke` does with the running broker
 
 
-def enrol(settings: EnrollSettings, device: str) -> None:
-    """Give a device a certificate, or the next one; its bundle goes to stdout.
+def enrol(settings: EnrollSettings, device: str, pem: bool = False) -> None:
+    """Give a device a certificate, or the next one; what it needs goes to stdout.
+
+    That is a tar file to unpack on the device or, with `pem`, its bundle alone.
 
     Raises:
-        SettingsError, BrokerNotUpdated: with the latter, the bundle has been written out.
+        SettingsError, BrokerNotUpdated: with the latter, stdout has been written.
     """
     _check(device)
+    file = f"{device}.pem" if pem else f"{device}.tar"
+    if sys.stdout.isatty() and not pem:
+        raise SettingsError([f"stdout is a terminal: end the command with > {file}"])
     with files.locked(Path(settings.authority_dir)):
         authority = _open_authority(settings)
         services.keep(authority, settings)
         known = [entry for entry in authority.ledger.entries if entry.name == device]
         made = authority.enrol(device, settings.device_days)
         services.admit(authority, settings)
-        _hand_out(authority.bundle(made))
+        bundle = authority.bundle(made)
+        _hand_out(bundle.encode() if pem else package.pack(bundle, _own_settings(settings, device)))
         say(f"{device} is enrolled until {day(made.certificate.not_valid_after_utc)}")
         good = max((entry.until for entry in known if entry.good), default=None)
         if good:
-            say(f"its old certificate stays valid until {day(good)}; replace the bundle on the")
-            say("device: the forwarder loads the new one automatically")
-        else:
-            if any(entry.revoked for entry in known):
-                say("it was revoked: this is a new identity; the old ones remain revoked")
-            say("next: copy the file to the Jetson; set CLOUD_BUNDLE there to its path, and")
-            say(f"DEVICE to {device}; then delete all other copies, which hold the device's key")
-        if sys.stdout.isatty():
-            say(f"to write the bundle to a file, end the command with: > {device}.pem")
+            say(f"its old certificate stays valid until {day(good)}")
+        elif any(entry.revoked for entry in known):
+            say("it was revoked: this is a new identity; the old ones remain revoked")
+        _explain_next(device, file, pem, again=bool(good))
         live = LiveBroker(settings, authority)
         if live.runs():
             live.command(access.admission(device))
         else:
             say(f"the broker is not running: it will know {device} when it starts")
+
+
+def _own_settings(settings: EnrollSettings, device: str) -> dict[str, str]:
+    """What the device's services have to be told."""
+    return {
+        "DEVICE": device,
+        "CLOUD_HOST": settings.public_host[0],
+        "CLOUD_PORT": str(settings.public_port),
+        "CLOUD_TOPIC": f"faces/from/{device}",
+    }
+
+
+def _explain_next(device: str, file: str, pem: bool, again: bool) -> None:
+    if pem and again:
+        say("next: replace the bundle on the device: the forwarder loads the new one automatically")
+    elif pem:
+        say(f"next: copy {file} to the device; set CLOUD_BUNDLE there to its path, and DEVICE to")
+        say(f"{device}; then delete all other copies, which hold the device's key")
+    else:
+        say(f"next: copy {file} to the device, and unpack it beside the compose file there:")
+        say(f"tar -xf {file} && docker compose -f docker-compose.jetson.yml {_START[again]}")
+        say("then delete all copies of it, which hold the device's key")
+    if sys.stdout.isatty():
+        say(f"to write the bundle to a file, end the command with: > {file}")
 
 
 def revoke(settings: EnrollSettings, device: str) -> None:
@@ -174,11 +200,11 @@ def _open_authority(settings: EnrollSettings) -> Authority:
     return Authority(Path(settings.authority_dir), settings.authority_days)
 
 
-def _hand_out(bundle: str) -> None:
+def _hand_out(content: bytes) -> None:
     try:
         # Not by sys.stdout, which would try once more at the end of the program.
-        with open(sys.stdout.fileno(), "w", encoding="ascii", closefd=False) as out:
-            out.write(bundle)
+        with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+            out.write(content)
     except OSError as error:
-        text = f"the bundle could not be written: {error.strerror}; run this again"
+        text = f"the file could not be written: {error.strerror}; run this again"
         raise SettingsError([text]) from None

@@ -41,6 +41,12 @@ class EnrollSettings:
         hosts,
         "host names or addresses at which devices reach the server, such as vsi.example.com",
     )
+    public_port: int = setting(
+        "PUBLIC_PORT",
+        integer(1, 65535),
+        "port of the cloud broker at which devices reach the server",
+        default=8883,
+    )
     authority_dir: str = setting(
         "AUTHORITY_DIR",
         text,

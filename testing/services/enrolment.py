@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from common.mqtt import tls
+from enroll import package
 from enroll.authority import Authority
 from testing.host.wait import free_port, listening, until
 from testing.host.wallclock import inherited
@@ -87,10 +90,22 @@ class Enrolment:
         return out, said
 
     def enrol(self, name: str, **settings: str) -> Path:
-        """The bundle, as a person would keep it."""
+        """The bundle out of what the device is given."""
         file = self.folder / f"{name}-{len(list(self.folder.glob('*.pem')))}.pem"
-        file.write_text(self._run((name,), settings)[0])
+        file.write_text(unpack(self._run((name,), settings)[0])[package.BUNDLE])
         return file
+
+
+def unpack(packed: str) -> dict[str, str]:
+    """The files of a device's tar file, by name; all is ASCII."""
+    with tarfile.open(fileobj=io.BytesIO(packed.encode("ascii"))) as tar:
+        return {one.name: _read(tar, one) for one in tar if one.isfile()}
+
+
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    content = tar.extractfile(member)
+    assert content is not None
+    return content.read().decode("ascii")
 
 
 class CloudBroker(Process):

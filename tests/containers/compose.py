@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -84,12 +85,18 @@ class Container:
 
 
 class Project:
-    """`docker compose` with one of our files, a test's additions and settings in place of .env."""
+    """`docker compose` with one of our files, a test's additions and settings in place of .env.
+
+    Its paths are relative to `home`, where a person would have the repository.
+    """
 
     def __init__(self, side: str, folder: Path, additions: dict[str, Any], **env: str) -> None:
         self.name = f"facepipe-test-{side}"
         self.file = ROOT / f"docker-compose.{side}.yml"
         self.env = env
+        self.home = folder / side
+        (self.home / "secrets").mkdir(parents=True)
+        shutil.copy(ROOT / "secrets" / "README", self.home / "secrets")
         self._more = folder / f"{side}.json"  # JSON is YAML
         self._more.write_text(json.dumps(additions))
         self._env_file = folder / f"{side}.env"
@@ -98,7 +105,8 @@ class Project:
         text = "".join(f"{name}='{value}'\n" for name, value in self.env.items())
         self._env_file.write_text(text)
         files = ["--file", str(self.file), "--file", str(self._more)]
-        return ["compose", "--project-name", self.name, "--env-file", str(self._env_file), *files]
+        own = ["--project-name", self.name, "--project-directory", str(self.home)]
+        return ["compose", *own, "--env-file", str(self._env_file), *files]
 
     def __call__(self, *words: str, code: int | None = 0, timeout: float = 180) -> str:
         return docker(*self.command(), *words, code=code, timeout=timeout)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import sys
 from pathlib import Path
 
+from enroll import package
 from gallery.auth import passwords
 from testing.host.wait import free_port, until
 from testing.services.detector import balance, books
@@ -55,10 +57,6 @@ class Stack:
             "jetson",
             folder,
             {"services": {"forwarder": _KNOWS_OUTSIDE}},
-            DEVICE=DEVICE,
-            CLOUD_HOST=OUTSIDE,
-            CLOUD_PORT=str(self.port),
-            CLOUD_BUNDLE=str(folder / f"{DEVICE}.pem"),
             CAMERA="/media/clip.mp4",
             MEDIA_DIR=str(ROOT / "demo"),
         )
@@ -102,8 +100,13 @@ class Stack:
             print(project("logs", "--no-color", "--timestamps", code=None), file=sys.stderr)
 
     def enrol(self, device: str) -> Path:
-        """Its bundle, in a file that its owner writes into."""
-        return Path(self.file(f"{device}.pem", self.cloud.enroll(device)[0]))
+        """Unpack what a device is given, in the place of the Jetson's repository; its bundle."""
+        packed, _ = self.cloud.enroll(device)
+        home = self.jetson.home if device == DEVICE else self.folder / device
+        home.mkdir(exist_ok=True)
+        unpack = ["tar", "-x", "-f", "-", "-C", str(home)]
+        subprocess.run(unpack, input=packed, text=True, check=True, timeout=20)
+        return home / package.BUNDLE
 
     def visitor(self, scheme: str = "http", context: ssl.SSLContext | None = None) -> Visitor:
         """Somebody on this machine, not logged in."""

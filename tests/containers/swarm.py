@@ -86,7 +86,7 @@ class Swarm(Project):
         node = docker("node", "ls", "--quiet").strip()
         docker("node", "update", "--label-add", "facepipe=home", node)
         docker("network", "create", "--driver", "overlay", "--attachable", NETWORK)
-        self.bundle = Path(self.given(f"{DEVICE}.pem", self.enroll(DEVICE)[0]))
+        self.bundle = Path(self.given(f"{DEVICE}.pem", self.enroll("--pem", DEVICE)[0]))
         words = ("run", "--rm", "-T", "--entrypoint", "cat", "enroll")
         identity = self("--progress", "quiet", *words, "/identities/processor/processor.pem")
         self.given("processor.pem", identity[identity.index("-----BEGIN") :])

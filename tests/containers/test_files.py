@@ -27,10 +27,6 @@ FILES = {
 # The least that a person fills in, by side; and what Compose is told when it is not there.
 NEEDED = {
     "jetson": {
-        "DEVICE": "jetson-1",
-        "CLOUD_HOST": "vsi.example.com",
-        "CLOUD_BUNDLE": "./jetson-1.pem",
-        "PREVIEW_PASSWORD_FILE": "./preview-password",
         "HOMEASSISTANT_BIND": "192.0.2.7",
         "GRAFANA_PASSWORD_FILE": "./grafana-password",
     },

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from enroll import package
 from testing.store.nanio import KEY_ID, SECRET
 from tests.containers.compose import Container
 from tests.containers.engine import PARTS, docker
-from tests.containers.stack import DEVICE, PASSWORD, Stack
+from tests.containers.stack import PASSWORD, Stack
 
 MIB = 1024 * 1024
 
@@ -139,7 +140,7 @@ def secrets(stack: Stack) -> dict[str, str]:
         "detector's password": edge.exec("cat", "/secrets/detector/password"),
         "forwarder's password": edge.exec("cat", "/secrets/forwarder/password"),
         "health's password": edge.exec("cat", "/run/facepipe/health"),
-        "device's key": (stack.folder / f"{DEVICE}.pem").read_text(),
+        "device's key": (stack.jetson.home / package.BUNDLE).read_text(),
         "broker's key": cloud.exec("cat", "/etc/facepipe/server.pem"),
         "processor's key": stack.cloud.one("processor").exec("cat", "/etc/facepipe/processor.pem"),
         "gallery's key": stack.cloud.one("gallery").exec("cat", "/etc/facepipe/gallery.pem"),

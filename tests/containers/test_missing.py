@@ -28,9 +28,6 @@ WHOLE = {
         "CAMERA": "/media/clip.mp4",
     },
 }
-LOGINS = (
-    "set in .env COS_API_KEY_FILE, or both COS_ACCESS_KEY_ID_FILE and COS_SECRET_ACCESS_KEY_FILE"
-)
 CAMERAS = "set in .env CAMERA_DEVICE, CAMERA or CAMERA_FILE"
 
 
@@ -56,9 +53,6 @@ def stops(project: Project) -> str:
         ("cloud", "PUBLIC_HOST"),
         ("cloud", "COS_ENDPOINT"),
         ("cloud", "COS_BUCKET"),
-        ("jetson", "DEVICE"),
-        ("jetson", "CLOUD_HOST"),
-        ("jetson", "CLOUD_BUNDLE"),
     ],
     indirect=["project"],
 )
@@ -68,12 +62,35 @@ def test_a_variable_without_default(project: Project, name: str) -> None:
 
 
 @pytest.mark.parametrize("project", ["cloud"], indirect=True)
-@pytest.mark.parametrize("alone", ["", "COS_ACCESS_KEY_ID_FILE", "COS_SECRET_ACCESS_KEY_FILE"])
-def test_credentials_of_neither_kind_or_half_of_them(project: Project, alone: str) -> None:
+@pytest.mark.parametrize(
+    ("alone", "other"),
+    [
+        ("COS_ACCESS_KEY_ID_FILE", "COS_SECRET_ACCESS_KEY_FILE"),
+        ("COS_SECRET_ACCESS_KEY_FILE", "COS_ACCESS_KEY_ID_FILE"),
+    ],
+)
+def test_half_of_a_pair_of_keys(project: Project, alone: str, other: str) -> None:
+    project.env[alone] = "/dev/null"
+    assert f"set in .env {other}, too" in stops(project)
+
+
+@pytest.mark.parametrize("project", ["cloud"], indirect=True)
+def test_credentials_of_any_kind(project: Project) -> None:
     project.env["COS_API_KEY_FILE"] = ""
-    if alone:
-        project.env[alone] = "/dev/null"
-    assert LOGINS in stops(project)
+    assert f"does not exist: {project.home}/secrets/cos-api-key" in stops(project)
+
+
+@pytest.mark.parametrize("project", ["jetson"], indirect=True)
+@pytest.mark.parametrize("name", ["DEVICE", "CLOUD_HOST"])
+def test_what_the_tar_file_of_a_device_brings(project: Project, name: str) -> None:
+    project.env[name] = ""
+    assert f"does not exist: {project.home}/secrets/device.env" in stops(project)
+
+
+@pytest.mark.parametrize("project", ["jetson"], indirect=True)
+def test_the_bundle_of_a_device(project: Project) -> None:
+    project.env["CLOUD_BUNDLE"] = ""
+    assert f"does not exist: {project.home}/secrets/cloud-bundle.pem" in stops(project)
 
 
 @pytest.mark.parametrize("project", ["jetson"], indirect=True)
@@ -99,6 +116,23 @@ def test_any_kind_of_credentials_is_enough(project: Project, given: tuple[str, .
     project.env["COS_API_KEY_FILE"] = ""
     project.env |= dict.fromkeys(given, "/dev/null")
     project("create", "--no-build")
+
+
+@pytest.mark.parametrize("project", ["cloud"], indirect=True)
+def test_a_key_in_the_folder_of_secrets_needs_no_setting(project: Project) -> None:
+    project.env["COS_API_KEY_FILE"] = ""
+    (project.home / "secrets" / "cos-api-key").write_text("key")
+    project("create", "--no-build")
+
+
+@pytest.mark.parametrize("project", ["cloud"], indirect=True)
+def test_a_key_in_the_folder_of_secrets_gives_way_to_a_pair_of_keys(project: Project) -> None:
+    project.env["COS_API_KEY_FILE"] = ""
+    (project.home / "secrets" / "cos-api-key").write_text("key")
+    pair = dict.fromkeys(("COS_ACCESS_KEY_ID_FILE", "COS_SECRET_ACCESS_KEY_FILE"), "/dev/zero")
+    project.env |= pair
+    secrets = json.loads(project("config", "--format", "json"))["secrets"]
+    assert secrets["cos-api-key"]["file"] == secrets["gallery-cos-api-key"]["file"] == "/dev/null"
 
 
 @pytest.mark.parametrize("project", ["cloud"], indirect=True)

@@ -58,14 +58,13 @@ def secured(folder: Path, store: Store) -> Iterator[Brokers]:
         )
         forwarder = Service(
             "forwarder",
-            DEVICE="jetson-1",
+            SETTINGS_FILE=folder / "secrets" / "device.env",
             MQTT_PORT=edge.port,
             MQTT_USERNAME="forwarder",
             MQTT_PASSWORD_FILE=folder / "forwarder.password",
             CLOUD_HOST="localhost",
             CLOUD_PORT=cloud.port,
-            CLOUD_TOPIC="faces/from/jetson-1",
-            CLOUD_BUNDLE=folder / "jetson-1.pem",
+            CLOUD_BUNDLE=folder / "secrets" / "cloud-bundle.pem",
         )
         with processor, forwarder:
             processor.says("cloud broker .*: connected")

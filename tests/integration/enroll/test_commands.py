@@ -28,7 +28,9 @@ from testing.services.enrolment import Enrolment
         (["unknown"], "not be 'unknown'"),
         (["revoke", "broker"], "is reserved for a service"),
         (["revoke", "jetson-9"], "there is no device 'jetson-9'"),
-        (["revoke"], "usage: python -m enroll NAME"),
+        (["revoke"], "usage: python -m enroll [--pem] NAME"),
+        (["--pem"], "usage: "),
+        (["--pem", "list"], "--pem goes with the NAME of a device"),
         (["a", "b"], "usage: "),
         ([], "usage: "),
     ],
@@ -44,7 +46,16 @@ def test_wrong_words_end_it_with_2_and_a_sentence(
 
 def test_help_names_every_word_and_setting(enrolment: Enrolment) -> None:
     out, _ = enrolment.run("--help")
-    for word in ("NAME", "revoke NAME", "list", "renew", "retire", "PUBLIC_HOST", "SERVICE_DAYS"):
+    for word in (
+        "NAME",
+        "--pem NAME",
+        "revoke NAME",
+        "list",
+        "renew",
+        "retire",
+        "PUBLIC_HOST",
+        "SERVICE_DAYS",
+    ):
         assert word in out
 
 
@@ -69,11 +80,11 @@ def test_a_folder_that_cannot_be_written_is_named(enrolment: Enrolment, tmp_path
     assert f"{tmp_path}/file/x cannot be written" in said
 
 
-def test_a_bundle_that_cannot_be_written_out_is_said(enrolment: Enrolment) -> None:
+def test_a_file_that_cannot_be_written_out_is_said(enrolment: Enrolment) -> None:
     with open("/dev/full", "w") as full, enrolment.start("jetson-1", stdout=full) as process:
         _, said = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "the bundle could not be written: No space left on device; run this again" in said
+    assert "the file could not be written: No space left on device; run this again" in said
 
 
 def test_the_list_says_who_since_when_and_until_when(enrolment: Enrolment) -> None:

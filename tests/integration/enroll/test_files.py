@@ -43,7 +43,7 @@ def test_the_first_use_makes_all_that_broker_and_services_read(enrolment: Enrolm
     assert sorted(os.listdir(enrolment.authority)) == sorted([*keys, "ledger.json", "lock"])
     assert out.count("BEGIN CERTIFICATE") == 2
     assert out.count("PRIVATE KEY") == 2
-    assert "set CLOUD_BUNDLE" in said
+    assert "tar -xf jetson-1.tar" in said
     assert "the broker is not running: it will know jetson-1 when it starts" in said
 
 

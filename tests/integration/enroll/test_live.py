@@ -36,10 +36,27 @@ def test_a_broker_that_cannot_be_told_is_an_error_after_the_bundle_is_out(
     assert "faces/from/jetson-2" in access
 
 
-def test_at_a_terminal_it_says_how_to_have_a_file(enrolment: Enrolment) -> None:
+def run_at_a_terminal(enrolment: Enrolment, *words: str) -> tuple[str, bytes]:
+    """What it says on stderr, and what the terminal shows."""
     ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as terminal, enrolment.start("jetson-1", stdout=terminal) as run:
+    with os.fdopen(theirs, "w") as terminal, enrolment.start(*words, stdout=terminal) as run:
         _, said = run.communicate(timeout=30)
+    try:
+        return said, os.read(ours, 65536)
+    except OSError:  # nothing was written, and the other end is closed
+        return said, b""
+    finally:
+        os.close(ours)
+
+
+def test_no_tar_file_is_written_to_a_terminal(enrolment: Enrolment) -> None:
+    said, shown = run_at_a_terminal(enrolment, "jetson-1")
+    assert said == "enroll: stdout is a terminal: end the command with > jetson-1.tar\n"
+    assert not shown
+    assert not enrolment.authority.exists()
+
+
+def test_a_bundle_at_a_terminal_comes_with_how_to_have_a_file(enrolment: Enrolment) -> None:
+    said, shown = run_at_a_terminal(enrolment, "--pem", "jetson-1")
     assert "end the command with: > jetson-1.pem" in said
-    assert b"BEGIN CERTIFICATE" in os.read(ours, 65536)
-    os.close(ours)
+    assert b"BEGIN CERTIFICATE" in shown

@@ -19,7 +19,7 @@ from testing.services.enrolment import CloudBroker, Enrolment, Peer, certificate
 def test_the_same_command_again_renews_and_the_old_certificate_stays_good(
     enrolment: Enrolment, cloud: CloudBroker, device: Path
 ) -> None:
-    out, said = enrolment.run("jetson-1")
+    out, said = enrolment.run("--pem", "jetson-1")
     new = device.with_name("new.pem")
     new.write_text(out)
     assert "its old certificate stays valid until" in said

@@ -82,6 +82,12 @@ def test_a_secret_file_that_cannot_be_used_is_named(tmp_path: Path, content: byt
     assert f"PASSWORD_FILE={file}" in found
 
 
+def test_a_secret_whose_file_is_dev_null_counts_as_not_set() -> None:
+    assert read(Sample, {"HOST": "h", "PASSWORD_FILE": "/dev/null"}).password == ""
+    sample = read(Sample, {"HOST": "h", "PASSWORD": CANARY, "PASSWORD_FILE": "/dev/null"})
+    assert sample.password == CANARY
+
+
 def test_only_secrets_are_read_from_files(tmp_path: Path) -> None:
     assert problems({"HOST_FILE": str(tmp_path)}) == ["HOST is not set: where it is"]
 
@@ -179,9 +185,11 @@ def test_a_file_that_may_not_be_read_names_setting_user_and_remedy() -> None:
         environ = {"HOST": "h", "PASSWORD_FILE": file.name}
         (password,) = problems(environ)
         (bundle,) = problems({"CLOUD_HOST": "h", "MQTT_BUNDLE": file.name}, ForwarderSettings)
-    for problem, name in ((password, "PASSWORD"), (bundle, "MQTT_BUNDLE")):
+        (settings,) = problems({"HOST": "h", "SETTINGS_FILE": file.name})
+    named = ((password, "PASSWORD"), (bundle, "MQTT_BUNDLE"), (settings, "SETTINGS_FILE"))
+    for problem, name in named:
         assert problem.startswith(f"{name} cannot be read by user {user}: Permission denied; make")
-        assert f"on the host: chown {user} or chmod a+r" in problem
+        assert "on the host: chmod a+r, in a folder of mode 700" in problem
         assert file.name in problem
 
 

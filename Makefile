@@ -14,13 +14,16 @@ TESTS ?=
 MINUTES ?= 10
 TARGETS ?=
 
+# `make test-upgrade FROM=<commit>`; without a release yet, before devices were given one file.
+FROM ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo 3e50e09)
+
 BASE ?= debian:trixie-slim
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
 .PHONY: help setup demo test test-unit coverage test-clocks test-faults test-attacks fuzz test-containers \
-	test-swarm test-arm64 images check format \
+	test-upgrade test-swarm test-arm64 images list-images check format \
 	bench docs lock clean
 
 help:  ## list the targets
@@ -88,10 +91,19 @@ images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 			--tag facepipe/$$part:latest --tag facepipe/$$part:$(VERSION) . || exit 1; \
 	done
 
+list-images:
+	@echo $(IMAGES)
+
 test-containers: .venv/.containers  ## run both compose files in a Docker Engine
 	@tests/needs containers
 	$(BIN)/python -m pytest tests/containers -v -o timeout=1200 \
-		--ignore tests/containers/test_swarm.py -o addopts="-ra --strict-markers --strict-config"
+		--ignore tests/containers/test_swarm.py --ignore tests/containers/test_upgrade.py \
+		-o addopts="-ra --strict-markers --strict-config"
+
+test-upgrade: .venv/.containers  ## run old and new sides together; FROM=<commit> is the old one
+	@tests/needs containers
+	FROM=$(FROM) $(BIN)/python -m pytest tests/containers/test_upgrade.py -v -o timeout=2400 \
+		-o addopts="-ra --strict-markers --strict-config"
 
 test-swarm: .venv/.containers  ## run processors on Docker Swarm, kill one and replace all under load
 	@tests/needs containers
@@ -112,7 +124,8 @@ check: .venv/.containers  ## lint, format and type-check
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/hadolint --config .hadolint.yaml Dockerfile broker/Dockerfile
-	shellcheck broker/start broker/healthy tests/clocked tests/needs requirements/lock .ci/run
+	shellcheck broker/start broker/healthy tests/clocked tests/needs requirements/lock .ci/run \
+		.ci/release .ci/release-notes
 
 .venv/.browser: requirements/browser.txt .venv/.done
 	@echo "adding what drives a browser in tests to .venv (170 MB)"

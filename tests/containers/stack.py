@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 from enroll import package
 from gallery.auth import passwords
@@ -72,7 +73,7 @@ class Stack:
         path.chmod(0o644)
         return str(path)
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         self.store.__enter__()
         try:
             self._up()

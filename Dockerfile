@@ -18,6 +18,7 @@ RUN python3 -m pip install --no-cache-dir --no-compile --target /opt/facepipe/li
     && find /opt/facepipe/lib -depth -type d \( -name tests -o -name bin \) -exec rm -r {} + \
     && find /opt/facepipe/lib -path '*/av/*.so' -exec strip --strip-unneeded {} +
 COPY common /opt/facepipe/common
+COPY doctor /opt/facepipe/doctor
 COPY ${PART} /opt/facepipe/${PART}
 # Compiled here, for the container cannot write; by hash, so that the same source makes the same.
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/facepipe \
@@ -75,7 +76,7 @@ LABEL org.opencontainers.image.description="Shows the faces in the bucket to peo
 FROM python AS enroll
 USER 0:0
 RUN install -d -o facepipe -g facepipe /authority /identities/broker /identities/processor \
-        /identities/gallery
+        /identities/gallery /identities/doctor
 USER 10001:10001
 ENTRYPOINT ["python3", "-m", "enroll"]
 # A command that ends, not a service.

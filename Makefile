@@ -22,7 +22,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' common/__init__.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 SOURCE ?= https://github.com/facepipe/facepipe
 
-.PHONY: help setup demo test test-unit coverage test-clocks test-faults test-attacks fuzz test-containers \
+.PHONY: help setup demo doctor test test-unit coverage test-clocks test-faults test-attacks fuzz test-containers \
 	test-upgrade test-swarm test-arm64 images list-images check format \
 	bench docs lock clean
 
@@ -79,6 +79,9 @@ test-attacks: .venv/.containers  ## attack every port as a stranger, a neighbour
 	$(BIN)/python -m pytest -m attack --numprocesses $(WORKERS) --dist worksteal
 	$(BIN)/python -m pytest tests/containers -m attack -v -rP -o timeout=1200 \
 		-o addopts="-ra --strict-markers --strict-config"
+
+doctor: setup  ## check this machine and what it is connected to, without containers; reads .env
+	@SETTINGS_FILE=$(wildcard .env) $(BIN)/python -m doctor
 
 images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 	@docker version >/dev/null

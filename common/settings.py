@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common import settings_file
-from common.protocol.topics import NAME
+from common.protocol.topics import DOCTOR, NAME
 from common.settings_file import explain_permission
 
 T = TypeVar("T")
@@ -263,9 +263,9 @@ def file(value: str) -> str:
 
 def name(value: str) -> str:
     """A device's or camera's name: it becomes part of topics, keys and certificates."""
-    if not NAME.fullmatch(value):
+    if not NAME.fullmatch(value) or value == DOCTOR:
         raise ValueError(
             "must be 1 to 63 characters of a-z, 0-9 and -, begin with a letter or digit,"
-            " and not be 'unknown' or 'rejected'"
+            " and not be 'unknown', 'rejected' or 'doctor'"
         )
     return value

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from common.protocol.topics import DOCTOR
+
 CONTROL = "$CONTROL/dynamic-security/v1"
 ANSWERS = f"{CONTROL}/response"
 STATUS = "faces/status/#"  # of everybody
@@ -59,6 +61,7 @@ def _services() -> list[Json]:
         _processor(),
         _gallery(),
         _role("broker", take=("$SYS/broker/uptime",)),  # for its health check
+        _device(DOCTOR),  # it sends a test face, as a device would
         _enroll(),
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cryptography import x509
 
+from common.protocol.topics import DOCTOR
 from common.settings import SettingsError
 from enroll import files
 from enroll.certificates import now
@@ -17,7 +18,7 @@ from enroll.certificates import now
 ROOT, DEVICES, SERVICES = "root", "devices", "services"  # names of the authorities
 
 # CNs and client ids of our own services, and words of the protocol and of the command line.
-RESERVED = {"cloud", "broker", "processor", "gallery", "enroll", "health"}
+RESERVED = {"cloud", "broker", "processor", "gallery", "enroll", "health", DOCTOR}
 RESERVED |= {"list", "revoke", "renew", "retire"}
 RESERVED |= {"unknown", "rejected"}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from common.protocol.topics import DOCTOR
 from enroll import access, certificates, files
 from enroll.authority import Authority, Issuer
 from enroll.certificates import CLIENT, SERVER, Identity
@@ -33,9 +34,11 @@ def keep(authority: Authority, settings: EnrollSettings, force: bool = False) ->
         "broker": settings.broker_dir,  # as a client of itself, for its health check
         "processor": settings.processor_dir,
         "gallery": settings.gallery_dir,
+        DOCTOR: settings.doctor_dir,
     }
     for name, folder in folders.items():
-        _keep_client(authority, settings, name, Path(folder) / f"{name}.pem", reason)
+        if folder:
+            _keep_client(authority, settings, name, Path(folder) / f"{name}.pem", reason)
     _write_trust(authority, broker)
     _write_lists(authority, broker)
 

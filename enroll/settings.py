@@ -71,6 +71,12 @@ class EnrollSettings:
         "folder of the gallery's identity",
         default="/identities/gallery",
     )
+    doctor_dir: str = setting(
+        "DOCTOR_IDENTITY_DIR",
+        text,
+        "folder of the doctor's identity; none is made without it",
+        default="",
+    )
     broker_host: str = setting(
         "BROKER_HOST",
         host,

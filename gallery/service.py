@@ -31,6 +31,7 @@ from gallery.settings import GallerySettings
 from gallery.state import State
 from gallery.store_health import StoreHealth
 from gallery.sync.announcements import Announcements
+from gallery.sync.doctor_faces import DoctorFaces
 from gallery.sync.listing import BucketListing, ListingHooks, ListingOptions
 from gallery.sync.metadata import MetadataLoader
 from gallery.thumbnails.thumbnails import Thumbnails
@@ -65,6 +66,7 @@ def _create_state(settings: GallerySettings, service: Service) -> State:
     days, hours = settings.retention_days, settings.retention_hours
     retention = Retention(days, hours, index, bucket, deletions, store, standing, service.health)
     read = keys.create_key_reader(settings.key_template)
+    doctor_faces = DoctorFaces(bucket, store)
 
     def listed() -> None:
         facts.news()
@@ -77,6 +79,7 @@ def _create_state(settings: GallerySettings, service: Service) -> State:
         is_over=retention.is_over,
         deleted_before=deletions.again,
         vanished=deletions.vanished,
+        tested=doctor_faces.take,
         listed=listed,
     )
     options = ListingOptions(
@@ -98,6 +101,7 @@ def _create_state(settings: GallerySettings, service: Service) -> State:
         facts=facts,
         standing=standing,
         sync=sync,
+        doctor_faces=doctor_faces,
         deletions=deletions,
         retention=retention,
         fleet=fleet,
@@ -147,6 +151,7 @@ def _subscribe(state: State, link: Client) -> Announcements:
         missed=state.sync.soon,
         failed=state.standing.failed,
         news=state.facts.news,
+        tested=state.doctor_faces.take,
     )
     stored = f"{settings.mqtt_topic}/stored"
 
@@ -197,6 +202,7 @@ async def run(settings: GallerySettings, service: Service) -> int:
         (arrivals.keep_up(), "arrivals"),
         (state.sync.keep_up(), "sync"),
         (state.standing.keep_looking(), "standing"),
+        (state.doctor_faces.keep_removing(), "doctor"),
         (state.facts.keep_filling(), "facts"),
         (state.facts.keep_warm(), "thumbnails"),
         (state.deletions.keep_working(), "deletions"),

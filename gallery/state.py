@@ -14,6 +14,7 @@ from gallery.index.index import Index
 from gallery.live import EventHub
 from gallery.settings import GallerySettings
 from gallery.store_health import StoreHealth
+from gallery.sync.doctor_faces import DoctorFaces
 from gallery.sync.listing import BucketListing
 from gallery.sync.metadata import MetadataLoader
 from gallery.thumbnails.thumbnails import Thumbnails
@@ -34,6 +35,7 @@ class State:
     facts: MetadataLoader
     standing: StoreHealth
     sync: BucketListing
+    doctor_faces: DoctorFaces
     deletions: Deletions
     retention: Retention
     fleet: Fleet

@@ -17,7 +17,14 @@ def create_receipt(upload: Upload) -> Receipt:
     """The receipt of a face that is stored, or rejected with the verdict's reason."""
     verdict = upload.verdict
     outcome: Literal["stored", "rejected"] = "stored" if verdict.reason is None else "rejected"
-    return Receipt(verdict.facts["id"], verdict.sha256, outcome, upload.object.key, verdict.reason)
+    return Receipt(
+        verdict.facts["id"],
+        verdict.sha256,
+        outcome,
+        upload.object.key,
+        verdict.reason,
+        time.time(),
+    )
 
 
 class Receipts:

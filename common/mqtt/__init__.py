@@ -8,10 +8,11 @@ from __future__ import annotations
 from common.mqtt.broker import Broker
 from common.mqtt.certificates import DAY
 from common.mqtt.client import Client
-from common.mqtt.connect_errors import explain_error, explain_refusal
+from common.mqtt.connect_errors import ConnectionFailed, explain_error, explain_refusal
 from common.mqtt.connection import (
     CONNECT_TIMEOUT,
     Ack,
+    Connection,
     connect_client,
     create_client,
     ignore_ack,
@@ -19,7 +20,7 @@ from common.mqtt.connection import (
 from common.mqtt.message import Message, encode_number, pack_properties
 from common.mqtt.presence import Presence
 from common.mqtt.send_queue import OutboundMessage, SendQueue
-from common.mqtt.tls import client_context
+from common.mqtt.tls import client_context, common_name, expiry_of, start_of
 from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
 
 __all__ = [
@@ -29,17 +30,22 @@ __all__ = [
     "BatchedCounter",
     "Broker",
     "Client",
+    "Connection",
+    "ConnectionFailed",
     "Message",
     "OutboundMessage",
     "Presence",
     "SendQueue",
     "WriteBatcher",
     "client_context",
+    "common_name",
     "connect_client",
     "create_client",
     "encode_number",
+    "expiry_of",
     "explain_error",
     "explain_refusal",
     "ignore_ack",
     "pack_properties",
+    "start_of",
 ]

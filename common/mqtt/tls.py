@@ -91,6 +91,11 @@ def expiry_of(certificate: Mapping[str, Any]) -> float:
     return float(ssl.cert_time_to_seconds(certificate["notAfter"]))
 
 
+def start_of(certificate: Mapping[str, Any]) -> float:
+    """From when on a decoded certificate is valid, in seconds since 1970."""
+    return float(ssl.cert_time_to_seconds(certificate["notBefore"]))
+
+
 def check_handshake(context: ssl.SSLContext, host: str, port: int) -> dict[str, Any]:
     """Do a TLS handshake with a server and return its certificate; blocks for a second.
 

@@ -17,9 +17,9 @@ class BadMessage(ValueError):
         self.reason = reason
 
 
-def message_field(meaning: str, *, name: str = "") -> Any:
+def message_field(meaning: str, *, name: str = "", default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field whose meaning docs/protocol.md shows; `name` is that on the wire."""
-    return dataclasses.field(metadata={"meaning": meaning, "name": name})
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "name": name})
 
 
 def descriptions(message: type) -> dict[str, str]:

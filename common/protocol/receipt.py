@@ -6,6 +6,7 @@ import dataclasses
 import re
 from typing import Literal
 
+from common.protocol import clock
 from common.protocol.fields import BadMessage, from_json, message_field, to_json
 from common.protocol.publish import encode_properties
 
@@ -25,9 +26,13 @@ class Receipt:
     )
     key: str = message_field("the key of the object that was written")
     reason: str | None = message_field("why the face was rejected, a short fixed word; else null")
+    at: float | None = message_field(
+        "when the PUT returned, by the processor's clock (RFC 3339, UTC)", default=None
+    )
 
     def encode(self) -> bytes:
-        return to_json({name: getattr(self, name) for name in self.__slots__})
+        at = None if self.at is None else clock.to_rfc3339(self.at)
+        return to_json({name: getattr(self, name) for name in self.__slots__} | {"at": at})
 
     @staticmethod
     def encode_properties(correlation: bytes) -> bytes:
@@ -48,4 +53,5 @@ class Receipt:
         if outcome == "rejected" and not (isinstance(reason, str) and _REASON.fullmatch(reason)):
             reason = "other"
         id, sha256 = str(message["id"]), str(message["sha256"])
-        return cls(id, sha256, outcome, str(message.get("key", "")), reason)
+        at = clock.parse_rfc3339(message.get("at"))
+        return cls(id, sha256, outcome, str(message.get("key", "")), reason, at)

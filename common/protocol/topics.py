@@ -8,6 +8,10 @@ import re
 # A device's or camera's name: part of topics, object keys and certificates.
 NAME = re.compile(r"(?!(unknown|rejected)\Z)[a-z0-9][a-z0-9-]{0,62}")
 
+# The camera of test faces, and the device of the server's: they are sent to see whether faces
+# arrive, shown on no page, and deleted. No camera and no device may be called so.
+DOCTOR = "doctor"
+
 
 @dataclasses.dataclass(frozen=True)
 class Topics:

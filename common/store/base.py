@@ -192,5 +192,11 @@ class ObjectStore(Protocol):
         False if it cannot; then somebody else has to.
         """
 
+    def expiry(self) -> int | None:
+        """After how many days the store itself deletes objects, by the rule of `expire_after`.
+
+        0: there is no such rule; None: it knows no rules.
+        """
+
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -189,6 +189,9 @@ class FolderStore:
     def expire_after(self, days: int) -> bool:
         return not days  # a folder deletes nothing by itself
 
+    def expiry(self) -> int | None:
+        return None
+
     def close(self) -> None:
         pass
 

@@ -18,6 +18,7 @@ from gallery.index import model
 from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.live import EventHub
+from gallery.sync.doctor_faces import is_test
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Announcements:
         missed: Callable[[], None],
         failed: Callable[[StoreError], None],
         news: Callable[[], None],
+        tested: Callable[[list[str]], None],
     ) -> None:
         self._index = index
         self._workers = workers
@@ -49,6 +51,7 @@ class Announcements:
         self._missed = missed
         self._failed = failed
         self._news = news
+        self._tested = tested
         self._waiting: list[Entry] = []
         self._some = asyncio.Event()
 
@@ -57,6 +60,8 @@ class Announcements:
         entry = self._entry(payload)
         if entry is None:
             metrics.UNREADABLE.inc()
+        elif is_test(entry):
+            self._tested([entry.key])
         elif len(self._waiting) >= WAITING:
             self._missed()
         else:

@@ -27,6 +27,7 @@ from gallery.index.index import Index
 from gallery.index.model import Entry
 from gallery.live import EventHub
 from gallery.store_health import StoreHealth
+from gallery.sync.doctor_faces import is_test
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class ListingHooks:
     deleted_before: called with objects that were deleted, and have arrived again.
     vanished: called with the refs of objects that are no longer in the bucket, and the visits of
       which they were shots.
+    tested: called with the keys of test faces.
     listed: is called after each listing.
     """
 
@@ -72,6 +74,7 @@ class ListingHooks:
     is_over: Callable[[Listed], bool]
     deleted_before: Callable[[list[Entry]], None]
     vanished: Callable[[list[str], set[int]], None]
+    tested: Callable[[list[str]], None]
     listed: Callable[[], None]
 
 
@@ -87,11 +90,12 @@ class ListingOptions:
 
 class Taken(NamedTuple):
     """The result of a page; `again`: its objects that were deleted before; `over`: keys of those
-    that are past their retention."""
+    that are past their retention; `tests`: of test faces."""
 
     objects: int
     again: list[Entry]
     over: list[str]
+    tests: list[str]
 
 
 class BucketListing:
@@ -294,6 +298,8 @@ class BucketListing:
         self.progress.found += taken.objects
         if taken.again:
             self._hooks.deleted_before(taken.again)
+        if taken.tests:
+            self._hooks.tested(taken.tests)
         if taken.over:
             failed = await self._workers.run(self._bucket.delete, taken.over)
             metrics.DELETED.labels("retention").inc(len(taken.over) - len(failed))
@@ -308,14 +314,17 @@ class BucketListing:
 
     def _take(self, page: list[Listed]) -> Taken:
         """In a worker: all of a page but what was deleted before, and what is over."""
-        over, entries = [], []
+        over, tests, entries = [], [], []
         for one in page:
             if self._hooks.is_over(one):
                 over.append(one.key)
             elif (entry := model.entry_from_listing(one, self._read)) is not None:
-                entries.append(entry)
+                if is_test(entry):
+                    tests.append(entry.key)
+                else:
+                    entries.append(entry)
         _, again = self._index.add(entries)
-        return Taken(len(entries), again, over)
+        return Taken(len(entries), again, over, tests)
 
     def _tell(self) -> None:
         self._told = time.monotonic()

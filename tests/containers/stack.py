@@ -42,7 +42,7 @@ class Stack:
         self.cloud = Project(
             "cloud",
             folder,
-            {"services": {"processor": _KNOWS_OUTSIDE, "gallery": _KNOWS_OUTSIDE}},
+            {"services": dict.fromkeys(("processor", "gallery", "doctor"), _KNOWS_OUTSIDE)},
             PUBLIC_HOST=OUTSIDE,
             PUBLIC_PORT=str(self.port),
             COS_ENDPOINT=f"http://{OUTSIDE}:{self.store.port}",
@@ -57,7 +57,7 @@ class Stack:
         self.jetson = Project(
             "jetson",
             folder,
-            {"services": {"forwarder": _KNOWS_OUTSIDE}},
+            {"services": dict.fromkeys(("forwarder", "doctor"), _KNOWS_OUTSIDE)},
             CAMERA="/media/clip.mp4",
             MEDIA_DIR=str(ROOT / "demo"),
         )

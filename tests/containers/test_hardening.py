@@ -29,10 +29,13 @@ def running(stack: Stack) -> list[Container]:
 
 @pytest.fixture(scope="module")
 def every(stack: Stack, running: list[Container]) -> Iterator[list[Container]]:
-    """And that of `enroll`, as `docker compose run` would start it."""
-    stack.cloud("create", "--no-build", "enroll")
-    yield [*running, stack.cloud.one("enroll")]
-    stack.cloud("rm", "--force", "enroll")
+    """And those that `docker compose run` would start."""
+    by_hand = ((stack.cloud, "enroll"), (stack.cloud, "doctor"), (stack.jetson, "doctor"))
+    for project, service in by_hand:
+        project("create", "--no-build", service)
+    yield [*running, *(project.one(service) for project, service in by_hand)]
+    for project, service in by_hand:
+        project("rm", "--force", service)
 
 
 def test_each_container_has_what_it_needs_and_no_more(every: list[Container]) -> None:
@@ -97,7 +100,7 @@ def test_a_webcam_is_the_one_device_and_comes_with_its_group(stack: Stack) -> No
         stack.jetson.env |= {"CAMERA": "/media/clip.mp4", "CAMERA_DEVICE": ""}
     for name, service in config["services"].items():
         devices = [device["source"] for device in service.get("devices", ())]
-        assert devices == (["/dev/video7"] if name == "detector" else [])
+        assert devices == (["/dev/video7"] if name in ("detector", "doctor") else [])
     detector = config["services"]["detector"]
     assert detector["group_add"] == ["video"]
     assert detector["environment"]["CAMERA"] == "/dev/video7"

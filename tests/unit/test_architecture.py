@@ -19,7 +19,8 @@ from common import __version__
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("detector", "forwarder", "gallery", "processor")
-PACKAGES = ("common", "demo", "enroll", *SERVICES)
+PACKAGES = ("common", "demo", "doctor", "enroll", *SERVICES)
+WORKSHOP = ("tests", "testing", "bench")
 MODULES_IN_A_FOLDER = 14  # beside __init__.py and __main__.py
 LINES_IN_A_MODULE = 400
 LINES_OF_BENCH = 4700
@@ -137,17 +138,25 @@ def assert_no_circle(graph: dict[str, set[str]]) -> None:
 
 
 def test_common_imports_no_service() -> None:
-    assert not reach("common") & {*SERVICES, "demo", "enroll", "tests", "testing", "bench"}
+    assert not reach("common") & {*SERVICES, "demo", "doctor", "enroll", *WORKSHOP}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_services_never_import_each_other(service: str) -> None:
     others = set(SERVICES) - {service}
-    assert not reach(service) & (others | {"demo", "enroll", "tests", "testing", "bench"})
+    assert not reach(service) & (others | {"demo", "doctor", "enroll", *WORKSHOP})
 
 
 def test_enrolment_knows_no_service() -> None:
-    assert not reach("enroll") & {*SERVICES, "demo", "tests", "testing", "bench"}
+    assert not reach("enroll") & {*SERVICES, "demo", "doctor", *WORKSHOP}
+
+
+def test_the_doctor_knows_of_the_services_only_the_camera_and_its_settings() -> None:
+    assert not reach("doctor") & ({*SERVICES, "demo", "enroll", *WORKSHOP} - {"detector"})
+    looking = {"doctor.camera", "doctor.jetson"}  # the only ones that need the detector's image
+    for name in modules():
+        if within(name, "doctor") and name not in looking:
+            assert not [one for one in imports(name) if within(one, "detector")], name
 
 
 def test_the_demo_starts_services_and_imports_none() -> None:

@@ -55,6 +55,16 @@ class Lifecycle:
             written = self._read()
             return written is not None and days_of_our_rule(written) == (days or None)
 
+    def days(self) -> int | None:
+        """What our rule says: 0 without one, -1 where it was changed; None: the store has no rules.
+
+        Raises:
+            StoreError: with the reason.
+        """
+        with self._one:
+            rules = self._read()
+        return None if rules is None else days_of_our_rule(rules) or 0
+
     def _read(self) -> ET.Element | None:
         """The configuration; None from a store that has none."""
         self._observer.request("lifecycle")

@@ -260,6 +260,10 @@ class S3Store:
         """By a lifecycle rule of our own in the bucket's configuration."""
         return self._lifecycle.keep(days)
 
+    def expiry(self) -> int | None:
+        """By our lifecycle rule; -1 if it was changed by somebody else."""
+        return self._lifecycle.days()
+
     def close(self) -> None:
         self._fast.close()
         self._client.close()

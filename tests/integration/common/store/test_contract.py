@@ -201,7 +201,10 @@ def test_threads_may_share_it(store: ObjectStore) -> None:
 
 def test_a_store_that_keeps_no_rule_says_so_and_one_that_does_keeps_it(store: ObjectStore) -> None:
     kept = store.expire_after(30)
+    assert store.expiry() in ((30,) if kept else (0, None))
     assert store.expire_after(0)
     if kept:
         assert store.expire_after(7)
+        assert store.expiry() == 7
         assert store.expire_after(0)
+        assert store.expiry() == 0

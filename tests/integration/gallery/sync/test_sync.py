@@ -38,6 +38,32 @@ def test_what_the_processor_stores_is_there_at_once_with_its_facts(
     assert gallery.metric("facepipe_gallery_faces_announced_total") == 1
 
 
+def test_a_test_face_of_the_doctor_is_removed_and_never_shown(
+    gallery: Gallery, admin: Admin, processor: Service, cloud: Mosquitto, store: Store
+) -> None:
+    with Sender(cloud.port) as sender:
+        sender.send(png(seed=1), facts={"camera": "doctor"})
+        until(lambda: processor.metric("facepipe_processor_faces_stored_total") == 1)
+        until(lambda: not store.objects(), what="it is removed")
+        sender.send(png(seed=2))
+        until(admin.faces, what="the face after it is shown")
+    (key,) = store.objects()
+    assert admin.faces() == [ref_of(key)]
+
+
+def test_a_test_face_that_is_left_over_is_removed_by_a_listing(
+    cloud: Mosquitto, store: Store, tmp_path: Path
+) -> None:
+    left = store.bucket / "jetson-1" / "doctor" / "2026-01-01" / "face_1767225600000_left-over.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(png())
+    keys = fill(store, 3)
+    with Gallery(store, tmp_path / "gallery", MQTT_PORT=cloud.port) as gallery:
+        gallery.says("listed 3 objects")
+        until(lambda: not left.exists(), what="it is removed")
+        assert set(gallery.admin().faces()) == {ref_of(key) for key in keys}
+
+
 @pytest.mark.parametrize(
     "message",
     [b"", b"{", b"[]", b"null", b'{"key": 1}', b"\xff" * 100, b"[" * 50_000, b'{"key": "a"}'],

@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -17,7 +18,7 @@ from common.protocol.status import FIGURES, Status
 from common.protocol.stored import Stored
 from testing.mqtt.publish import unpack
 
-RECEIPT = Receipt("0192f0c1a2b37c4d", "9f86d081", "stored", "box-1/cam/face.png", None)
+RECEIPT = Receipt("0192f0c1a2b37c4d", "9f86d081", "stored", "box-1/cam/face.png", None, 1.7e9)
 STORED = Stored("box-1/cam/face.png", "9f86", 20_000, 1_700_000_000.5, {"device": "box-1"})
 STATUS = Status("online", 1_700_000_000.0, 10.0, "1.2", {"camera": "lost"}, {"frames": 3.0})
 MESSAGES = (Receipt, Stored, Status)
@@ -35,6 +36,12 @@ OBJECTS = st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), JSON, ma
 @pytest.mark.parametrize("message", [RECEIPT, STORED, STATUS])
 def test_a_message_survives_the_wire(message: Any) -> None:
     assert type(message).decode(message.encode()) == message
+
+
+def test_a_receipt_of_an_older_processor_has_no_time() -> None:
+    older = json.loads(RECEIPT.encode())
+    del older["at"]
+    assert Receipt.decode(json.dumps(older).encode()) == dataclasses.replace(RECEIPT, at=None)
 
 
 def test_a_receipt_answers_by_the_correlation_data_of_its_face() -> None:

@@ -39,7 +39,8 @@ async def _create_delivery(
     max_bytes = settings.outbox_max_mb * 1024 * 1024
     if settings.delivery == "once":
         return FireAndForget(client, settings.mqtt_topic, accounts, min(max_bytes, ONCE_MAX))
-    outbox = OutboxQueue(settings.outbox, accounts, max_bytes, settings.outbox_max_days, service)
+    path = settings.outbox(settings.camera_name)
+    outbox = OutboxQueue(path, accounts, max_bytes, settings.outbox_max_days, service)
     await outbox.open()
     delivery = ReliableDelivery(
         client,
@@ -107,7 +108,8 @@ async def detect(
     name = f"detector-{settings.device}-{settings.camera_name}"
     client = Client(settings.broker("edge"), name, service.health, settings.mqtt_qos)
     delivery = await _create_delivery(settings, client, accounts, service)
-    home = publisher.create_publisher(settings.homeassistant_options, client, service)
+    shown = settings.homeassistant_options(settings.camera_name)
+    home = publisher.create_publisher(shown, client, service)
     metrics.FACES.of = accounts
     frames = await _open_frames(camera, settings, service)
 

@@ -60,10 +60,15 @@ def is_cut_from(message: Received, frame: Image) -> bool:
     return np.array_equal(decode(message.payload), frame[y : y + h, x : x + w])
 
 
+def children(service: Service) -> list[int]:
+    """The capture processes that run now."""
+    pids = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+    return [int(pid) for pid in pids]
+
+
 def child(service: Service) -> int | None:
     """The capture process that runs now."""
-    pids = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
-    return int(pids[0]) if pids else None
+    return next(iter(children(service)), None)
 
 
 def gone(pid: int) -> bool:

@@ -67,9 +67,11 @@ class Pipeline:
         delivery: Delivery,
         preview: Preview,
         health: Health,
+        *,
+        ahead: int,
     ) -> None:
         """
-        camera: its name.
+        camera: its name; ahead: frames of it that wait while one is searched.
         vision: threads that search frames, one frame of each camera at a time.
         health: the camera's own part of the service's.
         """
@@ -79,6 +81,7 @@ class Pipeline:
         self._health = health
         self._vision = vision
         self._analyze = analyze
+        self._ahead = ahead
         self.frames = 0  # that were searched
         self._throughput = Throughput()
         self._sender = sender
@@ -88,7 +91,7 @@ class Pipeline:
         health = self._health
         searched = metrics.FRAMES.labels(self._camera)
         seconds = metrics.DETECT_SECONDS.labels(self._camera)
-        async with contextlib.aclosing(read_ahead(frames)) as buffered:
+        async with contextlib.aclosing(read_ahead(frames, self._ahead)) as buffered:
             async for frame in buffered:
                 health.beat("vision")
                 result = await self._vision.run(self._analyze, frame)

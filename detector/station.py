@@ -16,6 +16,7 @@ from common.runtime.workers import Workers
 from common.service import Service
 from detector import metrics
 from detector.camera_settings import CameraSettings
+from detector.capture.camera import FRAMES_AHEAD, FRAMES_AHEAD_OF_MANY
 from detector.capture.frame import Frame
 from detector.delivery.congestion import CongestionWindow
 from detector.delivery.interface import Delivery, FireAndForget, wait_until_drained
@@ -151,6 +152,7 @@ class Station:
             self._delivery,
             self._preview,
             self._health,
+            ahead=FRAMES_AHEAD_OF_MANY if len(self._shared.settings.cameras) > 1 else FRAMES_AHEAD,
         )
 
     def _figures(self) -> dict[str, Any]:

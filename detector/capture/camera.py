@@ -22,7 +22,9 @@ from detector.capture.producer import SourceError
 
 log = logging.getLogger(__name__)
 
-FRAMES_AHEAD = 3  # frames of a camera that wait while one is searched; 6 MB each at 1080p
+# Frames of a camera that wait while one is searched; 6 MB each at 1080p. With several cameras one
+# must do: they wait for each other, and what waits should be new.
+FRAMES_AHEAD, FRAMES_AHEAD_OF_MANY = 3, 1
 STABLE = 3.0  # seconds of frames after which a failure counts as over
 
 
@@ -148,14 +150,16 @@ class Camera:
         self.ended = True
 
 
-async def read_ahead(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:
+async def read_ahead(
+    frames: AsyncGenerator[Frame, None], ahead: int = FRAMES_AHEAD
+) -> AsyncGenerator[Frame, None]:
     """The same frames, read while the one before is searched.
 
     A frame that takes long to search delays those behind it by a frame or two. Only frames that
     arrive while all places are taken are skipped.
     """
     ready: asyncio.Queue[Frame | None] = asyncio.Queue()
-    room = asyncio.Semaphore(FRAMES_AHEAD)
+    room = asyncio.Semaphore(ahead)
 
     async def fill() -> None:
         async with contextlib.aclosing(frames):

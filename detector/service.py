@@ -18,7 +18,6 @@ from detector.camera_settings import CameraSettings
 from detector.capture.camera import Camera
 from detector.encoding.encoder import FaceEncoder
 from detector.preview.pages import serve
-from detector.preview.view import Preview
 from detector.settings import DetectorSettings
 from detector.station import Equipment, Shared, Station
 from detector.tracking.analyzer import FrameAnalyzer
@@ -46,8 +45,12 @@ async def detect(
 
     equip: creates what a camera needs, with its own part of the service's health.
     """
-    preview = serve(settings.preview_options, service)
     cameras = settings.cameras
+    healths = {
+        camera.camera_name: service.health.part(camera.table) if camera.table else service.health
+        for camera in cameras
+    }
+    previews = serve(settings.preview_options, service, healths)
     # The name of the first camera makes it unique among the detectors of a device.
     client_id = f"detector-{settings.device}-{cameras[0].camera_name}"
     client = Client(settings.broker("edge"), client_id, service.health, settings.mqtt_qos)
@@ -57,9 +60,9 @@ async def detect(
     shared = Shared(settings, service, client, vision)
     stations = []
     for camera in cameras:
-        health = service.health.part(camera.camera_name) if camera.table else service.health
-        own = preview if camera is cameras[0] else Preview(service.health)
-        stations.append(Station(shared, camera, equip(camera, health), own, health))
+        name = camera.camera_name
+        equipment = equip(camera, healths[name])
+        stations.append(Station(shared, camera, equipment, previews[name], healths[name]))
     await _prepare(stations)
     service.spawn(client.keep_up(), "broker")
     await asyncio.gather(*(station.run() for station in stations))

@@ -114,14 +114,24 @@ class DetectorSettings(PageSettings, CameraSettings):
         return read_cameras(self.cameras_file, shared) if self.cameras_file else [shared]
 
     @property
+    def preview_access(self) -> Access:
+        return Access(self.publication, self.preview_password, self.metrics_port is not None)
+
+    @property
     def preview_options(self) -> PreviewOptions:
-        access = Access(self.publication, self.preview_password, self.metrics_port is not None)
+        names = [camera.camera_name for camera in self.cameras]
         about = {
-            "camera": self.camera_name,
-            "device": self.device,
-            "min_face": self.min_face,
+            camera.camera_name: {
+                "camera": camera.camera_name,
+                "cameras": names,
+                "device": self.device,
+                "min_face": camera.min_face,
+            }
+            for camera in self.cameras
         }
-        return PreviewOptions(self.preview, self.http_host, self.http_port, access, about)
+        return PreviewOptions(
+            self.preview, self.http_host, self.http_port, self.preview_access, about
+        )
 
     def homeassistant_options(self, camera: str) -> HomeAssistantOptions:
         """Those of one camera, by its name."""
@@ -150,7 +160,7 @@ class DetectorSettings(PageSettings, CameraSettings):
         yield from PageSettings.problems(self)
         yield from self._camera_problems()
         if self.preview:
-            yield from self.preview_options.access.problems()
+            yield from self.preview_access.problems()
             if self.metrics_port and self.metrics_port == self.http_port:
                 yield "METRICS_PORT must differ from HTTP_PORT"
         if self.homeassistant and topics_overlap(self.homeassistant_prefix, self.mqtt_topic):

@@ -144,6 +144,7 @@ class DetectorSettings(PageSettings, CameraSettings):
             camera=camera,
             receipts=self.delivery == "receipt",
             note=self.outbox(camera).with_suffix(".homeassistant"),
+            lead=self.cameras[0].camera_name,
         )
 
     def outbox(self, camera: str) -> Path:

@@ -7,8 +7,7 @@ from pathlib import Path
 from testing.clips import clips
 from testing.host.wait import until
 from testing.mqtt.mosquitto import Mosquitto
-from testing.services.cameras import Tables, books_of, serve_cameras
-from testing.services.detector import balance
+from testing.services.detector import Tables, balance, books_of, serve_cameras
 from testing.services.process import Service
 from testing.store.nanio import Store
 

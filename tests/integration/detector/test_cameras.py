@@ -14,8 +14,16 @@ from testing.host.wait import free_port, until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
 from testing.network.mjpeg import Mjpeg
-from testing.services.cameras import Tables, books_of, frames_of, serve_cameras, write_cameras
-from testing.services.detector import balance, facts, run
+from testing.services.detector import (
+    Tables,
+    balance,
+    books_of,
+    facts,
+    frames_of,
+    run,
+    serve_cameras,
+    write_cameras,
+)
 from testing.services.process import Service
 from testing.services.receipts import answering
 

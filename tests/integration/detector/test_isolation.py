@@ -13,8 +13,7 @@ from testing.clips import clips
 from testing.host.wait import until
 from testing.mqtt.mosquitto import Mosquitto
 from testing.network.mjpeg import Mjpeg
-from testing.services.cameras import Tables, frames_of, serve_cameras
-from testing.services.detector import children, gone
+from testing.services.detector import Tables, children, frames_of, gone, serve_cameras
 from testing.services.process import Service
 
 NAMES = ("a", "b", "c")

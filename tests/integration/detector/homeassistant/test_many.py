@@ -12,7 +12,7 @@ from testing.clips import clips
 from testing.host.wait import until
 from testing.mqtt.homeassistant import BIRTH, HomeAssistant
 from testing.mqtt.mosquitto import Mosquitto
-from testing.services.cameras import Tables, serve_cameras
+from testing.services.detector import Tables, serve_cameras
 from testing.services.process import Service
 
 NAMES = ("door", "yard")

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from testing.browser.chromium import DESKTOP, PHONE
 from testing.clips.clips import decode
 from testing.host.wait import until
-from testing.services.cameras import write_cameras
+from testing.services.detector import write_cameras
 from testing.services.preview import Shown, Viewer, get, read_parts
 
 NAMES = ["door", "hall", "yard"]

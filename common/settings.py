@@ -103,7 +103,7 @@ def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
         problems.append(f"{settings_file.NAME} {error}")
     for field, spec in iterate_specs(cls):
         try:
-            values[field] = _value(spec, environ)
+            values[field] = read_setting(spec, environ)
         except ValueError as error:
             problems.append(f"{spec.name} {error}")
             # A stand-in, so that the checks across settings can still run.
@@ -115,7 +115,12 @@ def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
     return settings
 
 
-def _value(spec: Spec, environ: Mapping[str, str]) -> Any:
+def read_setting(spec: Spec, environ: Mapping[str, str]) -> Any:
+    """The value of one setting, or its default.
+
+    Raises:
+        ValueError: with the end of a sentence that begins with the setting's name.
+    """
     text = environ.get(spec.name, "")
     file = environ.get(f"{spec.name}_FILE", "") if spec.secret else ""
     if file and not Path(file).is_char_device():  # /dev/null: Compose has to mount something

@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
     commands = {
         "outbox": Command[DetectorSettings](
-            "print the state of this camera's outbox, and exit",
+            "print the state of each camera's outbox, and exit",
             lambda settings, _: print_outbox(settings),
         ),
         "image": Command[DetectorSettings](
@@ -36,7 +36,7 @@ if __name__ == "__main__":
         "probe": Command[DetectorSettings](
             "open a camera, print what it is, save a picture of it, and exit: with 1 if that "
             "fails. SOURCE is what CAMERA may be (default: what CAMERA is), CAMERA_USERNAME and "
-            "CAMERA_PASSWORD its login",
+            "CAMERA_PASSWORD its login; or the name of one of CAMERAS",
             lambda _, arguments: print_probe(arguments),
             "SOURCE",
             {"picture": ("FILE", "with --probe: where to save the picture (default: probe.png)")},

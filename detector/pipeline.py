@@ -8,10 +8,8 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-import cv2
-
 from common.protocol.face import Face
-from common.runtime import cpus
+from common.runtime.health import Health
 from common.runtime.workers import Workers
 from common.service import Service
 from detector import metrics
@@ -62,26 +60,38 @@ class Pipeline:
 
     def __init__(
         self,
+        camera: str,
         analyze: Analyzer,
-        encode: Encoder,
+        vision: Workers,
+        sender: ShotSender,
         delivery: Delivery,
         preview: Preview,
-        service: Service,
-        show: Callable[[Face], None],
+        health: Health,
+        *,
+        ahead: int,
     ) -> None:
+        """
+        camera: its name; ahead: frames of it that wait while one is searched.
+        vision: threads that search frames, one frame of each camera at a time.
+        health: the camera's own part of the service's.
+        """
+        self._camera = camera
         self._delivery = delivery
         self._preview = preview
-        self._service = service
-        cv2.setNumThreads(cpus.count_cpus())
-        self._vision = Workers("vision")
+        self._health = health
+        self._vision = vision
         self._analyze = analyze
+        self._ahead = ahead
+        self.frames = 0  # that were searched
         self._throughput = Throughput()
-        self._sender = ShotSender(encode, delivery, preview, service, show)
+        self._sender = sender
 
     async def run(self, camera: FrameSource, frames: Frames) -> None:
         """Process frames until a file ends, or for ever."""
-        health = self._service.health
-        async with contextlib.aclosing(read_ahead(frames)) as buffered:
+        health = self._health
+        searched = metrics.FRAMES.labels(self._camera)
+        seconds = metrics.DETECT_SECONDS.labels(self._camera)
+        async with contextlib.aclosing(read_ahead(frames, self._ahead)) as buffered:
             async for frame in buffered:
                 health.beat("vision")
                 result = await self._vision.run(self._analyze, frame)
@@ -90,8 +100,9 @@ class Pipeline:
                     marks = _create_marks(result)
                     await self._vision.run(self._preview.show, result.image, marks, figures)
                 health.rest("vision")
-                metrics.FRAMES.inc()
-                metrics.DETECT_SECONDS.observe(sum(result.spent.values()))
+                self.frames += 1
+                searched.inc()
+                seconds.observe(sum(result.spent.values()))
                 self._throughput.add(result.spent | self._sender.spent(), camera.skipped)
                 await self._sender.send(result.shots)
                 while not camera.live and not self._delivery.has_room():

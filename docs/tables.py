@@ -16,6 +16,7 @@ from common.protocol import face, receipt, status, stored
 from common.protocol.fields import descriptions
 from common.service_settings import ServiceSettings
 from common.settings import Spec, iterate_specs
+from detector.camera_settings import iterate_keys
 
 DOCS = Path(__file__).parent
 SERVICES = ("detector", "forwarder", "processor", "gallery")
@@ -39,6 +40,8 @@ def settings() -> str:
         ]
         own |= {spec.name for spec in differing if service == SERVICES[0]}
         parts += [f"\n## {service}\n", *_rows(differing)]
+        if service == "detector":
+            parts += ["\n### Keys of a camera in the file of `CAMERAS`\n", *_key_rows()]
     common = [spec for name, spec in shared.items() if name not in own]
     return "\n".join(["## All services\n", *_rows(common), *parts]) + "\n"
 
@@ -49,6 +52,14 @@ def _rows(several: Iterable[Spec]) -> Iterator[str]:
     for spec in several:
         secret = " Secret; also as a file, by " + f"`{spec.name}_FILE`." if spec.secret else ""
         yield f"| `{spec.name}` | {_default(spec)} | {spec.meaning}.{secret} |"
+
+
+def _key_rows() -> Iterator[str]:
+    yield "| key | variable | key for a file that holds the value |"
+    yield "|---|---|---|"
+    for key, _, spec in iterate_keys():
+        secret = f"`{key}_file`" if spec.secret else "-"
+        yield f"| `{key}` | `{spec.name}` | {secret} |"
 
 
 def _default(spec: Spec) -> str:

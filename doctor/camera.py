@@ -34,14 +34,15 @@ _REMEDIES = {
 }
 
 
-async def check_camera(options: CameraOptions, picture: str) -> Finding:
+async def check_camera(name: str, options: CameraOptions, picture: str) -> Finding:
     """What the detector says if it runs, for a webcam can be opened once only; else a try.
 
-    picture: file to write a picture to, in the latter case; empty for none.
+    name: as the detector's health calls the camera. picture: file to write a picture to, in the
+    latter case; empty for none.
     """
     said = await asyncio.to_thread(_ask_detector)
     if said is not None:
-        return _judge(said)
+        return _judge(name, said)
     try:
         report = await probe(options)
     except SourceError as error:
@@ -69,13 +70,13 @@ def _ask_detector() -> dict[str, Any] | None:
     return None
 
 
-def _judge(said: dict[str, Any]) -> Finding:
-    reasons = {name: word for name, word in said["reasons"].items() if name.startswith("camera")}
-    for name, reason in reasons.items():
+def _judge(name: str, said: dict[str, Any]) -> Finding:
+    reason = said["reasons"].get(name, "")
+    if reason == "opening":
+        return warn("the running detector is opening it", "ask again", reason)
+    if reason:
         remedy = _REMEDIES.get(reason, "docs/operations.md explains the word in brackets")
-        if reason == "opening":
-            return warn(f"the running detector is opening its {name}", "ask again", reason)
-        return fail(f"the running detector reports a problem with its {name}", remedy, reason)
+        return fail("the running detector reports a problem with it", remedy, reason)
     return ok(f"the running detector gets frames; to see them: {_PREVIEW}")
 
 

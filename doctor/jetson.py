@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from common.mqtt import Broker, ConnectionFailed
 from common.protocol.topics import DOCTOR
@@ -50,7 +51,9 @@ class Jetson:
         yield Check("certificate", self._check_bundle)
         yield Check("server", self._check_server, ("server's port", "certificate"))
         yield Check("edge broker", self._check_edge)
-        yield Check("camera", lambda: check_camera(settings.camera_options, self._picture))
+        for camera in settings.cameras:
+            name = f"camera/{camera.camera_name}" if settings.cameras_file else "camera"
+            yield Check(name, partial(check_camera, name, camera.camera_options, self._picture))
         yield Check("test face", self._check_face, ("edge broker", "server"))
         yield Check("clock", self._check_clock, ("test face",))
 

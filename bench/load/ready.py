@@ -22,6 +22,7 @@ from detector import metrics, service
 from detector.capture.frame import Frame
 from detector.encoding.crop import FaceCrop
 from detector.settings import DetectorSettings
+from detector.station import Equipment
 from detector.tracking.analyzer import FrameResult
 
 PICTURES = 64  # different ones, in turn
@@ -49,7 +50,7 @@ class ReadyCamera:
             if _RATE:
                 due += 1 / _RATE
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-            while _WAITING and metrics.FACES.of and metrics.FACES.of.waiting > _WAITING:
+            while _WAITING and _count_waiting() > _WAITING:
                 await asyncio.sleep(0.001)
             yield Frame(BLANK, index, time.time(), time.monotonic())
         self.ended = True
@@ -108,8 +109,13 @@ class ReadyEncoder:
         return Face(self._pictures[self._encoded % PICTURES], facts)
 
 
+def _count_waiting() -> int:
+    return sum(accounts.waiting for accounts in metrics.FACES.of.values())
+
+
 async def run(settings: DetectorSettings, own: Service) -> int:
-    return await service.detect(settings, own, ReadyCamera(), ReadyAnalyzer, ReadyEncoder(settings))
+    equipment = Equipment(ReadyCamera(), ReadyAnalyzer, ReadyEncoder(settings))
+    return await service.detect(settings, own, lambda *_: equipment)
 
 
 if __name__ == "__main__":

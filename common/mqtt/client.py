@@ -55,6 +55,7 @@ class Client:
         self.on_message: Callable[[Message, Ack], None] = lambda *_: None
         self.on_up: list[Callable[[], None]] = []
         self.on_down: list[Callable[[str], None]] = []
+        self._listeners: dict[str, list[Callable[[Message, Ack], None]]] = {}
         self.manual_ack = False  # with QoS 1: a message is acknowledged when `ack` is called
         self._client_id = client_id
         self._health = health
@@ -92,6 +93,17 @@ class Client:
         self.topics.append((topic, options))
         if optional:
             self._optional.add(topic)
+
+    def listen_to(
+        self, topic: str, listener: Callable[[Message, Ack], None], retained: bool = True
+    ) -> None:
+        """Subscribe to a topic without wildcards, whose messages go to `listener` alone.
+
+        Of several listeners to one topic each gets every message.
+        """
+        if topic not in self._listeners:
+            self.subscribe_to(topic, retained)
+        self._listeners.setdefault(topic, []).append(listener)
 
     async def keep_up(self) -> None:
         """Connect and reconnect until `leave()` is called or the task is cancelled."""
@@ -204,7 +216,8 @@ class Client:
 
     def _deliver(self, message: Message, ack: Ack) -> None:
         try:
-            self.on_message(message, ack)
+            for listener in self._listeners.get(message.topic, [self.on_message]):
+                listener(message, ack)
         except Exception as error:  # noqa: BLE001 - it is logged with its traceback
             # A bug that one message triggers must not cost the others; it is logged and counted.
             text = f"a message of {len(message.content)} bytes could not be handled"

@@ -16,7 +16,8 @@ from common.runtime.health import Health
 class Presence:
     """Publishes one service's status on `topic` (see `Topics.status`) through `client`.
 
-    `figures` returns the service's own figures by their names in `status.FIGURES`.
+    `figures` returns the service's own figures by their names in `status.FIGURES`. A connection has
+    one last will: of several statuses on it, the last one created with `will` has it.
     """
 
     def __init__(
@@ -25,13 +26,16 @@ class Presence:
         topic: str,
         health: Health,
         figures: Callable[[], dict[str, Any]] = dict,
+        *,
+        will: bool = True,
     ) -> None:
         self.topic = topic
         self.last = b""  # payload of the last status published
         self._client = client
         self._health = health
         self._figures = figures
-        client.will = (topic, Status.will(time.time()).encode())
+        if will:
+            client.will = (topic, Status.will(time.time()).encode())
         client.on_up.append(self.publish)
 
     def publish(self) -> None:

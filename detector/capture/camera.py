@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from common.runtime.backoff import Backoff
+from common.runtime.health import Health
 from common.runtime.logs import StateLogger
 from common.service import Service
 from common.settings import SettingsError
@@ -21,7 +22,9 @@ from detector.capture.producer import SourceError
 
 log = logging.getLogger(__name__)
 
-FRAMES_AHEAD = 3  # frames of a camera that wait while one is searched; 6 MB each at 1080p
+# Frames of a camera that wait behind the next one; 6 MB each at 1080p. Several cameras wait for
+# each other anyway, and what waits should be new.
+FRAMES_AHEAD, FRAMES_AHEAD_OF_MANY = 3, 0
 STABLE = 3.0  # seconds of frames after which a failure counts as over
 
 
@@ -32,8 +35,12 @@ class Camera:
     camera that were not handed over because newer ones had arrived.
     """
 
-    def __init__(self, options: CameraOptions, service: Service) -> None:
+    def __init__(
+        self, options: CameraOptions, service: Service, health: Health | None = None
+    ) -> None:
+        """`health` is the camera's own part of the service's."""
         self._options = options
+        self._health = health or service.health
         self._service = service
         self._state = StateLogger(log, f"camera {options.shown}")
         self._expected = 0  # frames of a file, an estimate; 0 if unknown
@@ -56,7 +63,7 @@ class Camera:
         """
         backoff = Backoff(first=1.0)
         if self._options.source.live:
-            self._service.health.check("camera", "opening")
+            self._health.check("camera", "opening")
         while not self._service.stopping.is_set():
             before = self._frames
             started = time.monotonic()
@@ -72,8 +79,8 @@ class Camera:
                     self._on_file_failed(error)
                     return
                 self._state.begin(error.reason, str(error))
-                self._service.health.check("camera", error.reason)
-                metrics.CAMERA_FAILURES.labels(error.reason).inc()
+                self._health.check("camera", error.reason)
+                metrics.CAMERA_FAILURES.labels(self._options.name, error.reason).inc()
             backoff.record_uptime(time.monotonic() - started)
             await self._service.pause(backoff.next())
 
@@ -103,26 +110,25 @@ class Camera:
                 self._patience = self._options.timeout + 1 / answer["fps"]
             elif answer["kind"] == "unreadable":
                 log.warning("the image %s cannot be read (unreadable)", answer["path"])
-                metrics.UNREADABLE.inc()
+                metrics.UNREADABLE.labels(self._options.name).inc()
             else:  # ended
                 return
 
     def _on_frame(self, answer: dict[str, Any], lasted: float) -> None:
         self.skipped += answer["skipped"]
-        metrics.SKIPPED.inc(answer["skipped"])
+        metrics.SKIPPED.labels(self._options.name).inc(answer["skipped"])
         if answer["index"] is not None and not self.live:
             self._next = answer["index"] + 1
         # A camera that fails again and again after its first frame has one problem, not many.
         failing = self._state.reason is not None
         if self._frames == 0 or (failing and lasted >= STABLE):
             self._state.end(f"delivers frames of {answer['width']}x{answer['height']}")
-            self._service.health.check("camera", None)
+            self._health.check("camera", None)
 
     def _on_file_failed(self, error: SourceError) -> None:
         if self._frames == 0:
-            raise SettingsError(
-                ["CAMERA is not a video or image that can be read: " + self._options.shown]
-            )
+            fault = "is not a video or image that can be read"
+            raise SettingsError([f"{self._options.setting} {fault}: {self._options.shown}"])
         log.warning(
             "reading the file failed after %d frames: %s (%s)", self._frames, error, error.reason
         )
@@ -131,7 +137,7 @@ class Camera:
     def _on_file_end(self) -> None:
         if self._frames == 0:
             self._on_file_failed(SourceError("empty", "it has no frames"))
-        self._service.health.check("camera", None)
+        self._health.check("camera", None)
         # In many formats the number of frames is an estimate, a few per cent off.
         if self._frames < self._expected * 0.95 - 2:
             log.warning(
@@ -144,14 +150,16 @@ class Camera:
         self.ended = True
 
 
-async def read_ahead(frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[Frame, None]:
+async def read_ahead(
+    frames: AsyncGenerator[Frame, None], ahead: int = FRAMES_AHEAD
+) -> AsyncGenerator[Frame, None]:
     """The same frames, read while the one before is searched.
 
     A frame that takes long to search delays those behind it by a frame or two. Only frames that
     arrive while all places are taken are skipped.
     """
     ready: asyncio.Queue[Frame | None] = asyncio.Queue()
-    room = asyncio.Semaphore(FRAMES_AHEAD)
+    room = asyncio.Semaphore(ahead)
 
     async def fill() -> None:
         async with contextlib.aclosing(frames):

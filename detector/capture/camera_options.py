@@ -11,6 +11,8 @@ from detector.capture.source import Source
 class CameraOptions:
     """How to read a camera.
 
+    name: the camera's name, as metrics have it.
+    setting: where the source was set, for a sentence that says what is wrong with it.
     shown: the source as logs may show it, without passwords.
     size, fps: width and height in pixels, and frames a second, to ask a webcam for.
     username, password: the login of a stream, as it is typed; "" for none.
@@ -20,6 +22,8 @@ class CameraOptions:
 
     source: Source
     shown: str
+    name: str = "camera-0"
+    setting: str = "CAMERA"
     size: tuple[int, int] | None = None
     fps: float | None = None
     username: str = ""

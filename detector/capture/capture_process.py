@@ -143,5 +143,8 @@ def _order(options: CameraOptions, memory: int) -> dict[str, Any]:
 
 def _environment() -> dict[str, str]:
     """Our environment for the capture process, without secrets."""
-    needed = ("PATH", "PYTHONPATH", "HOME", "LANG", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
+    needed = [
+        *("PATH", "PYTHONPATH", "HOME", "LANG", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE"),
+        "MALLOC_MMAP_THRESHOLD_",  # with it, what is freed goes back to the system at once
+    ]
     return {name: os.environ[name] for name in needed if name in os.environ}

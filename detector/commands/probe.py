@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.settings import SettingsError, read
+from detector.camera_settings import CameraSettings
 from detector.capture.camera_options import CameraOptions
 from detector.capture.capture_process import OPEN_WITHIN, open_process
 from detector.capture.frame import Image
@@ -48,9 +49,9 @@ def print_probe(arguments: argparse.Namespace) -> int:
     Raises:
         SettingsError: a setting is wrong, or the picture's name.
     """
-    settings = read(DetectorSettings, _choose_camera(arguments.probe))
+    camera = _choose_camera(arguments.probe)
     picture = _choose_picture(arguments.picture)
-    options = settings.camera_options
+    options = camera.camera_options
     sys.stderr.write(f"detector: opening {options.shown}, which may take up to 30 s\n")
     try:
         report = asyncio.run(_probe_until_signal(options))
@@ -59,19 +60,30 @@ def print_probe(arguments: argparse.Namespace) -> int:
         return 1
     except asyncio.CancelledError:
         return 128 + signal.SIGINT
-    image = crop.rotate(report.image, settings.rotate)
-    crop.apply_mask(image, settings.mask)
+    image = crop.rotate(report.image, camera.rotate)
+    crop.apply_mask(image, camera.mask)
     written = write_picture(picture, image)
     rows = _to_rows(options, report) | ({"picture": str(picture)} if written else {})
     sys.stdout.write("".join(f"{name:<16}{value}\n" for name, value in rows.items()))
     return 0 if written else 1
 
 
-def _choose_camera(source: str) -> dict[str, str]:
-    """The environment with `source` in the place of what CAMERA names, if there is one."""
-    if not source:
-        return dict(os.environ)
-    return {**os.environ, "CAMERA": source, "CAMERA_FILE": ""}
+def _choose_camera(source: str) -> CameraSettings:
+    """The camera of the settings that is called `source`, or one with that source.
+
+    Raises:
+        SettingsError: a setting is wrong, or it must be said which of several cameras to probe.
+    """
+    environ = dict(os.environ)
+    if environ.get("CAMERAS"):
+        cameras = {camera.table: camera for camera in read(DetectorSettings, environ).cameras}
+        if source in cameras:
+            return cameras[source]
+        if not source and len(cameras) > 1:
+            raise SettingsError([f"--probe: say which camera: {', '.join(cameras)}"])
+    if source:
+        environ |= {"CAMERA": source, "CAMERA_FILE": "", "CAMERAS": ""}
+    return read(DetectorSettings, environ).cameras[0]
 
 
 def _choose_picture(name: str | None) -> Path:

@@ -54,6 +54,7 @@ class ReliableDelivery:
         outbox: OutboxQueue,
         window: CongestionWindow,
         newest_first: bool,
+        camera: str,
     ) -> None:
         self._client = client
         self._topic = topic
@@ -70,16 +71,16 @@ class ReliableDelivery:
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self.window = window
-        client.subscribe_to(self._topics.receipts(device))
-        client.on_message = self._on_receipt
+        client.listen_to(self._topics.receipts(device), self.on_receipt)
         client.on_up.append(self._changed.set)
         client.on_down.append(self._requeue_in_flight)
         outbox.on_kept = self._on_kept
         outbox.on_gone = self._on_gone
         for entry in outbox.entries.values():
             self._add(entry)
-        metrics.WAITING_BYTES.set_function(lambda: outbox.bytes)
-        metrics.UNDER_WAY.set_function(lambda: len(self._in_flight))
+        self._camera = camera
+        metrics.WAITING_BYTES.labels(camera).set_function(lambda: outbox.bytes)
+        metrics.UNDER_WAY.labels(camera).set_function(lambda: len(self._in_flight))
 
     def offer(self, face: Face) -> None:
         wall = time.time()
@@ -106,7 +107,7 @@ class ReliableDelivery:
 
     def _on_kept(self, entry: OutboxEntry, picture: OutboxPicture) -> None:
         since = time.time() - clock.from_rfc3339(picture.facts["captured"])
-        metrics.COMMIT_SECONDS.observe(max(0.0, since))
+        metrics.COMMIT_SECONDS.labels(self._camera).observe(max(0.0, since))
         if self._cached + entry.size <= CACHE:
             self._cache[entry.id] = picture
             self._cached += entry.size
@@ -207,7 +208,7 @@ class ReliableDelivery:
         face.due = face.sent_at + self.window.timeout
         face.digest_mismatch = False
         if face.tries > 1:
-            metrics.RESENT.inc()
+            metrics.RESENT.labels(self._camera).inc()
         self._client.publish(self._topic, picture.png, properties=properties)
 
     async def _finalize(self, face: InFlightFace, picture: OutboxPicture) -> dict[str, str] | None:
@@ -255,7 +256,8 @@ class ReliableDelivery:
             if id in self._faces:  # else it was dropped meanwhile
                 self._make_ready(self._faces[id])
 
-    def _on_receipt(self, message: Message, ack: Ack) -> None:
+    def on_receipt(self, message: Message, ack: Ack) -> None:
+        """Take a receipt, which may be that of another camera's face."""
         ack()
         try:
             receipt = Receipt.decode(message.payload)
@@ -270,7 +272,7 @@ class ReliableDelivery:
             return
         took = time.monotonic() - face.sent_at if face.tries == 1 else None
         self.window.on_receipt(face.entry.size, took)
-        metrics.ROUND_TRIP.set(self.window.round_trip or 0.0)
+        metrics.ROUND_TRIP.labels(self._camera).set(self.window.round_trip or 0.0)
         self._outbox.note(accounting.receive(time.time(), self.window.round_trip))
         if receipt.outcome == "stored":
             self._settle(face, accounting.confirm)
@@ -281,7 +283,7 @@ class ReliableDelivery:
 
     def _on_digest_mismatch(self, face: InFlightFace) -> None:
         """Send the face again, but not at once: that could go on for ever at full speed."""
-        metrics.MISMATCHES.inc()
+        metrics.MISMATCHES.labels(self._camera).inc()
         text = f"the receipt of {face.entry.id} has a different digest; sending the face again"
         self._limited_log.warn("mismatch", text)
         face.digest_mismatch = True

@@ -21,6 +21,7 @@ import numpy as np
 from detector.detection.base import Detection
 from detector.detection.boxes import Box, Image, clip_box, nms, pad_box
 from detector.detection.model_files import CASCADES
+from detector.detection.per_thread import PerThread
 from detector.detection.registry import EngineOptions
 
 WINDOW = 24  # pixels to which the smallest face is reduced; the cascades miss those under 20
@@ -44,6 +45,8 @@ OFTEN = 0.3  # times `alone`: the mean score by which several sights confirm a f
 EYES = CASCADES / "haarcascade_eye.xml"
 SECOND = CASCADES / "haarcascade_frontalface_alt.xml"
 
+_CASCADES = PerThread(cv2.CascadeClassifier)
+
 
 class Haar:
     """Scores are numbers of hits; `_alone` is enough of them in a picture that stands alone."""
@@ -51,14 +54,16 @@ class Haar:
     name = "haar"
 
     def __init__(self, cascade: str, scale_factor: float, min_neighbors: int) -> None:
-        self._first = cv2.CascadeClassifier(cascade)
-        self._second = cv2.CascadeClassifier(str(SECOND))
+        self._cascade = cascade
         self._even = cv2.createCLAHE(*EVEN)
-        self._eyes = cv2.CascadeClassifier(str(EYES))
         self._scale_factor = scale_factor
         self._alone = 3.2 * min_neighbors
         self.confirm_score, self.confirm_mean_score = 1.5 * self._alone, OFTEN * self._alone
         self.shot_score, self.idle_pause = 0.0, PAUSE
+
+    @property
+    def _first(self) -> cv2.CascadeClassifier:
+        return _CASCADES.of(self._cascade)
 
     def search(
         self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
@@ -122,7 +127,7 @@ class Haar:
         face = _equalize(_align_patch(grey, box, 0.0, 0.0, EYE_SIDE))
         upper = face[EYE_SIDE // 7 : 3 * EYE_SIDE // 5]
         least, most = EYE_SIDE // 6, 2 * EYE_SIDE // 5
-        _, hits = self._eyes.detectMultiScale2(
+        _, hits = _CASCADES.of(str(EYES)).detectMultiScale2(
             upper, JUDGED_STEP, 1, minSize=(least, least), maxSize=(most, most)
         )
         return int(sum(hits))
@@ -130,7 +135,7 @@ class Haar:
     def _score(self, grey: Image, box: Box, tilt: float) -> float:
         plain = _align_patch(grey, box, PLAIN_ROOM, tilt)
         spread = _equalize(_align_patch(grey, box, SPREAD_ROOM, tilt))
-        looks = (self._first, plain), (self._first, spread), (self._second, spread)
+        looks = (self._first, plain), (self._first, spread), (_CASCADES.of(str(SECOND)), spread)
         hits = (max(_count_hits(*look, JUDGED_SIDE, JUDGED_STEP)[1], default=0) for look in looks)
         return math.prod(1.0 + int(count) for count in hits) ** (1 / len(looks)) - 1.0
 

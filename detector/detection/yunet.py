@@ -14,6 +14,7 @@ import numpy as np
 
 from detector.detection.base import Detection
 from detector.detection.boxes import SAME, Box, Image, clip_box, iou, is_cut_off, nms, pad_box
+from detector.detection.per_thread import PerThread
 from detector.detection.registry import EngineOptions
 
 SCORE = 0.8  # of a face in a still picture; hands and patterns score less
@@ -69,7 +70,7 @@ class YuNet:
     shot_score, idle_pause = SHOWN, PAUSE
 
     def __init__(self, model: str) -> None:
-        self._nets = _Networks(model)
+        self._model = model
         self._clahe = cv2.createCLAHE(*CLAHE)
         self._turn = 0
 
@@ -154,7 +155,7 @@ class YuNet:
         padded = cv2.copyMakeBorder(
             image, 0, high - size[1], 0, wide - size[0], cv2.BORDER_CONSTANT
         )
-        _, faces = self._nets.of(wide, high).detect(padded)
+        _, faces = _NETWORKS.of(self._model).of(wide, high).detect(padded)
         across, down = width / size[0], height / size[1]
         found = []
         for face in faces if faces is not None else ():
@@ -185,6 +186,9 @@ class _Networks:
         while len(self._by_size) > 1 and sum(w * h for w, h in self._by_size) > PIXELS:
             del self._by_size[next(iter(self._by_size))]
         return net
+
+
+_NETWORKS = PerThread(_Networks)
 
 
 def lighten(image: Image) -> Image:

@@ -27,11 +27,11 @@ class FaceEncoder:
     def __call__(self, shot: FaceCrop) -> Face | None:
         """The face; None, counted, if OpenCV cannot encode it."""
         try:
-            with metrics.ENCODE_SECONDS.time():
+            with metrics.ENCODE_SECONDS.labels(self._camera).time():
                 png, scale = crop.encode_crop(shot, self._max_bytes, self._texts(shot))
         except crop.CannotEncode as error:
             log.error("lost a face that OpenCV cannot encode: %s", error)
-            metrics.ENCODE_FAILURES.inc()
+            metrics.ENCODE_FAILURES.labels(self._camera).inc()
             return None
         return Face(png, self._facts(shot, scale))
 

@@ -32,6 +32,7 @@ class HomeAssistantOptions:
     keep: seconds that it keeps a face.
     receipts: whether faces count as stored, or only as sent.
     note: file that remembers which topics hold retained messages.
+    lead: the camera whose status becomes offline with the connection of all of them.
     """
 
     enabled: bool
@@ -42,6 +43,7 @@ class HomeAssistantOptions:
     camera: str
     receipts: bool
     note: Path
+    lead: str
 
     @property
     def id(self) -> str:
@@ -94,10 +96,7 @@ def encode_config(options: HomeAssistantOptions, topics: HomeAssistantTopics) ->
 def _components(
     options: HomeAssistantOptions, topics: HomeAssistantTopics
 ) -> dict[str, dict[str, Any]]:
-    known = {
-        "availability_topic": topics.status,
-        "availability_template": f"{{{{ 'online' if {_ONLINE} else 'offline' }}}}",
-    }
+    known = _availability(options, topics)
     # After three periods without a message the camera is unavailable, even if its last will has
     # not arrived.
     read = {"state_topic": topics.status, "expire_after": 3 * PERIOD}
@@ -177,6 +176,20 @@ def _components(
             "device_class": "connectivity",
             "value_template": f"{{{{ 'ON' if {_ONLINE} else 'OFF' }}}}",
         },
+    }
+
+
+def _availability(options: HomeAssistantOptions, topics: HomeAssistantTopics) -> dict[str, Any]:
+    """Available while the camera's status is online, and that of the lead, too."""
+    template = f"{{{{ 'online' if {_ONLINE} else 'offline' }}}}"
+    if options.camera == options.lead:
+        return {"availability_topic": topics.status, "availability_template": template}
+    lead = Topics(options.topic).status(options.device, "detector", options.lead)
+    return {
+        "availability": [
+            {"topic": topic, "value_template": template} for topic in (topics.status, lead)
+        ],
+        "availability_mode": "all",
     }
 
 

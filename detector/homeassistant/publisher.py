@@ -58,7 +58,7 @@ class NullPublisher:
 def create_publisher(
     options: HomeAssistantOptions, client: Client, service: Service
 ) -> HomeAssistantPublisher:
-    """The publisher, or one that does nothing. Call it once `client.on_message` is final."""
+    """The publisher, or one that does nothing."""
     if not options.enabled:
         RetainedCleanup(client, options.note, [])
         return NullPublisher()
@@ -88,9 +88,7 @@ class HomeAssistant:
         self._limited_log = RateLimitedLogger(log)
         client.on_up.append(self._announce)
         self._queue = SendQueue(client, MAX_BYTES)
-        self._others = client.on_message
-        client.on_message = self._on_message
-        client.subscribe_to(topics.birth, retained=False)  # each connection announces anyway
+        client.listen_to(topics.birth, self._on_birth, retained=False)  # connections announce, too
         self._blank()  # replaces what an earlier run may have left
 
     def show(self, face: Face) -> None:
@@ -112,10 +110,7 @@ class HomeAssistant:
         self._config_due = True
         self._news.set()
 
-    def _on_message(self, message: Message, ack: Ack) -> None:
-        if message.topic != self._topics.birth:
-            self._others(message, ack)
-            return
+    def _on_birth(self, message: Message, ack: Ack) -> None:
         ack()
         if message.payload == b"online":
             self._announce()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.protocol import clock
+from common.runtime.health import Health
 from common.runtime.logs import StateLogger
 from common.runtime.workers import Workers
 from common.service import Service
@@ -38,13 +39,21 @@ class OutboxQueue:
     """`await open()`, then run `keep()` as a task. Calls `on_kept` with each committed face."""
 
     def __init__(
-        self, path: Path, accounts: Accounts, max_bytes: int, max_days: float, service: Service
+        self,
+        path: Path,
+        accounts: Accounts,
+        max_bytes: int,
+        max_days: float,
+        service: Service,
+        health: Health | None = None,
     ) -> None:
+        """`health` is the camera's own part of the service's."""
         self._files = OutboxFiles(path)
         self._accounts = accounts
         self._max_bytes = max_bytes
         self._max_age = max_days * 86_400
         self._service = service
+        self._health = health or service.health
         self._worker = Workers("outbox")
         self._trouble = StateLogger(log, f"outbox {path}")
         self._ready = False  # the index shows what the database holds
@@ -277,12 +286,12 @@ class OutboxQueue:
 
     def _on_failure(self, error: Unwritable, meaning: str) -> None:
         self._trouble.begin(error.reason, f"{error}; {meaning}")
-        self._service.health.check("outbox", error.reason)
+        self._health.check("outbox", error.reason)
 
     def _on_success(self) -> None:
         if self._trouble.reason is not None:
             self._trouble.end("stores faces again")
-        self._service.health.check("outbox", None)
+        self._health.check("outbox", None)
 
     async def close(self) -> None:
         """Commit all changes, and close the database."""

@@ -67,13 +67,16 @@ class Access:
 
 @dataclasses.dataclass(frozen=True)
 class PreviewOptions:
-    """Whether and where to serve the preview, and to whom; `about` are facts that it shows."""
+    """Whether and where to serve the preview, and to whom.
+
+    about: facts that it shows of each camera, by the camera's name.
+    """
 
     enabled: bool
     host: str
     port: int
     access: Access
-    about: dict[str, Any]
+    about: dict[str, dict[str, Any]]
 
 
 def _password(authorization: str) -> bytes:

@@ -1,5 +1,6 @@
 // What the detector sees. One stream repeats a line of JSON, then as many bytes of JPEG as its
-// "bytes" says. The stream is open only while the page is visible.
+// "bytes" says. The stream is open only while the page is visible. Of several cameras one is shown
+// large, by the stream; all are shown small, by a request every second with the same parts.
 
 const LATE = 2; // seconds after which a picture is no longer called live
 const FLASH = 600; // milliseconds that a box stays green after a shot of it was sent
@@ -17,6 +18,8 @@ let seenAt = 0; // performance.now() of the newest picture, or of the beginning
 let trouble = ""; // what the detector says is wrong
 let rate = null; // frames per second
 let pointer = null; // where the size is shown, as fractions of the picture
+let camera = decodeURIComponent(location.hash.slice(1)); // shown large; "" for the first
+let cameras = []; // names of all, if there are several
 const boxes = new Map(); // by track
 const flashes = new Map(); // by track: until when
 
@@ -55,7 +58,8 @@ async function* parts(body) {
 
 async function look() {
   underWay = new AbortController();
-  const answer = await fetch("live", { signal: underWay.signal, cache: "no-store" });
+  const live = camera ? `live?camera=${encodeURIComponent(camera)}` : "live";
+  const answer = await fetch(live, { signal: underWay.signal, cache: "no-store" });
   if (!answer.ok) throw new Error((await answer.text()).trim());
   seenAt = performance.now();
   for await (const [facts, bytes] of parts(answer.body)) await TAKE[facts.kind]?.(facts, bytes);
@@ -67,6 +71,9 @@ const TAKE = {
     $("camera").textContent = facts.camera ?? "Live preview";
     $("device").textContent = facts.device ? `on ${facts.device}` : "";
     document.title = `${facts.camera ?? "camera"}: facepipe preview`;
+    cameras = facts.cameras?.length > 1 ? facts.cameras : [];
+    camera = cameras.length ? facts.camera : "";
+    showCameras();
     if (facts.min_face && !$("now").textContent) {
       $("min-face").value = facts.min_face;
       $("now").textContent = `Current value: ${facts.min_face}.`;
@@ -119,6 +126,65 @@ const TAKE = {
 function drop(item) {
   URL.revokeObjectURL(item.firstElementChild.src);
   item.remove();
+}
+
+// --- all cameras, small
+
+function showCameras() {
+  $("cameras").hidden = !cameras.length;
+  if ($("cameras").children.length !== cameras.length)
+    $("cameras").replaceChildren(...cameras.map(newCamera));
+  for (const button of $("cameras").children)
+    button.setAttribute("aria-current", button.dataset.camera === camera);
+}
+
+function newCamera(name) {
+  const button = make("button");
+  button.type = "button";
+  button.dataset.camera = name;
+  const image = make("img");
+  image.alt = "";
+  button.append(image, make("b", name), make("small", "waiting"));
+  button.addEventListener("click", () => choose(name));
+  return button;
+}
+
+function choose(name) {
+  if (name === camera) return;
+  camera = name;
+  history.replaceState(null, "", `#${encodeURIComponent(name)}`);
+  [size, marks, verdicts, rate] = [null, [], {}, null];
+  $("now").textContent = "";
+  $("canvas").width = $("canvas").width; // which empties it
+  showMarks();
+  showCameras();
+  chosen = true;
+  underWay?.abort();
+}
+
+async function glance() {
+  if (!cameras.length || paused || document.hidden) return;
+  try {
+    const answer = await fetch("cameras", { cache: "no-store" });
+    if (answer.ok) for await (const part of parts(answer.body)) showSmall(...part);
+  } catch {
+    // The stream's own state says that the detector is not there.
+  }
+}
+
+function showSmall(facts, bytes) {
+  const button = $("cameras").children[cameras.indexOf(facts.camera)];
+  if (!button) return;
+  const [image, , state] = button.children;
+  const reasons = Object.values(facts.reasons);
+  if (bytes.length) {
+    URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+  }
+  const late = facts.age > 2 * LATE;
+  button.classList.toggle("bad", late || reasons.length > 0);
+  state.textContent =
+    reasons.join(", ") || (late ? `no frames for ${Math.floor(facts.age)} s` : "live");
 }
 
 // --- the picture
@@ -195,7 +261,7 @@ function digits(value, count) {
 
 function showSize() {
   const fraction = Number($("min-face").value);
-  $("setting").textContent = `MIN_FACE=${fraction}`;
+  $("setting").textContent = cameras.length ? `min_face = ${fraction}` : `MIN_FACE=${fraction}`;
   $("smallest").hidden = !($("show-size").checked && size);
   if (!size) return;
   const side = fraction * size[1];
@@ -311,6 +377,7 @@ function sleep(milliseconds) {
 }
 
 let wake = () => {};
+let chosen = false; // another camera, whose stream is to be opened at once
 
 async function run() {
   let pause = 1000;
@@ -324,7 +391,10 @@ async function run() {
     try {
       await look();
     } catch (error) {
-      if (paused || document.hidden) continue;
+      if (paused || document.hidden || chosen) {
+        chosen = false;
+        continue;
+      }
       showState(error instanceof TypeError ? "The detector is not responding." : error.message);
     }
     pause = performance.now() - began > 10000 ? 1000 : Math.min(2 * pause, 8000);
@@ -362,4 +432,5 @@ $("stage").addEventListener("pointerleave", () => {
   showSize();
 });
 setInterval(announceFaces, 1000);
+setInterval(glance, 1000);
 run();

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from common.http import server as web
 from common.http.names import ADVICE, UNKNOWN
 from common.runtime import sockets
+from common.runtime.health import Health
 from common.service import Service
 from detector import metrics
 from detector.preview.access import Access, PreviewOptions
@@ -42,32 +44,37 @@ REFUSALS = {
     "origin": (403, "Only the preview's own page may request this."),
     "no_password": (401, "This page needs a password: the detector's PREVIEW_PASSWORD."),
     "password": (401, "Wrong password. It is the detector's PREVIEW_PASSWORD."),
+    "camera": (404, "There is no camera of this name."),
     "viewers": (503, f"{MAX_VIEWERS} people are watching already. Please try again later."),
 }
 
 
-def serve(options: PreviewOptions, service: Service) -> Preview:
-    """Serve the preview's pages; returns the preview, which stays unwatched with PREVIEW=0.
+def serve(
+    options: PreviewOptions, service: Service, healths: Mapping[str, Health]
+) -> dict[str, Preview]:
+    """Serve the preview's pages; returns a preview for each camera, by name, in their order.
+
+    They stay unwatched with PREVIEW=0. `healths`: the part of the service's that is the camera's.
 
     Raises:
         SettingsError: the address is taken or is not one of this machine.
     """
-    preview = Preview(service.health, options.about)
+    previews = {name: Preview(healths[name], about) for name, about in options.about.items()}
     if options.enabled:
-        own = pages(preview, options.access)
+        own = pages(previews, options.access)
         server = service.web
         if options.access.alone:
             server = web.listen(options.host, options.port, own, options.access.context())
         else:
             server.pages.update(own)
         log.info("preview on %s", server.url)
-    return preview
+    return previews
 
 
-def pages(preview: Preview, access: Access) -> dict[str, web.Page]:
+def pages(previews: Mapping[str, Preview], access: Access) -> dict[str, web.Page]:
     """The pages by path, each behind `access`."""
     folder = Path(__file__).parent
-    found = {"/live": _stream(preview)}
+    found = {"/live": _stream(previews), "/cameras": _glances(previews)}
     for path, (name, kind) in FILES.items():
         found[path] = _file((folder / name).read_bytes(), kind)
     return {path: _guard(page, access, is_page=path == "/") for path, page in found.items()}
@@ -100,8 +107,25 @@ def _file(body: bytes, kind: str) -> web.Page:
     return lambda request: request.answer(200, kind, body, HEADERS)
 
 
-def _stream(preview: Preview) -> web.Page:
+def _glances(previews: Mapping[str, Preview]) -> web.Page:
+    """All cameras, small: a part of each."""
+
+    def answer(request: web.Request) -> None:
+        body = b"".join(preview.glance() for preview in previews.values())
+        request.answer(200, "application/octet-stream", body, HEADERS)
+
+    return answer
+
+
+def _stream(previews: Mapping[str, Preview]) -> web.Page:
+    """One camera, large: that of `?camera=`, or the first."""
+
     def stream(request: web.Request) -> None:
+        query = parse_qs(request.path.partition("?")[2])
+        preview = previews.get(query.get("camera", [next(iter(previews))])[0])
+        if preview is None:
+            _refuse(request, "camera")
+            return
         try:
             with preview.watch() as parts:
                 _send(request, parts)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 Image = npt.NDArray[np.uint8]
 
 WIDTH = 960  # pixels, at most, of the picture shown
+SMALL_WIDTH = 240  # pixels of the picture of a camera beside the one that is shown large
 QUALITY = 80  # of JPEG
 FACE_SIDE = 160  # pixels of a face sent, at most
 
@@ -60,12 +61,12 @@ def part(facts: dict[str, Any], body: bytes = b"") -> bytes:
     return json.dumps({**facts, "bytes": len(body)}).encode() + b"\n" + body
 
 
-def shrink_image(image: Image) -> Image:
-    """A copy, WIDTH wide at most."""
+def shrink_image(image: Image, most: int = WIDTH) -> Image:
+    """A copy, `most` pixels wide at most."""
     height, width = image.shape[:2]
-    if width <= WIDTH:
+    if width <= most:
         return image.copy()
-    size = WIDTH, max(1, round(height * WIDTH / width))
+    size = most, max(1, round(height * most / width))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 MAX_VIEWERS = 4
 PERIOD = 0.1  # seconds from picture to picture, on average at least
 FACES = 12  # the last faces sent that are kept
+SMALL_EVERY = 1.0  # seconds from one small picture to the next
+GLANCE = 3.0  # seconds that a viewer of all cameras counts as one after a request
 STATE_EVERY = 1.0  # seconds after which viewers get the state even if there is nothing new
 
 
@@ -53,7 +55,7 @@ class _Part:
 
 
 class Preview:
-    """Written by the vision thread, read by the web server's. `about` are facts that stay.
+    """One camera. Written by the vision thread, read by the web server's; `about` are facts.
 
     It costs nothing without viewers: `watched` is False then, and nothing is stored.
     """
@@ -73,11 +75,27 @@ class Preview:
         self._due = 0.0  # when the next picture is due; used by the vision thread only
         self._flashed: set[int] = set()  # tracks sent since the last picture
         self._encoder: threading.Thread | None = None
+        self._small = b""  # JPEG
+        self._small_at = 0.0  # monotonic: when that was taken
+        self._glanced_at = float("-inf")
 
     @property
     def watched(self) -> bool:
-        """Whether there is a viewer just now."""
-        return self._viewers > 0
+        """Whether there is a viewer just now who would get the next frame."""
+        return self._viewers > 0 or self._is_small_due()
+
+    def _is_small_due(self) -> bool:
+        now = time.monotonic()
+        return now - self._glanced_at < GLANCE and now - self._small_at >= SMALL_EVERY
+
+    def glance(self) -> bytes:
+        """A small picture with the camera's state, as a part; no picture for the first time."""
+        now = time.monotonic()
+        if now - self._glanced_at >= GLANCE:
+            self._small, self._small_at = b"", now - SMALL_EVERY
+        self._glanced_at = now
+        facts = {"kind": "small", **self._about, "reasons": self._health.reasons()}
+        return parts.part({**facts, "age": round(now - self._small_at, 1)}, self._small)
 
     def show(self, image: Image, marks: list[Mark], figures: dict[str, float]) -> None:
         """Offer a frame (height x width x 3, BGR), of which at most a smaller copy is kept.
@@ -85,7 +103,10 @@ class Preview:
         `figures` are shown under their names; those that end in `_ms` also as parts of a bar.
         Call it from one thread only.
         """
-        if not self.watched:
+        if self._is_small_due():
+            self._small = parts.jpeg(parts.shrink_image(image, parts.SMALL_WIDTH))
+            self._small_at = time.monotonic()
+        if not self._viewers:
             return
         self._flashed |= {mark.track for mark in marks if mark.sent}
         now = time.monotonic()

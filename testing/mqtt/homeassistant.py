@@ -26,7 +26,13 @@ ROOT = {"device", "origin", "components"}
 DEVICE = {"identifiers", "name", "manufacturer", "model", "sw_version"}
 ORIGIN = {"name", "sw_version", "support_url"}
 ENTITY = {"platform", "unique_id", "name", "entity_category", "availability_topic"}
-ENTITY |= {"availability_template", "json_attributes_topic", "json_attributes_template"}
+ENTITY |= {
+    "availability",
+    "availability_mode",
+    "availability_template",
+    "json_attributes_topic",
+    "json_attributes_template",
+}
 PLATFORMS = {
     "image": ENTITY | {"image_topic", "content_type"},
     "sensor": ENTITY
@@ -78,12 +84,15 @@ def rendered(template: str, payload: bytes) -> str:
 class HomeAssistant(Mqtt):
     """At a broker, as its user `homeassistant` where that has users."""
 
-    def __init__(self, port: int, username: str = "", password: str = "") -> None:
+    def __init__(self, port: int, username: str = "", password: str = "", device: str = "") -> None:
+        """`device`: the one to look at, such as facepipe_box-1_yard, if there are several."""
+        self._device = device
         topics = ("homeassistant/#", "faces/status/#")
         super().__init__(port, *topics, username=username, password=password)
 
     def configs(self) -> list[Received]:
-        return [m for m in list(self.messages) if CONFIG.fullmatch(m.topic)]
+        found = [m for m in list(self.messages) if CONFIG.fullmatch(m.topic)]
+        return [m for m in found if not self._device or self._device in m.topic.split("/")]
 
     def config(self) -> dict[str, Any]:
         """The newest discovery message, that of one device, as soon as there is one."""
@@ -106,10 +115,15 @@ class HomeAssistant(Mqtt):
 
     def available(self, name: str) -> bool:
         component = self.component(name)
+        if "availability" in component:
+            assert component["availability_mode"] == "all"
+            return all(self._is_online(**one) for one in component["availability"])
         if "availability_topic" not in component:
             return True
-        payload = self._newest(component["availability_topic"])
-        online = rendered(component["availability_template"], payload)
+        return self._is_online(component["availability_topic"], component["availability_template"])
+
+    def _is_online(self, topic: str, value_template: str) -> bool:
+        online = rendered(value_template, self._newest(topic))
         assert online in ("online", "offline")
         return online == "online"
 

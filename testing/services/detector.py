@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -60,10 +62,15 @@ def is_cut_from(message: Received, frame: Image) -> bool:
     return np.array_equal(decode(message.payload), frame[y : y + h, x : x + w])
 
 
+def children(service: Service) -> list[int]:
+    """The capture processes that run now."""
+    pids = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+    return [int(pid) for pid in pids]
+
+
 def child(service: Service) -> int | None:
     """The capture process that runs now."""
-    pids = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
-    return int(pids[0]) if pids else None
+    return next(iter(children(service)), None)
 
 
 def gone(pid: int) -> bool:
@@ -90,3 +97,43 @@ def books(service: Measured) -> dict[str, float]:
 
 def balance(books: dict[str, float]) -> bool:
     return books["captured"] == sum(books[name] for name in NAMES[1:])
+
+
+# Several cameras in one detector.
+
+Tables = Mapping[str, Mapping[str, object]]
+
+
+def write_cameras(folder: Path, tables: Tables) -> Path:
+    """A file of these cameras. JSON's text, numbers and booleans are TOML's, too."""
+    path = folder / "cameras.toml"
+    lines = [
+        f"[{name}]\n" + "".join(f"{key} = {json.dumps(table[key], default=str)}\n" for key in table)
+        for name, table in tables.items()
+    ]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def serve_cameras(broker: Mosquitto | int, folder: Path, tables: Tables, **env: object) -> Service:
+    """A detector to be started, with a file of these cameras in the folder."""
+    return detector(broker, "", CAMERAS=write_cameras(folder, tables), **env)
+
+
+def books_of(service: Measured, camera: str) -> dict[str, float]:
+    """The books of one camera by one scrape, reasons summed, by name without prefix."""
+    families = {family.name: family for family in scrape(service.url)}
+    prefix = "facepipe_detector_faces_"
+    return {
+        name: sum(
+            sample.value
+            for sample in families[prefix + name].samples
+            if sample.labels["camera"] == camera
+        )
+        for name in NAMES
+    }
+
+
+def frames_of(service: Service, camera: str) -> float:
+    """The frames of one camera that were searched."""
+    return service.metric("facepipe_detector_frames_total", camera=camera)

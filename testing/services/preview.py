@@ -52,9 +52,9 @@ class Shown(process.Service):
 class Viewer:
     """Someone who looks, without a browser."""
 
-    def __init__(self, page: Shown, **headers: str) -> None:
+    def __init__(self, page: Shown, path: str = "/live", **headers: str) -> None:
         self.connection = HTTPConnection(page.at.rpartition("/")[2], timeout=10)
-        self.connection.request("GET", "/live", headers=headers)
+        self.connection.request("GET", path, headers=headers)
         self.answer: HTTPResponse = self.connection.getresponse()
 
     def __enter__(self) -> Viewer:
@@ -71,6 +71,17 @@ class Viewer:
 
     def next(self, kind: str) -> tuple[dict[str, Any], bytes]:
         return next(part for part in self.parts() if part[0]["kind"] == kind)
+
+
+def read_parts(body: bytes) -> list[tuple[dict[str, Any], bytes]]:
+    """The parts of an answer that has ended."""
+    found = []
+    while body:
+        line, _, rest = body.partition(b"\n")
+        facts = json.loads(line)
+        found.append((facts, rest[: facts["bytes"]]))
+        body = rest[facts["bytes"] :]
+    return found
 
 
 def get(page: Shown, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -156,7 +167,8 @@ def show(preview: Preview, background: Image, frame: int) -> None:
 
 
 async def run(settings: DetectorSettings, service: Service) -> int:
-    preview = serve(settings.preview_options, service)
+    healths = {camera.camera_name: service.health for camera in settings.cameras}
+    previews = [*serve(settings.preview_options, service, healths).values()]
     giving = asyncio.Event()
     giving.set()
 
@@ -167,17 +179,18 @@ async def run(settings: DetectorSettings, service: Service) -> int:
             giving.set()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle)
-    service.spawn(play(preview, giving, service), "scene")
+    service.spawn(play(previews, giving, service), "scene")
     await service.until_stopped()
     return 0
 
 
-async def play(preview: Preview, giving: asyncio.Event, service: Service) -> None:
+async def play(previews: list[Preview], giving: asyncio.Event, service: Service) -> None:
     background, frame = room(), 0
     while True:
         service.health.check("camera", None if giving.is_set() else "silent")
-        if giving.is_set() and preview.watched:
-            show(preview, background, frame)
+        for index, preview in enumerate(previews):
+            if giving.is_set() and preview.watched:
+                show(preview, background, frame + 40 * index)
         frame += 1
         await asyncio.sleep(1 / 30)
 

@@ -19,6 +19,7 @@ FILES = {
     "jetson": (
         "docker-compose.jetson.yml",
         "docker-compose.preview.yml",
+        "docker-compose.webcams.yml",
         "docker-compose.homeassistant.yml",
         "docker-compose.monitoring.yml",
     ),

@@ -28,7 +28,7 @@ WHOLE = {
         "CAMERA": "/media/clip.mp4",
     },
 }
-CAMERAS = "set in .env CAMERA_DEVICE, CAMERA or CAMERA_FILE"
+CAMERAS = "set in .env CAMERA_DEVICE, CAMERA, CAMERA_FILE or CAMERAS"
 
 
 @pytest.fixture

@@ -47,7 +47,10 @@ ROOMS = {
         "delivery": {"outbox", "metrics"},
         "homeassistant": set[str](),
         "preview": {"metrics"},
-        "commands": {"capture", "detection", "encoding", "outbox", "settings", "tracking"},
+        "commands": {
+            *("capture", "detection", "encoding", "outbox", "tracking"),
+            *("camera_settings", "settings"),
+        },
     },
     "gallery": {
         "index": {"metrics"},

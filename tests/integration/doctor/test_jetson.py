@@ -199,6 +199,15 @@ def test_a_camera_that_cannot_be_opened_is_told(
     found.says("camera", "failed", words, reason=reason)
 
 
+def test_each_of_several_cameras_is_checked(device: Device, tmp_path: Path) -> None:
+    file = tmp_path / "cameras.toml"
+    file.write_text(f'[door]\nsource = "{CLIP}"\n[yard]\nsource = "rtsp://127.0.0.1:1/x"\n')
+    settings = {name: value for name, value in device.settings.items() if name != "CAMERA"}
+    found = diagnose("jetson", **settings, CAMERAS=file)
+    found.says("camera/door", "ok", "640x360")
+    found.says("camera/yard", "failed", "port in CAMERA", reason="refused")
+
+
 def test_a_full_disk_and_an_outbox_in_memory_are_told(device: Device, tmp_path: Path) -> None:
     with mounted(tmp_path / "outbox", 1) as disk:
         settings = {**device.settings, "OUTBOX_PATH": disk}

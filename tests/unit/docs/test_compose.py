@@ -20,6 +20,7 @@ SIDES = {
     "jetson": (
         "docker-compose.jetson.yml",
         "docker-compose.preview.yml",
+        "docker-compose.webcams.yml",
         "docker-compose.homeassistant.yml",
         "docker-compose.monitoring.yml",
     ),

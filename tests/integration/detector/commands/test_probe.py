@@ -17,7 +17,7 @@ from testing.clips.clips import Image
 from testing.host.wait import free_port, until
 from testing.network.mjpeg import Mjpeg
 from testing.network.rtsp import H264, Rtsp
-from testing.services.detector import run
+from testing.services.detector import run, write_cameras
 from testing.services.process import Process
 
 TEST = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1"
@@ -199,3 +199,15 @@ def test_help_explains_it_and_a_picture_alone_makes_no_sense() -> None:
     alone = run("--picture", "seen.png")
     assert alone.returncode == 2
     assert "--picture only works with --probe" in alone.stderr
+
+
+def test_one_of_several_cameras_is_probed_by_its_name(tmp_path: Path) -> None:
+    path = write_cameras(tmp_path, {"hall": {"source": 97}, "clip": {"source": clips.CLIP}})
+    done = run("--probe", "clip", "--picture", tmp_path / "a.png", CAMERAS=path)
+    assert done.returncode == 0, done.stderr
+    assert f"clip ({clips.CLIP})" in done.stdout
+    asked = run("--probe", CAMERAS=path)
+    assert (asked.returncode, asked.stderr) == (
+        2,
+        "detector: --probe: say which camera: hall, clip\n",
+    )

@@ -70,9 +70,9 @@ class OutboxMachine(RuleBasedStateMachine):
         self.shelf._worker = WORKER
         await self.shelf.open()
         self.receipts = ReliableDelivery(
-            link, "faces", "box-1", self.shelf, CongestionWindow(32), True
+            link, "faces", "box-1", self.shelf, CongestionWindow(32), True, "camera-0"
         )
-        self.hear = link.on_message
+        self.hear = self.receipts.on_receipt
 
     def waiting(self, which: float) -> OutboxEntry:
         entries = list(self.shelf.entries.values())

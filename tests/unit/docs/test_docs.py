@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from docs import tables
 from testing.services.process import ROOT
 
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 CODE = [path for part in (*tables.SERVICES, "common") for path in (ROOT / part).rglob("*.py")]
 
 
@@ -26,12 +29,21 @@ def test_each_message_of_the_protocol_has_its_table() -> None:
 def test_the_settings_that_the_readme_names_exist() -> None:
     readme = (ROOT / "README.md").read_text()
     known = (ROOT / "docs" / "settings.md").read_text()
-    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*(?==)", readme))
-    named |= set(re.findall(r"^\| `([A-Z_]+)`", readme, re.MULTILINE))
+    named = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", readme))
     assert named
-    examples = "".join(path.read_text() for path in ROOT.glob(".env.*.example"))
-    for setting in named:
-        assert f"`{setting.removesuffix('_FILE')}`" in known or f"\n{setting}=" in examples, setting
+    assert [setting for setting in named if f"`{setting}`" not in known] == []
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+def test_the_index_leads_to_every_page_once() -> None:
+    linked = re.findall(
+        r"^- \[[\w.-]+\]\(([\w.-]+)\)", (DOCS / "README.md").read_text(), re.MULTILINE
+    )
+    pages = [path.name for path in DOCS.glob("*.md") if path.name != "README.md"]
+    assert sorted(linked) == sorted(pages)
 
 
 def test_each_reason_word_of_the_code_is_explained_to_operators() -> None:
@@ -44,10 +56,24 @@ def test_each_reason_word_of_the_code_is_explained_to_operators() -> None:
     assert {word for word in words if f"`{word}`" not in manual} <= {"left"}
 
 
-def test_links_between_the_documents_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings of a page: lower case, no punctuation, hyphens."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+        found.add(name if name not in found else f"{name}-1")
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_the_documents_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text()):
+        other = page.parent / target if target else page
+        assert other.exists(), f"{page.name}: {target}"
+        if anchor and other.suffix == ".md":
+            assert anchor in anchors(other), f"{page.name}: {target}#{anchor}"
 
 
 def test_each_file_that_the_threat_model_names_exists() -> None:
@@ -55,3 +81,32 @@ def test_each_file_that_the_threat_model_names_exists() -> None:
     named = re.findall(r"`((?:tests|broker|common|enroll|gallery|processor)/[\w./]+)`", page)
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_each_page_that_the_product_refers_to_exists_with_its_heading() -> None:
+    parts = (
+        "broker",
+        "common",
+        "detector",
+        "doctor",
+        "enroll",
+        "forwarder",
+        "gallery",
+        "processor",
+    )
+    files = [path for part in parts for path in (ROOT / part).rglob("*") if path.is_file()]
+    files += [
+        *ROOT.glob("docker-compose*.yml"),
+        *ROOT.glob(".env.*.example"),
+        ROOT / "secrets/README",
+    ]
+    named = set()
+    for path in files:
+        if path.suffix in (".py", ".html", ".conf", ".yml", ".example", ".js", "", ".md"):
+            named |= {
+                *re.findall(r"docs/([\w-]+\.md)(?:#([\w-]+))?", path.read_text(errors="ignore"))
+            }
+    assert len(named) > 10
+    for page, anchor in named:
+        assert (DOCS / page).exists(), page
+        assert not anchor or anchor in anchors(DOCS / page), f"{page}#{anchor}"

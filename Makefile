@@ -24,7 +24,7 @@ SOURCE ?= https://github.com/facepipe/facepipe
 
 .PHONY: help setup demo doctor test test-unit coverage test-clocks test-faults test-attacks fuzz test-containers \
 	test-upgrade test-swarm test-arm64 images list-images check format \
-	bench docs lock clean
+	bench docs site lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
@@ -144,6 +144,11 @@ check: .venv/.containers  ## lint, format and type-check
 	@tests/needs clocks
 	@cc -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
 
+.venv/.site: requirements/site.txt .venv/.done
+	@echo "adding what makes a site to .venv (40 MB)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 format: .venv/.containers  ## format, and fix what ruff and biome can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -157,6 +162,10 @@ bench: .venv/.bench  ## measure the headline figures in 15 minutes; FULL=1 takes
 	@echo "adding what the benches compare with and draw with to .venv (100 MB)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+site: .venv/.site  ## make the docs a site in build/site, with its links checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "build/site/index.html"
 
 docs: setup  ## write the tables of settings and metrics into docs/
 	$(BIN)/python -m docs.tables

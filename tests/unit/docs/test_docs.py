@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from docs import tables
 from testing.services.process import ROOT
@@ -54,6 +55,19 @@ def test_each_reason_word_of_the_code_is_explained_to_operators() -> None:
     words = {word for path in CODE for word in raised.findall(path.read_text())}
     assert len(words) > 15
     assert {word for word in words if f"`{word}`" not in manual} <= {"left"}
+
+
+def test_the_site_has_every_page_once_in_the_order_of_the_index() -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    inside = [page for part in nav for pages in part.values() for page in listed(pages)]
+    index = re.findall(
+        r"^- \[[\w./-]+\]\(([\w./-]+)\)", (DOCS / "README.md").read_text(), re.MULTILINE
+    )
+    assert inside == ["README.md", *index]
+
+
+def listed(pages: str | list[dict[str, str]]) -> list[str]:
+    return [pages] if isinstance(pages, str) else [name for one in pages for name in one.values()]
 
 
 def anchors(page: Path) -> set[str]:

@@ -124,3 +124,18 @@ def test_each_page_that_the_product_refers_to_exists_with_its_heading() -> None:
     for page, anchor in named:
         assert (DOCS / page).exists(), page
         assert not anchor or anchor in anchors(DOCS / page), f"{page}#{anchor}"
+
+
+def figures(text: str) -> set[str]:
+    """Numbers with a comma in them, which are nobody's accident, but for round ones."""
+    found = re.findall(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,])", text)
+    return {one for one in found if not re.fullmatch(r"\d{1,3}(,?0)+", one.replace(",", ""))}
+
+
+def test_measured_figures_stand_on_one_page() -> None:
+    page = (DOCS / "performance.md").read_text()
+    measured = figures("\n".join(line for line in page.splitlines() if line.startswith("|")))
+    assert len(measured) > 10
+    for other in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        if other.name != "performance.md":
+            assert figures(other.read_text()) & measured == set(), other.name

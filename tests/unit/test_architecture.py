@@ -23,7 +23,7 @@ PACKAGES = ("common", "demo", "doctor", "enroll", *SERVICES)
 WORKSHOP = ("tests", "testing", "bench")
 MODULES_IN_A_FOLDER = 14  # beside __init__.py and __main__.py
 LINES_IN_A_MODULE = 400
-LINES_OF_BENCH = 4700
+LINES_OF_BENCH = 4750
 
 # Inside common: which rooms each room may import. Modules that lie beside the rooms are the
 # top floor: they may import every room, and no room imports them, but for settings and metrics.

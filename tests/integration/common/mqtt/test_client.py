@@ -8,9 +8,11 @@ import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
+from common.mqtt import Ack, Message
 from common.mqtt.connection import Connection
 from common.runtime import sockets
 from testing.host.wait import free_port, until, until_above
@@ -235,3 +237,23 @@ def test_what_was_said_last_arrives_although_what_came_was_not_read() -> None:
         peer.close()
         leaving.result(10)
     assert heard == said
+
+
+def hear(heard: list[bytes], message: Message, _: Ack) -> None:
+    heard.append(message.payload)
+
+
+def test_each_listener_to_a_topic_gets_its_messages_and_nobody_else_does(edge: Mosquitto) -> None:
+    heard: dict[str, list[bytes]] = {"one": [], "two": [], "other": []}
+    with Proxy(edge.port) as proxy, Linked(proxy.port, "t/#") as linked, Mqtt(edge.port) as giver:
+        linked.comes_up()
+        for name, topic in (("one", "t/a"), ("two", "t/a"), ("other", "t/b")):
+            linked.call(linked.link.listen_to, topic, partial(hear, heard[name]))
+        proxy.reset()  # they are subscribed to from the next connection on
+        linked.comes_up(2)
+        giver.publish("t/a", b"a")
+        giver.publish("t/c", b"c")
+        until(lambda: linked.messages)
+    assert {*heard["one"]} == {*heard["two"]} == {b"a"}
+    assert heard["other"] == []
+    assert [message.topic for message in linked.messages] == ["t/c"]

@@ -206,7 +206,7 @@ def test_a_slow_watcher_gets_the_newest_frame_and_knows_how_many_it_missed() -> 
                 await asyncio.sleep(0.005)
         return seen
 
-    before = REGISTRY.get_sample_value(SKIPPED) or 0.0
+    before = REGISTRY.get_sample_value(SKIPPED, {"camera": "camera-0"}) or 0.0
     with Mjpeg(numbered(250), fps=20) as server:
         seen = asyncio.run(watch(server))
         # What is handed over was sent after it was asked for, or was under way at that moment.
@@ -214,7 +214,7 @@ def test_a_slow_watcher_gets_the_newest_frame_and_knows_how_many_it_missed() -> 
             assert sent - 1 - shown <= 2, seen
     missed = seen[-1][0] - seen[0][0] - (len(seen) - 1)
     assert missed > 13 * 4
-    assert REGISTRY.get_sample_value(SKIPPED) == before + missed
+    assert REGISTRY.get_sample_value(SKIPPED, {"camera": "camera-0"}) == before + missed
 
 
 def test_credentials_are_seen_nowhere(edge: Mosquitto, camera: Mjpeg) -> None:

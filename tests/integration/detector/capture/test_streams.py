@@ -183,10 +183,11 @@ def test_jpegs_over_http_come_without_multipart(form: str) -> None:
 
 
 def test_a_snapshot_that_takes_longer_than_its_interval_is_requested_at_once() -> None:
-    before = REGISTRY.get_sample_value(FAILURES, {"reason": "crashed"})
+    labels = {"camera": "camera-0", "reason": "crashed"}
+    before = REGISTRY.get_sample_value(FAILURES, labels)
     with Mjpeg(clips.faces(20), form="snapshot", fps=25) as server:
         assert len(watch(10, CAMERA=server.url, CAMERA_FPS="240")) == 10
-    assert REGISTRY.get_sample_value(FAILURES, {"reason": "crashed"}) == before
+    assert REGISTRY.get_sample_value(FAILURES, labels) == before
 
 
 def test_a_login_reaches_an_http_camera() -> None:

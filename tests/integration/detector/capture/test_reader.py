@@ -13,8 +13,8 @@ import pytest
 
 from common.settings import SettingsError, read
 from detector.capture import command, pyav
-from detector.capture.frame import Image
 from detector.capture.producer import FrameProducer, ProducerOptions, SourceError
+from detector.picture import Image
 from detector.settings import DetectorSettings
 from testing.clips import clips
 from testing.host.wait import until
@@ -35,9 +35,9 @@ def make(path: Path, *options: str, of: Path = clips.CLIP) -> Path:
 def read_all(producer: FrameProducer) -> list[Image]:
     images = []
     while producer.grab() is not None:
-        image = producer.retrieve()
-        assert image is not None
-        images.append(image)
+        picture = producer.retrieve()
+        assert picture is not None
+        images.append(picture.bgr)
     producer.close()
     return images
 
@@ -103,7 +103,7 @@ def test_a_phones_video_comes_upright(tmp_path: Path, turn: int) -> None:
     assert len(images) == len(reference) == 3
     for image, expected in zip(images, reference, strict=True):
         assert image.shape == expected.shape
-        assert difference(image, expected) < 1
+        assert difference(image, expected) < 2  # OpenCV rounds down
 
 
 def test_the_video_with_the_most_pixels_is_taken(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_faces_come_from_rtsp(edge: Mosquitto, film: Path, codec: str, gop: int)
 def test_the_scheme_may_stand_in_capitals(film: Path, scheme: str) -> None:
     with Rtsp(clip(film)) as camera:
         (frame,) = watch(1, CAMERA=camera.url.replace("rtsp", scheme, 1))
-    assert frame.image.shape == (360, 640, 3)
+    assert frame.picture.bgr.shape == (360, 640, 3)
 
 
 @pytest.mark.parametrize("digest", [False, True], ids=["basic", "digest"])
@@ -75,7 +75,7 @@ def test_a_login_is_typed_as_it_is(digest: bool) -> None:
     launch = f"{TEST} ! {H264.format(gop=15)} name=pay0"
     with Rtsp(launch, user="us@er", password=SPECIAL, digest=digest) as camera:
         (frame,) = watch(1, CAMERA=camera.url, CAMERA_USERNAME="us@er", CAMERA_PASSWORD=SPECIAL)
-    assert frame.image.shape == (240, 320, 3)
+    assert frame.picture.bgr.shape == (240, 320, 3)
 
 
 def test_a_camera_that_takes_seven_seconds_to_answer_opens(edge: Mosquitto) -> None:
@@ -178,7 +178,7 @@ def test_what_is_no_video_has_its_own_reason(edge: Mosquitto, babbler: str, sche
 def test_jpegs_over_http_come_without_multipart(form: str) -> None:
     with Mjpeg(clips.faces(20), form=form) as server:
         frames = watch(5, CAMERA=server.url)
-    assert {frame.image.shape for frame in frames} == {(360, 640, 3)}
+    assert {frame.picture.bgr.shape for frame in frames} == {(360, 640, 3)}
     assert server.connections == (1 if form == "joined" else 5)
 
 
@@ -192,4 +192,4 @@ def test_a_snapshot_that_takes_longer_than_its_interval_is_requested_at_once() -
 def test_a_login_reaches_an_http_camera() -> None:
     with Mjpeg(clips.faces(20), login=("anna", SPECIAL)) as server:
         (frame,) = watch(1, CAMERA=server.url, CAMERA_USERNAME="anna", CAMERA_PASSWORD=SPECIAL)
-    assert frame.image.shape == (360, 640, 3)
+    assert frame.picture.bgr.shape == (360, 640, 3)

@@ -9,74 +9,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import cache, cached_property
-from typing import Any
+from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from detector.planes import Image, Planes, YuvForm
+
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 # Shares of red and blue in the brightness: ITU-T H.273, table 4.
 _WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
-_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 @dataclasses.dataclass(frozen=True)
-class YuvForm:
-    """How planes of Y, U and V are to be read.
-
-    matrix: `bt601`, `bt709` or `bt2020`; full: levels from 0 to 255 rather than from 16 to 235.
-    cell: width and height in pixels of what shares a colour; phase: columns and rows of the first
-    cells that were cut away.
-    """
-
-    matrix: str = "bt601"
-    full: bool = False
-    cell: tuple[int, int] = (2, 2)
-    phase: tuple[int, int] = (0, 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """One picture. `planes`: BGR (height x width x 3) alone, or Y, U and V; all of them uint8.
-
-    form: of planes of Y, U and V; None for BGR.
-    """
-
-    planes: tuple[Image, ...]
-    form: YuvForm | None = None
-
-    @classmethod
-    def from_bgr(cls, image: Image) -> Picture:
-        """A picture of an image: height x width x 3, uint8, BGR."""
-        return cls((image,))
-
-    @classmethod
-    def from_bytes(cls, pixels: Image, facts: dict[str, Any]) -> Picture:
-        """What `to_facts` describes, out of its planes one after another."""
-        planes = []
-        start = 0
-        for shape in facts["shapes"]:
-            size = int(np.prod(shape))
-            planes.append(pixels[start : start + size].reshape(shape))
-            start += size
-        form = facts["form"]
-        if form is not None:
-            form = YuvForm(form["matrix"], form["full"], tuple(form["cell"]), tuple(form["phase"]))
-        return cls(tuple(planes), form)
-
-    def to_facts(self) -> dict[str, Any]:
-        """What `from_bytes` needs besides the bytes of the planes, for JSON."""
-        form = dataclasses.asdict(self.form) if self.form else None
-        return {"shapes": [plane.shape for plane in self.planes], "form": form}
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        height, width = self.planes[0].shape[:2]
-        return height, width
+class Picture(Planes):
+    """A picture of which parts can be cut, resized and converted."""
 
     @cached_property
     def bgr(self) -> Image:
@@ -126,15 +75,12 @@ class Picture:
         form = self.form and dataclasses.replace(self.form, cell=(1, 1), phase=(0, 0))
         return Picture(tuple(_resize(plane, size) for plane in self.planes), form)
 
-    def rotate(self, degrees: int) -> Picture:
-        """The picture turned clockwise by a multiple of 90 degrees."""
-        if degrees == 0:
+    def rotate(self, degrees: int) -> Self:
+        """The picture turned clockwise by a multiple of 90 degrees, in memory of its own."""
+        turned = super().rotate(degrees)
+        if turned is self:
             return self
-        form = self.form
-        if form is not None and degrees != 180:
-            form = dataclasses.replace(form, cell=form.cell[::-1], phase=form.phase[::-1])
-        turned = (cv2.rotate(plane, _TURNS[degrees]) for plane in self.planes)
-        return Picture(tuple(plane.astype(np.uint8, copy=False) for plane in turned), form)
+        return type(self)(tuple(np.ascontiguousarray(one) for one in turned.planes), turned.form)
 
     def black_out(self, box: Box) -> None:
         """Make a box black, in place; colours that it shares with its neighbours become grey."""
@@ -151,14 +97,6 @@ class Picture:
             size = plane.shape[1] * across, plane.shape[0] * down
             plane = _resize(plane, size)[top : top + height, left : left + width]
         return plane
-
-
-def copy_planes(picture: Picture, into: Image) -> None:
-    """Write the planes one after another."""
-    start = 0
-    for plane in picture.planes:
-        into[start : start + plane.size].reshape(plane.shape)[:] = plane
-        start += plane.size
 
 
 def _resize(plane: Image, size: tuple[int, int]) -> Image:

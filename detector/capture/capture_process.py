@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import mmap
 import os
 import signal
@@ -72,10 +71,10 @@ class CaptureProcess:
 
     def read_frame(self, answer: dict[str, Any]) -> Frame:
         """The frame of an answer of kind `frame`, with a copy of its pixels."""
-        size = sum(math.prod(shape) for shape in answer["pixels"]["shapes"])
+        size = answer["pixels"]["size"]
         with mmap.mmap(self._memory, size, prot=mmap.PROT_READ) as shared:
             pixels = np.frombuffer(shared, np.uint8, size).copy()
-        picture = Picture.from_bytes(pixels, answer["pixels"])
+        picture = Picture.from_memory(pixels, answer["pixels"])
         return Frame(picture, answer["index"], answer["at"], answer["time"])
 
     async def kill(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.picture import Picture, copy_planes
+from detector.planes import Planes
 
 
 class Handover:
@@ -41,15 +41,14 @@ class Handover:
         sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
         sys.stdout.flush()
 
-    def send_frame(self, picture: Picture, **facts: Any) -> None:
+    def send_frame(self, picture: Planes, **facts: Any) -> None:
         """Answer a request with a frame."""
-        size = sum(plane.nbytes for plane in picture.planes)
-        if size > self._size:
-            self._size = size
+        if picture.size > self._size:
+            self._size = picture.size
             os.ftruncate(self._fd, self._size)
             self._map = mmap.mmap(self._fd, self._size)
         assert self._map is not None  # noqa: S101 - a picture is never empty
-        copy_planes(picture, np.frombuffer(self._map, np.uint8, size))
+        picture.copy_to(np.frombuffer(self._map, np.uint8, picture.size))
         self._requested = False
         height, width = picture.shape
         self.send("frame", width=width, height=height, pixels=picture.to_facts(), **facts)

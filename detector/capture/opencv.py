@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.capture.producer import USUAL_FPS, ProducerOptions, SourceError
-from detector.picture import Image, Picture
+from detector.planes import Image, Planes
 
 DAMAGED_IN_A_ROW = 100  # frames that are skipped; of a webcam that is gone each read fails at once
 
@@ -36,13 +36,13 @@ class OpenCvProducer:
         self._index += 1
         return self._index
 
-    def retrieve(self) -> Picture | None:
+    def retrieve(self) -> Planes | None:
         try:
             ok, image = self._capture.retrieve()
         except cv2.error as error:
             raise SourceError("crashed", f"OpenCV cannot decode it: {error.err}") from None
         found = ok and image is not None and image.size > 0
-        return Picture.from_bgr(to_bgr(image)) if found else None
+        return Planes.from_bgr(to_bgr(image)) if found else None
 
     def describe(self) -> dict[str, str]:
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF

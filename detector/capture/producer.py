@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
-    from detector.picture import Picture
+    from detector.planes import Planes
 
 USUAL_FPS = 25.0  # for a file that does not state its frame rate, or states nonsense
 
@@ -58,7 +58,7 @@ class FrameProducer(Protocol):
     def grab(self) -> int | None:
         """Advance to the next frame; returns its number, from 0, or None after the last one."""
 
-    def retrieve(self) -> Picture | None:
+    def retrieve(self) -> Planes | None:
         """The grabbed frame, valid until the next `grab`; None if it cannot be converted."""
 
     def describe(self) -> dict[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import av
 import av.error
 import av.logging
-import cv2
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -20,7 +19,7 @@ from detector.capture.deinterlacer import Deinterlacer
 from detector.capture.open_errors import to_source_error
 from detector.capture.producer import USUAL_FPS, ProducerOptions, SourceError
 from detector.capture.source import add_login
-from detector.picture import Image, Picture, YuvForm
+from detector.planes import Image, Planes, YuvForm
 
 OPEN_TIMEOUT = 30.0  # seconds; some cameras answer DESCRIBE after 20
 SNAPSHOT_FPS = 2.0  # of an address that answers with one picture
@@ -82,10 +81,10 @@ class PyAvProducer:
         self.time = self._position(self._frame)
         return self._index
 
-    def retrieve(self) -> Picture | None:
+    def retrieve(self) -> Planes | None:
         """The grabbed frame, upright; most formats as they are decoded."""
         assert self._frame is not None  # noqa: S101 - it was grabbed
-        return to_picture(self._frame).rotate(90 * (round(-self._frame.rotation / 90) % 4))
+        return to_planes(self._frame).rotate(90 * round(-self._frame.rotation / 90))
 
     def describe(self) -> dict[str, str]:
         assert self._frame is not None  # noqa: S101 - it was grabbed
@@ -223,20 +222,20 @@ def _find_video(container: InputContainer) -> VideoStream | None:
     return max(sound, key=lambda s: s.codec_context.width * s.codec_context.height, default=None)
 
 
-def to_picture(frame: VideoFrame) -> Picture:
+def to_planes(frame: VideoFrame) -> Planes:
     """The frame as it was decoded, in its own memory; an unusual format is converted to BGR."""
     cell, matrix = _CELLS.get(frame.format.name), _MATRICES.get(frame.colorspace)
     if cell is None or matrix is None or any(plane.line_size <= 0 for plane in frame.planes):
         bgr = frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
-        return Picture.from_bgr(bgr.astype(np.uint8, copy=False))
+        return Planes.from_bgr(bgr.astype(np.uint8, copy=False))
     y, *colours = frame.planes
     if len(colours) == 1:  # nv12: U and V in turn
         pairs = _view(colours[0], 2).reshape(colours[0].height, -1, 2)
-        planes = [plane.astype(np.uint8, copy=False) for plane in cv2.split(pairs)]
+        planes = [pairs[:, :, 0], pairs[:, :, 1]]
     else:
         planes = [_view(plane) for plane in colours]
     full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-    return Picture((_view(y), *planes), YuvForm(matrix, full, cell))
+    return Planes((_view(y), *planes), YuvForm(matrix, full, cell))
 
 
 def _view(plane: VideoPlane, samples: int = 1) -> Image:

@@ -15,7 +15,8 @@ from common.settings import SettingsError
 from detector.detection import registry
 from detector.detection.base import Detection
 from detector.encoding import crop
-from detector.picture import Image, Picture
+from detector.picture import Picture
+from detector.planes import Image
 from detector.settings import DetectorSettings
 from detector.tracking import quality
 from detector.tracking.scheduler import detect_still

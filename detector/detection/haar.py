@@ -23,7 +23,8 @@ from detector.detection.boxes import Shaped, clip_box, nms, pad_box, shift_box
 from detector.detection.model_files import CASCADES
 from detector.detection.per_thread import PerThread
 from detector.detection.registry import EngineOptions
-from detector.picture import Box, Image, Picture
+from detector.picture import Box, Picture
+from detector.planes import Image
 
 WINDOW = 24  # pixels to which the smallest face is reduced; the cascades miss those under 20
 STEP = 1.2  # scale factor of the search in a video; the next search follows soon

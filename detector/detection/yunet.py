@@ -16,7 +16,8 @@ from detector.detection.base import Detection
 from detector.detection.boxes import SAME, Shaped, clip_box, iou, is_cut_off, nms, pad_box
 from detector.detection.per_thread import PerThread
 from detector.detection.registry import EngineOptions
-from detector.picture import Box, Image, Picture
+from detector.picture import Box, Picture
+from detector.planes import Image
 
 SCORE = 0.8  # of a face in a still picture; hands and patterns score less
 ONCE, OFTEN = 0.86, 0.78  # scores that confirm a face: of one sight, mean of several

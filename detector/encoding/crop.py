@@ -10,7 +10,8 @@ import numpy as np
 
 from common.png import HEADER_END, encode_chunk
 from detector.parsers import Region
-from detector.picture import Box, Image, Picture
+from detector.picture import Box, Picture
+from detector.planes import Image
 
 # With these OpenCV tries all filters instead of one: a fifth fewer bytes than by default, in 1.6
 # times the time, while the next frame is searched: docs/decisions/0021-png.md.

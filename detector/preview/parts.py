@@ -10,7 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from detector.picture import Image, Picture
+from detector.picture import Picture
+from detector.planes import Image
 
 WIDTH = 960  # pixels, at most, of the picture shown
 SMALL_WIDTH = 240  # pixels of the picture of a camera beside the one that is shown large

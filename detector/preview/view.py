@@ -21,7 +21,8 @@ import cv2
 from common import metrics as common_metrics
 from common.runtime.health import Health
 from detector import metrics
-from detector.picture import Image, Picture
+from detector.picture import Picture
+from detector.planes import Image
 from detector.preview import parts
 from detector.preview.parts import Mark
 

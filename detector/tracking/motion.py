@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from detector.picture import Box, Image, Picture
+from detector.picture import Box, Picture
+from detector.planes import Image
 
 WIDTH = 160  # pixels of the reduced pictures that are compared
 # Grey levels that count as a change: a share of the picture's range, since in the dark all changes

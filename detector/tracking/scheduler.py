@@ -7,7 +7,8 @@ import time as clock
 
 from detector.detection.base import Detection, Engine
 from detector.detection.boxes import SAME, UNMOVED, iou, is_cut_off, nms
-from detector.picture import Box, Image, Picture
+from detector.picture import Box, Picture
+from detector.planes import Image
 from detector.tracking import motion
 from detector.tracking.tracker import Track
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from detector.detection.boxes import UNMOVED, iou
 from detector.encoding.crop import FaceCrop
-from detector.picture import Box, Image
+from detector.picture import Box
+from detector.planes import Image
 from detector.tracking.tracker import Track
 
 BETTER = 1.02  # factor by which a shot must be better to be worth cutting

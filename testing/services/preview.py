@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from common.service import Service, main
-from detector.picture import Image, Picture
+from detector.picture import Picture
+from detector.planes import Image
 from detector.preview.pages import serve
 from detector.preview.parts import Mark
 from detector.preview.view import Preview

@@ -39,16 +39,16 @@ COMMON = {
 # the rooms joins them, and may import any; no room imports `service`, `pipeline` or `app`.
 ROOMS = {
     "detector": {
-        "capture": {"metrics", "picture"},
-        "detection": {"picture"},
-        "encoding": {"detection", "parsers", "picture", "metrics"},
-        "tracking": {"capture", "detection", "encoding", "parsers", "picture"},
+        "capture": {"metrics", "picture", "planes"},
+        "detection": {"picture", "planes"},
+        "encoding": {"detection", "parsers", "picture", "planes", "metrics"},
+        "tracking": {"capture", "detection", "encoding", "parsers", "picture", "planes"},
         "outbox": set[str](),
         "delivery": {"outbox", "metrics"},
         "homeassistant": set[str](),
-        "preview": {"metrics", "picture"},
+        "preview": {"metrics", "picture", "planes"},
         "commands": {
-            *("capture", "detection", "encoding", "outbox", "picture", "tracking"),
+            *("capture", "detection", "encoding", "outbox", "picture", "planes", "tracking"),
             *("camera_settings", "settings"),
         },
     },

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.picture import Box, Image, Picture, YuvForm, copy_planes
+from detector.picture import Box, Picture
+from detector.planes import Image, YuvForm
 
 COLOUR = (40, 90, 200)  # blue, green, red
 
@@ -101,10 +102,10 @@ def test_each_matrix_and_range_gives_the_colour(
     assert np.abs(picture.bgr.astype(int) - COLOUR).max() <= 2
 
 
-def test_a_picture_comes_back_from_its_bytes() -> None:
+def test_a_picture_comes_back_from_memory() -> None:
     for picture in (i420(smooth(120, 160)), Picture.from_bgr(smooth(33, 21))):
-        memory = np.zeros(sum(plane.nbytes for plane in picture.planes), np.uint8)
-        copy_planes(picture, memory)
-        same = Picture.from_bytes(memory, picture.to_facts())
+        memory = np.zeros(picture.size, np.uint8)
+        picture.copy_to(memory)
+        same = Picture.from_memory(memory, picture.to_facts())
         assert same.shape == picture.shape
         assert np.array_equal(same.bgr, picture.bgr)

@@ -14,7 +14,8 @@ import pytest
 from common.settings import SettingsError, read
 from detector.capture import command, pyav
 from detector.capture.producer import FrameProducer, ProducerOptions, SourceError
-from detector.picture import Image
+from detector.picture import Picture
+from detector.planes import Image
 from detector.settings import DetectorSettings
 from testing.clips import clips
 from testing.host.wait import until
@@ -37,7 +38,7 @@ def read_all(producer: FrameProducer) -> list[Image]:
     while producer.grab() is not None:
         picture = producer.retrieve()
         assert picture is not None
-        images.append(picture.bgr)
+        images.append(Picture(picture.planes, picture.form).bgr)
     producer.close()
     return images
 

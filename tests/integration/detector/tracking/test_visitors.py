@@ -11,7 +11,8 @@ import pytest
 from common.settings import read
 from detector.capture.frame import Frame
 from detector.encoding.crop import FaceCrop
-from detector.picture import Box, Image, Picture
+from detector.picture import Box, Picture
+from detector.planes import Image
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameAnalyzer
 from testing.clips import scenes

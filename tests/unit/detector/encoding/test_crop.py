@@ -16,7 +16,8 @@ from detector.capture.opencv import to_bgr
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
 from detector.parsers import regions
-from detector.picture import Box, Image, Picture
+from detector.picture import Box, Picture
+from detector.planes import Image
 from detector.tracking import quality
 from testing.clips import clips
 

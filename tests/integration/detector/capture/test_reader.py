@@ -197,6 +197,7 @@ def test_a_command_that_gives_no_video_is_told_apart() -> None:
         ("exec:nothing-of-this-name -x", "a command that is not installed: nothing-of-this-name"),
         ("exec:sh 'x", "cannot be split into words"),
         ("exec:", "no command after exec:"),
+        ("srt://host:9000", "CAMERA=exec:ffmpeg"),
         ("rtsp://user:pa#ss@host/cam", "set CAMERA_USERNAME and CAMERA_PASSWORD"),
         ("rtsp://user:pa[ss@host/cam", "set CAMERA_USERNAME and CAMERA_PASSWORD"),
     ],

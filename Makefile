@@ -126,8 +126,8 @@ check: .venv/.containers  ## lint, format and type-check
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --offline --quiet .github
-	$(BIN)/hadolint --config .hadolint.yaml Dockerfile broker/Dockerfile
-	shellcheck broker/start broker/healthy tests/clocked tests/needs requirements/lock .ci/run \
+	$(BIN)/hadolint --config .hadolint.yaml Dockerfile broker/Dockerfile csi/Dockerfile
+	shellcheck broker/start broker/healthy csi/start csi/healthy tests/clocked tests/needs requirements/lock .ci/run \
 		.ci/release .ci/release-notes
 
 .venv/.browser: requirements/browser.txt .venv/.done

@@ -5,10 +5,10 @@ if __name__ == "__main__":
     from common.runtime.commands import Command
     from common.service import main
     from detector import __doc__ as about
+    from detector.commands.cameras import print_cameras
     from detector.commands.image import print_faces
     from detector.commands.outbox_report import print_outbox
     from detector.commands.probe import print_probe
-    from detector.commands.webcams import print_webcams
     from detector.service import run
     from detector.settings import DetectorSettings
 
@@ -29,8 +29,9 @@ if __name__ == "__main__":
             },
         ),
         "cameras": Command[DetectorSettings](
-            "list the webcams of this machine with their sizes and rates, and exit",
-            lambda _, __: print_webcams(),
+            "list the webcams of this machine with their sizes and rates, and the ONVIF cameras of "
+            "its networks, and exit",
+            lambda _, __: print_cameras(),
             bare=True,
         ),
         "probe": Command[DetectorSettings](

@@ -98,7 +98,7 @@ class Pipeline:
                 if self._preview.watched:
                     figures = self._throughput.figures()
                     marks = _create_marks(result)
-                    await self._vision.run(self._preview.show, result.image, marks, figures)
+                    await self._vision.run(self._preview.show, result.picture, marks, figures)
                 health.rest("vision")
                 self.frames += 1
                 searched.inc()

@@ -16,6 +16,7 @@ from detector.detection import model_files, registry
 from detector.detection.base import Engine
 from detector.encoding.crop import FaceCrop
 from detector.encoding.encoder import FaceEncoder
+from detector.picture import Picture
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameAnalyzer
 from detector.tracking.scheduler import detect_still
@@ -64,10 +65,9 @@ class Product:
         """With MIN_FACE so that `LEAST` pixels are the least, as far as its range goes."""
         least = min(1.0, max(0.01, LEAST / image.shape[0]))
         settings = self._settings(MIN_FACE=f"{least:.6f}")
-        return [
-            _floats(found.box)
-            for found in detect_still(self._engine, image, settings.min_face, settings.detect_width)
-        ]
+        picture = Picture.from_bgr(image)
+        found = detect_still(self._engine, picture, settings.min_face, settings.detect_width)
+        return [_floats(one.box) for one in found]
 
     def follower(self, path: Path, fps: float, capture: str) -> Following:
         settings = self._settings(CAMERA=str(path), CAPTURE=capture)
@@ -90,7 +90,9 @@ class Following:
 
     def see(self, image: Image, index: int) -> list[Sent]:
         since = index / self._fps
-        frame = Frame(image=image, index=index, at=self._began + since, time=since)
+        frame = Frame(
+            picture=Picture.from_bgr(image), index=index, at=self._began + since, time=since
+        )
         return self._sent(self._look(frame).shots)
 
     def end(self) -> list[Sent]:

@@ -21,6 +21,7 @@ from common.service import Service, main
 from detector import metrics, service
 from detector.capture.frame import Frame
 from detector.encoding.crop import FaceCrop
+from detector.picture import Picture
 from detector.settings import DetectorSettings
 from detector.station import Equipment
 from detector.tracking.analyzer import FrameResult
@@ -52,7 +53,7 @@ class ReadyCamera:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
             while _WAITING and _count_waiting() > _WAITING:
                 await asyncio.sleep(0.001)
-            yield Frame(BLANK, index, time.time(), time.monotonic())
+            yield Frame(Picture.from_bgr(BLANK), index, time.time(), time.monotonic())
         self.ended = True
 
 
@@ -60,7 +61,7 @@ class ReadyAnalyzer:
     """An `Analyzer` that sees a face in each frame, or a crowd where there is no pace."""
 
     def __call__(self, frame: Frame) -> FrameResult:
-        return FrameResult(frame.image, [], [_crop(frame)] * (1 if _RATE else CROWD), {})
+        return FrameResult(frame.picture, [], [_crop(frame)] * (1 if _RATE else CROWD), {})
 
     def finish(self) -> list[FaceCrop]:
         return []
@@ -68,7 +69,7 @@ class ReadyAnalyzer:
 
 def _crop(frame: Frame) -> FaceCrop:
     return FaceCrop(
-        image=frame.image,
+        image=frame.picture.bgr,
         box=(100, 60, SIDE, SIDE),
         face=(120, 80, 72, 72),
         frame_size=(640, 360),

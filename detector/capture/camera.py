@@ -22,7 +22,7 @@ from detector.capture.producer import SourceError
 
 log = logging.getLogger(__name__)
 
-# Frames of a camera that wait behind the next one; 6 MB each at 1080p. Several cameras wait for
+# Frames of a camera that wait behind the next one; 3 MB each at 1080p. Several cameras wait for
 # each other anyway, and what waits should be new.
 FRAMES_AHEAD, FRAMES_AHEAD_OF_MANY = 3, 0
 STABLE = 3.0  # seconds of frames after which a failure counts as over

@@ -19,6 +19,7 @@ import numpy as np
 from detector.capture.camera_options import CameraOptions
 from detector.capture.frame import Frame
 from detector.capture.producer import PRODUCERS, SourceError
+from detector.picture import Picture
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +71,11 @@ class CaptureProcess:
 
     def read_frame(self, answer: dict[str, Any]) -> Frame:
         """The frame of an answer of kind `frame`, with a copy of its pixels."""
-        shape = (answer["height"], answer["width"], 3)
-        size = shape[0] * shape[1] * 3
+        size = answer["pixels"]["size"]
         with mmap.mmap(self._memory, size, prot=mmap.PROT_READ) as shared:
-            image = np.frombuffer(shared, np.uint8, size).reshape(shape).copy()
-        return Frame(image, answer["index"], answer["at"], answer["time"])
+            pixels = np.frombuffer(shared, np.uint8, size).copy()
+        picture = Picture.from_memory(pixels, answer["pixels"])
+        return Frame(picture, answer["index"], answer["at"], answer["time"])
 
     async def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -15,9 +15,9 @@ import threading
 from typing import IO
 
 from detector.capture import pyav
-from detector.capture.frame import Image
 from detector.capture.producer import ProducerOptions, SourceError
 from detector.capture.source import hide_logins
+from detector.planes import Planes
 
 PIPE_SIZE = 1024 * 1024  # bytes: raw frames go through three times as fast as with the usual 64 kB
 ENDS_WITHIN = 2.0  # seconds that a command has to end, once it has closed its output
@@ -70,7 +70,7 @@ class CommandProducer:
             raise self._explain_end(SourceError("ended", "the command delivers no more frames"))
         return index
 
-    def retrieve(self) -> Image | None:
+    def retrieve(self) -> Planes | None:
         return self._video.retrieve()
 
     def describe(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.capture.frame import Image
+from detector.planes import Planes
 
 
 class Handover:
@@ -41,17 +41,17 @@ class Handover:
         sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
         sys.stdout.flush()
 
-    def send_frame(self, pixels: Image, **facts: Any) -> None:
+    def send_frame(self, picture: Planes, **facts: Any) -> None:
         """Answer a request with a frame."""
-        if pixels.nbytes > self._size:
-            self._size = pixels.nbytes
+        if picture.size > self._size:
+            self._size = picture.size
             os.ftruncate(self._fd, self._size)
             self._map = mmap.mmap(self._fd, self._size)
-        assert self._map is not None  # noqa: S101 - an image is never empty
-        np.frombuffer(self._map, np.uint8, pixels.nbytes)[:] = pixels.reshape(-1)
+        assert self._map is not None  # noqa: S101 - a picture is never empty
+        picture.copy_to(np.frombuffer(self._map, np.uint8, picture.size))
         self._requested = False
-        height, width = pixels.shape[:2]
-        self.send("frame", width=width, height=height, **facts)
+        height, width = picture.shape
+        self.send("frame", width=width, height=height, pixels=picture.to_facts(), **facts)
 
     def report_unreadable(self, path: str) -> None:
         """Report an image that cannot be read, once."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from detector.capture.frame import Image
 from detector.capture.producer import ProducerOptions
 from detector.capture.source import list_images
+from detector.planes import Image, Planes
 
 FPS = 1.0  # images a second when a folder is played in a loop
 
@@ -42,8 +42,8 @@ class ImageFolder:
     def time(self) -> float:
         return self._index / self.fps
 
-    def retrieve(self) -> Image | None:
-        return self._image
+    def retrieve(self) -> Planes | None:
+        return None if self._image is None else Planes.from_bgr(self._image)
 
     def describe(self) -> dict[str, str]:
         return {"pictures": str(len(self._paths))}

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from detector.capture.frame import Image
 from detector.capture.producer import USUAL_FPS, ProducerOptions, SourceError
+from detector.planes import Image, Planes
 
 DAMAGED_IN_A_ROW = 100  # frames that are skipped; of a webcam that is gone each read fails at once
 
@@ -36,12 +36,13 @@ class OpenCvProducer:
         self._index += 1
         return self._index
 
-    def retrieve(self) -> Image | None:
+    def retrieve(self) -> Planes | None:
         try:
             ok, image = self._capture.retrieve()
         except cv2.error as error:
             raise SourceError("crashed", f"OpenCV cannot decode it: {error.err}") from None
-        return to_bgr(image) if ok and image is not None and image.size else None
+        found = ok and image is not None and image.size > 0
+        return Planes.from_bgr(to_bgr(image)) if found else None
 
     def describe(self) -> dict[str, str]:
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
-    from detector.capture.frame import Image
+    from detector.planes import Planes
 
 USUAL_FPS = 25.0  # for a file that does not state its frame rate, or states nonsense
 
@@ -58,8 +58,8 @@ class FrameProducer(Protocol):
     def grab(self) -> int | None:
         """Advance to the next frame; returns its number, from 0, or None after the last one."""
 
-    def retrieve(self) -> Image | None:
-        """The grabbed frame: height x width x 3, uint8, BGR; None if it cannot be converted."""
+    def retrieve(self) -> Planes | None:
+        """The grabbed frame, valid until the next `grab`; None if it cannot be converted."""
 
     def describe(self) -> dict[str, str]:
         """What a person may want to know of it: names and values, once a frame was grabbed."""

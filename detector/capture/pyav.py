@@ -10,15 +10,16 @@ import av
 import av.error
 import av.logging
 import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 
 from detector.capture.deinterlacer import Deinterlacer
 from detector.capture.open_errors import to_source_error
 from detector.capture.producer import USUAL_FPS, ProducerOptions, SourceError
 from detector.capture.source import add_login
+from detector.planes import Image, Planes, YuvForm
 
 OPEN_TIMEOUT = 30.0  # seconds; some cameras answer DESCRIBE after 20
 SNAPSHOT_FPS = 2.0  # of an address that answers with one picture
@@ -37,6 +38,15 @@ _SCHEMES = {
     "http": _PROBE_HTTP,
     "https": _PROBE_HTTP,
 }
+# Formats that are taken as they are decoded: the pixels that share a colour, across and down.
+_CELLS = {
+    **dict.fromkeys(("yuv420p", "yuvj420p", "nv12"), (2, 2)),
+    **dict.fromkeys(("yuv422p", "yuvj422p"), (2, 1)),
+    **dict.fromkeys(("yuv444p", "yuvj444p"), (1, 1)),
+}
+# By FFmpeg's numbers (ITU-T H.273, table 4). FFmpeg, too, takes bt601 where none is stated.
+_MATRICES = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 av.logging.set_level(None)  # our own lines report failures, once and without passwords
 
@@ -71,11 +81,10 @@ class PyAvProducer:
         self.time = self._position(self._frame)
         return self._index
 
-    def retrieve(self) -> npt.NDArray[np.uint8] | None:
-        """The grabbed frame, upright: height x width x 3, BGR."""
+    def retrieve(self) -> Planes | None:
+        """The grabbed frame, upright; most formats as they are decoded."""
         assert self._frame is not None  # noqa: S101 - it was grabbed
-        bgr = self._frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
-        return np.rot90(bgr, round(self._frame.rotation / 90) % 4).astype(np.uint8)
+        return to_planes(self._frame).rotate(90 * round(-self._frame.rotation / 90))
 
     def describe(self) -> dict[str, str]:
         assert self._frame is not None  # noqa: S101 - it was grabbed
@@ -211,3 +220,25 @@ def _find_video(container: InputContainer) -> VideoStream | None:
     # A stream of an unknown codec has no context.
     sound = [s for s in container.streams.video if s.codec_context and s.codec_context.width]
     return max(sound, key=lambda s: s.codec_context.width * s.codec_context.height, default=None)
+
+
+def to_planes(frame: VideoFrame) -> Planes:
+    """The frame as it was decoded, in its own memory; an unusual format is converted to BGR."""
+    cell, matrix = _CELLS.get(frame.format.name), _MATRICES.get(frame.colorspace)
+    if cell is None or matrix is None or any(plane.line_size <= 0 for plane in frame.planes):
+        bgr = frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
+        return Planes.from_bgr(bgr.astype(np.uint8, copy=False))
+    y, *colours = frame.planes
+    if len(colours) == 1:  # nv12: U and V in turn
+        pairs = _view(colours[0], 2).reshape(colours[0].height, -1, 2)
+        planes = [pairs[:, :, 0], pairs[:, :, 1]]
+    else:
+        planes = [_view(plane) for plane in colours]
+    full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+    return Planes((_view(y), *planes), YuvForm(matrix, full, cell))
+
+
+def _view(plane: VideoPlane, samples: int = 1) -> Image:
+    """The rows of a plane with `samples` bytes a pixel, without what pads them."""
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : samples * plane.width]

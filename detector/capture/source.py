@@ -88,6 +88,10 @@ def find_problem(source: Source) -> str | None:
     if source.live:
         return None
     if "://" in source.address:
+        if source.address.lower().startswith("srt:"):
+            return (
+                "is SRT, which an ffmpeg can read for us: CAMERA=exec:ffmpeg ... (docs/cameras.md)"
+            )
         schemes = sorted(scheme for kind in PRODUCERS.values() for scheme in kind.schemes)
         return f"is a URL, but its scheme is not one of {', '.join(schemes)}"
     return _find_problem_of_path(Path(source.address))

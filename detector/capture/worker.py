@@ -53,10 +53,10 @@ class Playback:
                 if not self._handover.wait_for_request():
                     skipped += 1
                     continue
-                image = producer.retrieve()
-                if image is not None:
+                picture = producer.retrieve()
+                if picture is not None:
                     facts = {"index": None, "at": at, "time": now, "skipped": skipped}
-                    self._handover.send_frame(image, **facts)
+                    self._handover.send_frame(picture, **facts)
                     skipped = 0
         raise SourceError("lost", "it delivers no more frames")
 
@@ -67,11 +67,11 @@ class Playback:
                 if index < start:
                     continue
                 self._handover.wait_for_request(None)
-                image = producer.retrieve()
-                if image is None:
+                picture = producer.retrieve()
+                if picture is None:
                     raise SourceError("crashed", "a frame cannot be converted")
                 facts = {"at": time.time(), "time": producer.time, "skipped": 0}
-                self._handover.send_frame(image, index=index, **facts)
+                self._handover.send_frame(picture, index=index, **facts)
         self._handover.wait_for_request(None)
         self._handover.send("ended")
 
@@ -89,12 +89,12 @@ class Playback:
                     due = max(due + producer.time - position, time.monotonic())
                     position = producer.time
                     time.sleep(max(0.0, due - time.monotonic()))
-                    image = producer.retrieve() if self._handover.wait_for_request() else None
-                    if image is None:
+                    picture = producer.retrieve() if self._handover.wait_for_request() else None
+                    if picture is None:
                         skipped += 1
                         continue
                     facts = {"at": time.time(), "time": time.monotonic(), "skipped": skipped}
-                    self._handover.send_frame(image, index=index, **facts)
+                    self._handover.send_frame(picture, index=index, **facts)
                     skipped = 0
             if index is None:
                 raise SourceError("not_open", "it has no frames")
@@ -104,20 +104,20 @@ class Playback:
         started = time.monotonic()
         with contextlib.closing(self._open()) as producer:
             first = last = count = 0.0
-            image = None
+            picture = None
             while last - first < PROBED and producer.grab() is not None:
                 last = time.monotonic() if live else producer.time
                 if not count:
                     first = last
                     self._handover.send("first", after=time.monotonic() - started)
                 if not count or last - first >= PROBED:
-                    image, form = producer.retrieve(), producer.describe()
+                    picture, form = producer.retrieve(), producer.describe()
                 count += 1
-            if image is None:
+            if picture is None:
                 raise SourceError("no_video", "it has no frame that can be read")
             rate = (count - 1) / (last - first) if last > first else None
             facts = {"index": None, "at": time.time(), "time": last}
-            self._handover.send_frame(image, **facts, form=form, rate=rate)
+            self._handover.send_frame(picture, **facts, form=form, rate=rate)
 
 
 def _read_request() -> dict[str, Any]:

@@ -14,8 +14,9 @@ import numpy as np
 from common.settings import SettingsError
 from detector.detection import registry
 from detector.detection.base import Detection
-from detector.detection.boxes import Image
 from detector.encoding import crop
+from detector.picture import Picture
+from detector.planes import Image
 from detector.settings import DetectorSettings
 from detector.tracking import quality
 from detector.tracking.scheduler import detect_still
@@ -42,11 +43,11 @@ def print_faces(settings: DetectorSettings, arguments: argparse.Namespace) -> in
             sys.stderr.write(f"detector: {path} cannot be read as a picture (unreadable)\n")
             code = 1
             continue
-        image = crop.rotate(image, settings.rotate)
-        crop.apply_mask(image, settings.mask)
-        found = detect_still(engine, image, settings.min_face, settings.detect_width)
-        print(json.dumps(_to_dict(path, image, found, engine.name)), flush=True)  # noqa: T201 - its work
-        if names and not write_picture(names.choose(path), annotate(image, found)):
+        turned = Picture.from_bgr(image).rotate(settings.rotate)
+        crop.apply_mask(turned, settings.mask)
+        found = detect_still(engine, turned, settings.min_face, settings.detect_width)
+        print(json.dumps(_to_dict(path, turned, found, engine.name)), flush=True)  # noqa: T201 - its work
+        if names and not write_picture(names.choose(path), annotate(turned.bgr, found)):
             code = 1
     return code
 
@@ -93,23 +94,25 @@ class AnnotatedNames:
             number += 1
 
 
-def _to_dict(path: Path, image: Image, found: list[Detection], engine_name: str) -> dict[str, Any]:
+def _to_dict(
+    path: Path, picture: Picture, found: list[Detection], engine_name: str
+) -> dict[str, Any]:
     return {
         "image": str(path),
-        "width": image.shape[1],
-        "height": image.shape[0],
+        "width": picture.shape[1],
+        "height": picture.shape[0],
         "engine": engine_name,
-        "faces": [_facts(image, one) for one in found],
+        "faces": [_facts(picture, one) for one in found],
     }
 
 
-def _facts(image: Image, one: Detection) -> dict[str, Any]:
-    sharp = quality.sharpness(image, one.box)
+def _facts(picture: Picture, one: Detection) -> dict[str, Any]:
+    sharp = quality.sharpness(picture, one.box)
     return {
         "box": list(one.box),
         "score": round(one.score, 4),
         "sharpness": round(sharp, 1),
-        "quality": round(quality.quality(sharp, one.frontal, one.box, image), 3),
+        "quality": round(quality.quality(sharp, one.frontal, one.box, picture), 3),
     }
 
 

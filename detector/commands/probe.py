@@ -16,10 +16,10 @@ from common.settings import SettingsError, read
 from detector.camera_settings import CameraSettings
 from detector.capture.camera_options import CameraOptions
 from detector.capture.capture_process import OPEN_WITHIN, open_process
-from detector.capture.frame import Image
 from detector.capture.producer import SourceError
 from detector.commands.image import write_picture
 from detector.encoding import crop
+from detector.picture import Picture
 from detector.settings import DetectorSettings
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -35,7 +35,7 @@ class ProbeReport:
     rate: frames a second, measured; None if there was only one frame.
     """
 
-    image: Image
+    picture: Picture
     form: Mapping[str, str]
     first_after: float
     rate: float | None
@@ -60,9 +60,9 @@ def print_probe(arguments: argparse.Namespace) -> int:
         return 1
     except asyncio.CancelledError:
         return 128 + signal.SIGINT
-    image = crop.rotate(report.image, camera.rotate)
-    crop.apply_mask(image, camera.mask)
-    written = write_picture(picture, image)
+    seen = report.picture.rotate(camera.rotate)
+    crop.apply_mask(seen, camera.mask)
+    written = write_picture(picture, seen.bgr)
     rows = _to_rows(options, report) | ({"picture": str(picture)} if written else {})
     sys.stdout.write("".join(f"{name:<16}{value}\n" for name, value in rows.items()))
     return 0 if written else 1
@@ -117,12 +117,12 @@ async def probe(options: CameraOptions) -> ProbeReport:
                 patience = options.timeout + 1 / answer["fps"]
             elif answer["kind"] == "first":
                 first_after = answer["after"]
-        image = process.read_frame(answer).image
-    return ProbeReport(image, answer["form"], first_after, answer["rate"])
+        picture = process.read_frame(answer).picture
+    return ProbeReport(picture, answer["form"], first_after, answer["rate"])
 
 
 def _to_rows(options: CameraOptions, report: ProbeReport) -> dict[str, Any]:
-    height, width = report.image.shape[:2]
+    height, width = report.picture.shape
     kind = options.source.kind
     return {
         "camera": options.shown,

@@ -1,4 +1,4 @@
-"""`python -m detector --cameras`: the webcams of this machine, and what CAMERA is for each."""
+"""The webcams of this machine, and what CAMERA is for each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def find_webcams(nodes: Path, devices: Path) -> Iterator[Webcam]:
         path = devices / node.name
         if not path.exists():
             continue
-        name = _printable((node / "name").read_text(errors="replace"))
+        name = to_printable((node / "name").read_text(errors="replace"))
         stable = _find_stable_path(path, devices)
         try:
             modes = read_modes(path)
@@ -77,6 +77,6 @@ def _describe(webcam: Webcam) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def _printable(name: str) -> str:
-    """A name without control characters: the webcam itself chooses it."""
+def to_printable(name: str) -> str:
+    """A name without control characters: the camera itself chooses it."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", "", name).strip()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from detector.detection.boxes import Box, Image
+from detector.picture import Box, Picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,19 +45,19 @@ class Engine(Protocol):
     idle_pause: float
 
     def search(
-        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+        self, picture: Picture, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
-        """Candidates of at least `min_side` pixels in a picture (height x width x 3, BGR).
+        """Candidates of at least `min_side` pixels in a picture.
 
         most: largest scale to which the picture may be reduced for the search.
         deep: search in all ways that the engine has, not only in the quick ones.
         """
 
-    def detect_near(self, image: Image, box: Box) -> list[Detection]:
+    def detect_near(self, picture: Picture, box: Box) -> list[Detection]:
         """Candidates of about the size of `box`, where a face was a moment ago; quick."""
 
-    def verify(self, image: Image, box: Box) -> Detection:
+    def verify(self, picture: Picture, box: Box) -> Detection:
         """A candidate with its score, as reliable as the engine can make it; slower."""
 
-    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+    def detect_still(self, picture: Picture, min_side: float, most: float = 1.0) -> list[Detection]:
         """Faces in a picture that stands alone, however long that takes."""

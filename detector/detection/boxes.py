@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+from detector.picture import Box
 
-Image = npt.NDArray[np.uint8]  # height x width (grey) or height x width x 3 (BGR)
-Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 SAME = 0.35  # intersection over union from which two boxes show one face
 UNMOVED = 0.6  # intersection over union of two boxes of a face that has not moved
+
+
+class Shaped(Protocol):
+    """What has a height and a width: a picture, or an array of pixels."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 class _Scored(Protocol):
@@ -34,7 +38,7 @@ def iou(one: Box, other: Box) -> float:
     return shared / (one[2] * one[3] + other[2] * other[3] - shared)
 
 
-def clip_box(box: tuple[float, float, float, float], image: Image) -> Box:
+def clip_box(box: tuple[float, float, float, float], image: Shaped) -> Box:
     """The box in whole pixels, clipped to the frame; one pixel wide at least."""
     height, width = image.shape[:2]
     left, top = min(max(round(box[0]), 0), width - 1), min(max(round(box[1]), 0), height - 1)
@@ -43,7 +47,7 @@ def clip_box(box: tuple[float, float, float, float], image: Image) -> Box:
     return left, top, right - left, bottom - top
 
 
-def pad_box(box: Box, by: float, image: Image) -> Box:
+def pad_box(box: Box, by: float, image: Shaped) -> Box:
     """The box with `by` pixels more on each side, clipped to the frame."""
     x, y, w, h = box
     return clip_box((x - by, y - by, w + 2 * by, h + 2 * by), image)
@@ -73,7 +77,7 @@ def nms(detections: Iterable[S]) -> list[S]:
     return kept
 
 
-def is_cut_off(box: Box, part: Image, place: Box, image: Image) -> bool:
+def is_cut_off(box: Box, part: Shaped, place: Box, image: Shaped) -> bool:
     """Whether the edges of a part of the picture cut off a box in it; those of the picture may.
 
     part: the pixels, at any scale; place: where the part lies in the picture.

@@ -19,10 +19,12 @@ import cv2
 import numpy as np
 
 from detector.detection.base import Detection
-from detector.detection.boxes import Box, Image, clip_box, nms, pad_box
+from detector.detection.boxes import Shaped, clip_box, nms, pad_box, shift_box
 from detector.detection.model_files import CASCADES
 from detector.detection.per_thread import PerThread
 from detector.detection.registry import EngineOptions
+from detector.picture import Box, Picture
+from detector.planes import Image
 
 WINDOW = 24  # pixels to which the smallest face is reduced; the cascades miss those under 20
 STEP = 1.2  # scale factor of the search in a video; the next search follows soon
@@ -66,16 +68,16 @@ class Haar:
         return _CASCADES.of(self._cascade)
 
     def search(
-        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+        self, picture: Picture, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
         del deep
-        boxes = self._candidates(_to_grey(image), min_side, min(most, WINDOW / min_side), STEP)
+        boxes = self._candidates(picture, min_side, min(most, WINDOW / min_side), STEP)
         return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
-    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
-        grey = _to_grey(image)
+    def detect_still(self, picture: Picture, min_side: float, most: float = 1.0) -> list[Detection]:
+        grey = picture.grey
         found = []
-        for box in self._candidates(grey, min_side, most, self._scale_factor):
+        for box in self._candidates(picture, min_side, most, self._scale_factor):
             score = max(self._score(grey, box, tilt) for tilt in TILTS)
             if score >= self._alone:
                 score = self._reduce_doubtful(score, grey, box, EYES_ONCE)
@@ -84,36 +86,37 @@ class Haar:
                 found.append(Detection(box, score, frontal, evidence=True, engine=self.name))
         return nms(found)
 
-    def detect_near(self, image: Image, box: Box) -> list[Detection]:
-        part, left, top, scale = _crop_around(image, box, NEAR_ROOM, NEAR_SIDE)
-        grey = np.asarray(self._even.apply(_to_grey(part)), np.uint8)
+    def detect_near(self, picture: Picture, box: Box) -> list[Detection]:
+        place, size, scale = _choose_crop(picture, box, NEAR_ROOM, NEAR_SIDE)
+        grey = self._even.apply(picture.cut(place).resize(size).grey).astype(np.uint8, copy=False)
         found, hits = _count_hits(self._first, grey, NEAR_SIDE, NEAR_STEP)
         boxes = [
-            clip_box((left + x / scale, top + y / scale, w / scale, h / scale), image)
+            clip_box((place[0] + x / scale, place[1] + y / scale, w / scale, h / scale), picture)
             for (x, y, w, h), count in zip(found, hits, strict=True)
             if count >= NEAR_HITS
         ]
         return [Detection(box, 0.0, engine=self.name) for box in boxes]
 
-    def verify(self, image: Image, box: Box) -> Detection:
-        left, top, width, height = pad_box(box, box[2], image)
-        grey = _to_grey(image[top : top + height, left : left + width])
-        moved = box[0] - left, box[1] - top, box[2], box[3]
+    def verify(self, picture: Picture, box: Box) -> Detection:
+        place = pad_box(box, box[2], picture)
+        grey = picture.cut(place).grey
+        moved = shift_box(box, -place[0], -place[1])
         score = self._reduce_doubtful(self._score(grey, moved, 0.0), grey, moved, EYES_FOLLOWED)
         frontal = min(1.0, score / FRONTAL)
         return Detection(box, score, frontal, evidence=True, engine=self.name)
 
-    def _candidates(self, grey: Image, min_side: float, scale: float, step: float) -> list[Box]:
+    def _candidates(
+        self, picture: Picture, min_side: float, scale: float, step: float
+    ) -> list[Box]:
         """Boxes with at least two hits in the picture reduced by `scale` (at most 1)."""
         scale = min(1.0, scale)
-        small = grey
-        if scale < 1.0:
-            size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
-            small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        height, width = picture.shape
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = picture.resize(size).grey
         side = max(1, round(min_side * scale))
         boxes = self._first.detectMultiScale(small, step, 1, minSize=(side, side))
         return [
-            clip_box((x / scale, y / scale, w / scale, h / scale), grey) for x, y, w, h in boxes
+            clip_box((x / scale, y / scale, w / scale, h / scale), picture) for x, y, w, h in boxes
         ]
 
     def _reduce_doubtful(self, score: float, grey: Image, box: Box, enough: int) -> float:
@@ -140,10 +143,6 @@ class Haar:
         return math.prod(1.0 + int(count) for count in hits) ** (1 / len(looks)) - 1.0
 
 
-def _to_grey(image: Image) -> Image:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-
-
 def _equalize(grey: Image) -> Image:
     return np.asarray(cv2.equalizeHist(grey), np.uint8)
 
@@ -156,20 +155,22 @@ def _count_hits(
     return cascade.detectMultiScale2(grey, step, 1, minSize=(least, least), maxSize=(most, most))
 
 
-def _crop_around(image: Image, box: Box, room: float, side: int) -> tuple[Image, int, int, float]:
-    """The picture around a box, scaled so that the box is `side` wide; its corner, the scale."""
+def _choose_crop(
+    image: Shaped, box: Box, room: float, side: int
+) -> tuple[Box, tuple[int, int], float]:
+    """The place to cut around a box, the size that makes the box `side` wide, and the scale."""
     extent = max(box[2], box[3])
-    left, top, width, height = pad_box(box, room * extent, image)
+    place = pad_box(box, room * extent, image)
     scale = side / extent
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    part = image[top : top + height, left : left + width]
-    return np.asarray(cv2.resize(part, size, interpolation=way), np.uint8), left, top, scale
+    return place, (max(1, round(place[2] * scale)), max(1, round(place[3] * scale))), scale
 
 
 def _align_patch(grey: Image, box: Box, room: float, tilt: float, face: int = JUDGED_SIDE) -> Image:
     """The picture around a box, turned by `tilt` degrees, the box `face` pixels wide, centred."""
-    part, left, top, scale = _crop_around(grey, box, 2 * room + 0.25, face)
+    place, size, scale = _choose_crop(grey, box, 2 * room + 0.25, face)
+    left, top, width, height = place
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    part = cv2.resize(grey[top : top + height, left : left + width], size, interpolation=way)
     side = round(face * (1 + 2 * room))
     middle = (
         (box[0] + box[2] / 2 - left) * scale,

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 from detector.detection import haar, yunet
 from detector.detection.base import Detection, Engine
-from detector.detection.boxes import SAME, Box, Image, iou, nms
+from detector.detection.boxes import SAME, iou, nms
 from detector.detection.registry import EngineOptions
+from detector.picture import Box, Picture
 
 
 def create(options: EngineOptions) -> Engine:
@@ -43,25 +44,28 @@ class JudgedCascade:
         self.shot_score, self.idle_pause = network.shot_score, network.idle_pause
 
     def search(
-        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+        self, picture: Picture, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
-        found = self._network.search(image, min_side, most, deep=deep)
-        return _join(found, self._cascade.search(image, min_side, most)) if deep else found
+        found = self._network.search(picture, min_side, most, deep=deep)
+        return _join(found, self._cascade.search(picture, min_side, most)) if deep else found
 
-    def detect_near(self, image: Image, box: Box) -> list[Detection]:
-        return self._network.detect_near(image, box)
+    def detect_near(self, picture: Picture, box: Box) -> list[Detection]:
+        return self._network.detect_near(picture, box)
 
-    def verify(self, image: Image, box: Box) -> Detection:
-        return self._network.verify(image, box)
+    def verify(self, picture: Picture, box: Box) -> Detection:
+        return self._network.verify(picture, box)
 
-    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
-        found = self._network.detect_still(image, min_side, most)
-        proposed = self._cascade.search(image, min_side, most)
+    def detect_still(self, picture: Picture, min_side: float, most: float = 1.0) -> list[Detection]:
+        found = self._network.detect_still(picture, min_side, most)
+        proposed = self._cascade.search(picture, min_side, most)
         joined = [
-            one if one.evidence else dataclasses.replace(self.verify(image, one.box), engine="haar")
+            one if one.evidence else self._verify_proposed(picture, one.box)
             for one in _join(found, proposed)
         ]
         return nms(one for one in joined if one.score >= yunet.SCORE)
+
+    def _verify_proposed(self, picture: Picture, box: Box) -> Detection:
+        return dataclasses.replace(self.verify(picture, box), engine=self.name)
 
 
 def _join(found: list[Detection], proposed: list[Detection]) -> list[Detection]:

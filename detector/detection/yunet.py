@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 
 from detector.detection.base import Detection
-from detector.detection.boxes import SAME, Box, Image, clip_box, iou, is_cut_off, nms, pad_box
+from detector.detection.boxes import SAME, Shaped, clip_box, iou, is_cut_off, nms, pad_box
 from detector.detection.per_thread import PerThread
 from detector.detection.registry import EngineOptions
+from detector.picture import Box, Picture
+from detector.planes import Image
 
 SCORE = 0.8  # of a face in a still picture; hands and patterns score less
 ONCE, OFTEN = 0.86, 0.78  # scores that confirm a face: of one sight, mean of several
@@ -75,14 +77,14 @@ class YuNet:
         self._turn = 0
 
     def search(
-        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+        self, picture: Picture, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
         """Candidates in the picture as it is, at half its size, and that rotated or evened out.
 
         `deep` does all of these; otherwise each call does the first, or two of the others, in turn.
         """
         scale = min(1.0, most, SMALLEST / min_side)
-        light = lighten(_resize(image, scale))
+        light = lighten(picture.resize(_scale_size(picture, scale)).bgr)
         found: list[tuple[Detection, float]] = []
         self._turn = (self._turn + 1) % (2 * len(TURNS))
         if deep or self._turn % 2:
@@ -97,28 +99,28 @@ class YuNet:
                     else self._detect(self._even_contrast(half))
                 )
                 found += [(face, scale / 2) for face in faces]
-        return nms(_enlarge(face, by, image) for face, by in found)
+        return nms(_enlarge(face, by, picture) for face, by in found)
 
-    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+    def detect_still(self, picture: Picture, min_side: float, most: float = 1.0) -> list[Detection]:
         del most  # it is quick enough at any scale
-        found = self._detect(image, min(1.0, LARGEST / image.shape[1]), SCORE)
+        found = self._detect(picture.bgr, min(1.0, LARGEST / picture.shape[1]), SCORE)
         return [face for face in found if min(face.box[2:]) >= 0.5 * min_side]
 
-    def detect_near(self, image: Image, box: Box) -> list[Detection]:
-        part, place, scale = _crop_around(image, box, NEAR_SIDE, NEAR_ROOM)
+    def detect_near(self, picture: Picture, box: Box) -> list[Detection]:
+        part, place, scale = _crop_around(picture, box, NEAR_SIDE, NEAR_ROOM)
         found = self._detect(part) or self._detect(_stretch(part))
         return [
-            dataclasses.replace(_place(face, place, scale, image), evidence=False)
+            dataclasses.replace(_place(face, place, scale, picture), evidence=False)
             for face in found
-            if not is_cut_off(face.box, part, place, image)
+            if not is_cut_off(face.box, part, place, picture)
         ]
 
-    def verify(self, image: Image, box: Box) -> Detection:
-        part, place, scale = _crop_around(image, box, JUDGED_SIDE, JUDGED_ROOM)
+    def verify(self, picture: Picture, box: Box) -> Detection:
+        part, place, scale = _crop_around(picture, box, JUDGED_SIDE, JUDGED_ROOM)
         found = self._detect(part) + self._detect(_stretch(part))
         same = [
             face
-            for face in (_place(face, place, scale, image) for face in found)
+            for face in (_place(face, place, scale, picture) for face in found)
             if iou(face.box, box) >= SAME
         ]
         missing = Detection(box, 0.0, 0.0, evidence=True, engine=self.name)
@@ -214,29 +216,34 @@ def _stretch(image: Image) -> Image:
     return cv2.LUT(image, table).astype(np.uint8, copy=False)
 
 
+def _scale_size(image: Shaped, scale: float) -> tuple[int, int]:
+    height, width = image.shape[:2]
+    return max(16, round(width * scale)), max(16, round(height * scale))
+
+
 def _resize(image: Image, scale: float) -> Image:
     height, width = image.shape[:2]
-    size = max(16, round(width * scale)), max(16, round(height * scale))
+    size = _scale_size(image, scale)
     if size == (width, height):
         return image
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return cv2.resize(image, size, interpolation=way).astype(np.uint8, copy=False)
 
 
-def _crop_around(image: Image, box: Box, side: int, room: float) -> tuple[Image, Box, float]:
+def _crop_around(picture: Picture, box: Box, side: int, room: float) -> tuple[Image, Box, float]:
     """The picture around a box, scaled so that the box is `side` wide; its place, the scale."""
     extent = max(box[2:])
-    place = left, top, width, height = pad_box(box, round(extent * room), image)
-    part = image[top : top + height, left : left + width]
-    return _resize(part, side / extent), place, side / extent
+    place = pad_box(box, round(extent * room), picture)
+    part = picture.cut(place)
+    return part.resize(_scale_size(part, side / extent)).bgr, place, side / extent
 
 
-def _place(face: Detection, place: Box, scale: float, image: Image) -> Detection:
+def _place(face: Detection, place: Box, scale: float, image: Shaped) -> Detection:
     x, y, w, h = (value / scale for value in face.box)
     return dataclasses.replace(face, box=clip_box((place[0] + x, place[1] + y, w, h), image))
 
 
-def _enlarge(face: Detection, scale: float, image: Image) -> Detection:
+def _enlarge(face: Detection, scale: float, image: Shaped) -> Detection:
     return _place(face, (0, 0, 0, 0), scale, image)
 
 

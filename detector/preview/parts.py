@@ -9,9 +9,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from detector.picture import Picture
+from detector.planes import Image
 
 WIDTH = 960  # pixels, at most, of the picture shown
 SMALL_WIDTH = 240  # pixels of the picture of a camera beside the one that is shown large
@@ -61,13 +61,12 @@ def part(facts: dict[str, Any], body: bytes = b"") -> bytes:
     return json.dumps({**facts, "bytes": len(body)}).encode() + b"\n" + body
 
 
-def shrink_image(image: Image, most: int = WIDTH) -> Image:
-    """A copy, `most` pixels wide at most."""
-    height, width = image.shape[:2]
+def shrink_picture(picture: Picture, most: int = WIDTH) -> Image:
+    """A copy in BGR, `most` pixels wide at most."""
+    height, width = picture.shape
     if width <= most:
-        return image.copy()
-    size = most, max(1, round(height * most / width))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        return picture.bgr.copy()
+    return picture.resize((most, max(1, round(height * most / width)))).bgr
 
 
 def face(png: bytes, facts: dict[str, str]) -> bytes:

@@ -21,8 +21,10 @@ import cv2
 from common import metrics as common_metrics
 from common.runtime.health import Health
 from detector import metrics
+from detector.picture import Picture
+from detector.planes import Image
 from detector.preview import parts
-from detector.preview.parts import Image, Mark
+from detector.preview.parts import Mark
 
 log = logging.getLogger(__name__)
 
@@ -97,14 +99,14 @@ class Preview:
         facts = {"kind": "small", **self._about, "reasons": self._health.reasons()}
         return parts.part({**facts, "age": round(now - self._small_at, 1)}, self._small)
 
-    def show(self, image: Image, marks: list[Mark], figures: dict[str, float]) -> None:
-        """Offer a frame (height x width x 3, BGR), of which at most a smaller copy is kept.
+    def show(self, picture: Picture, marks: list[Mark], figures: dict[str, float]) -> None:
+        """Offer a frame, of which at most a smaller copy is kept.
 
         `figures` are shown under their names; those that end in `_ms` also as parts of a bar.
         Call it from one thread only.
         """
         if self._is_small_due():
-            self._small = parts.jpeg(parts.shrink_image(image, parts.SMALL_WIDTH))
+            self._small = parts.jpeg(parts.shrink_picture(picture, parts.SMALL_WIDTH))
             self._small_at = time.monotonic()
         if not self._viewers:
             return
@@ -115,12 +117,12 @@ class Preview:
         self._due = max(self._due, now - PERIOD / 2) + PERIOD  # cameras are not quite regular
         facts = {
             "kind": "frame",
-            "size": [image.shape[1], image.shape[0]],
+            "size": [picture.shape[1], picture.shape[0]],
             "marks": [parts.encode_state(mark, self._flashed) for mark in marks],
             "verdicts": parts.verdicts(marks),
             "figures": {name: parts.to_plain(value) for name, value in figures.items()},
         }
-        raw = _Raw(parts.shrink_image(image), facts)
+        raw = _Raw(parts.shrink_picture(picture), facts)
         self._flashed = set()
         with self._news:
             if self._viewers:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from detector.detection.boxes import Box, Image
+from detector.picture import Box, Picture
+from detector.planes import Image
 
 WIDTH = 160  # pixels of the reduced pictures that are compared
 # Grey levels that count as a change: a share of the picture's range, since in the dark all changes
@@ -15,14 +16,13 @@ CELLS = 4  # across and down
 ROOM = 0.15  # share of the picture's height that is searched around a change
 
 
-def shrink(image: Image) -> Image:
+def shrink(picture: Picture) -> Image:
     """The picture to compare: grey, 160 pixels wide, smoothed."""
-    height, width = image.shape[:2]
+    height, width = picture.shape
     size = WIDTH, max(1, round(height * WIDTH / width))
-    # Green carries most of the brightness, and a part of the pixels is enough.
     step = max(1, width // (4 * WIDTH))
-    green = np.ascontiguousarray(image[::step, ::step, 1])
-    reduced = cv2.resize(green, size, interpolation=cv2.INTER_AREA)
+    some = picture.sample_grey(step)  # a part of the pixels is enough
+    reduced = cv2.resize(some, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.blur(reduced, (3, 3)), np.uint8)
 
 

@@ -6,7 +6,9 @@ import dataclasses
 import time as clock
 
 from detector.detection.base import Detection, Engine
-from detector.detection.boxes import SAME, UNMOVED, Box, Image, iou, is_cut_off, nms
+from detector.detection.boxes import SAME, UNMOVED, iou, is_cut_off, nms
+from detector.picture import Box, Picture
+from detector.planes import Image
 from detector.tracking import motion
 from detector.tracking.tracker import Track
 
@@ -45,12 +47,12 @@ class DetectionScheduler:
         self._deep = float("-inf")
         self._checked: dict[int, tuple[float, Image]] = {}  # by track: when, and the scene then
 
-    def find(self, image: Image, tracks: list[Track], time: float) -> list[Detection]:
-        """Candidates for faces in a frame (height x width x 3, BGR) at `time` seconds."""
-        self._least = max(LEAST_HEIGHT, SMALLEST * self._min_face * image.shape[0])
-        now = motion.shrink(image)
-        width = image.shape[1]
-        detections = nms(self._follow(image, tracks, time, now))
+    def find(self, picture: Picture, tracks: list[Track], time: float) -> list[Detection]:
+        """Candidates for faces in a frame at `time` seconds."""
+        self._least = max(LEAST_HEIGHT, SMALLEST * self._min_face * picture.shape[0])
+        now = motion.shrink(picture)
+        width = picture.shape[1]
+        detections = nms(self._follow(picture, tracks, time, now))
         seldom = not 0 <= time - self._last < SELDOM
         self._last = time
         if 0 <= time - self._searched < self._patience(tracks):
@@ -58,7 +60,7 @@ class DetectionScheduler:
         since = motion.MotionMask(self._reference, now, width)
         part: Box | None = None
         if time - self._whole >= AT_LEAST or time < self._whole:
-            part = 0, 0, width, image.shape[0]
+            part = 0, 0, width, picture.shape[0]
             self._whole = time
         elif since.anywhere():
             part = since.bounds()
@@ -68,7 +70,7 @@ class DetectionScheduler:
             deep = seldom or not 0 <= time - self._deep < DEEP
             if deep:
                 self._deep = time
-            detections = _merge(detections, self._search(image, part, deep=deep))
+            detections = _merge(detections, self._search(picture, part, deep=deep))
             self._took = clock.perf_counter() - began
         return detections
 
@@ -77,7 +79,7 @@ class DetectionScheduler:
         return max(least, self._took / SHARE) if self._live else least
 
     def _follow(
-        self, image: Image, tracks: list[Track], time: float, now: Image
+        self, picture: Picture, tracks: list[Track], time: float, now: Image
     ) -> list[Detection]:
         """Detections around the tracked faces."""
         detections: list[Detection] = []
@@ -87,12 +89,12 @@ class DetectionScheduler:
             box = track.predict(time)
             checked, scene = self._checked[track.number]
             still = self._hold and track.seen == self._last
-            still = still and not motion.MotionMask(scene, now, image.shape[1]).inside(box)
+            still = still and not motion.MotionMask(scene, now, picture.shape[1]).inside(box)
             if still and time - checked < CHECK:
                 detections.append(track.last_detection())
                 continue
             self._checked[track.number] = time, now
-            near = [one for one in self._engine.detect_near(image, box) if self._fits(one)]
+            near = [one for one in self._engine.detect_near(picture, box) if self._fits(one)]
             # Where nothing moves, a box shifts a little because detectors are not exact. Only an
             # unconfirmed face gets a new sight then, or a sleeper would never be confirmed.
             same = (
@@ -103,16 +105,16 @@ class DetectionScheduler:
             detections += [track.last_detection()] if same else near
         return detections
 
-    def _search(self, image: Image, part: Box, *, deep: bool) -> list[Detection]:
+    def _search(self, picture: Picture, part: Box, *, deep: bool) -> list[Detection]:
         """Detections in a part of the frame, with boxes in the frame."""
-        left, top, width, height = part
-        min_side = self._min_face * image.shape[0]
-        most = self._width / image.shape[1]
-        within = image[top : top + height, left : left + width]
+        left, top = part[:2]
+        min_side = self._min_face * picture.shape[0]
+        most = self._width / picture.shape[1]
+        within = picture.cut(part)
         return [
             dataclasses.replace(one, box=(left + one.box[0], top + one.box[1], *one.box[2:]))
             for one in self._engine.search(within, min_side, most, deep=deep)
-            if self._fits(one) and not is_cut_off(one.box, within, part, image)
+            if self._fits(one) and not is_cut_off(one.box, within, part, picture)
         ]
 
     def _fits(self, one: Detection) -> bool:
@@ -132,10 +134,10 @@ def _merge(followed: list[Detection], searched: list[Detection]) -> list[Detecti
     return merged
 
 
-def detect_still(engine: Engine, image: Image, min_face: float, width: int) -> list[Detection]:
-    """Faces in a picture that stands alone (height x width x 3, BGR), however long that takes.
+def detect_still(engine: Engine, picture: Picture, min_face: float, width: int) -> list[Detection]:
+    """Faces in a picture that stands alone, however long that takes.
 
     min_face: the smallest face, as a fraction of the height; width: pixels to reduce it to.
     """
-    least = max(1.0, min_face * image.shape[0])
-    return engine.detect_still(image, least, width / image.shape[1])
+    least = max(1.0, min_face * picture.shape[0])
+    return engine.detect_still(picture, least, width / picture.shape[1])

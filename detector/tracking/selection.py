@@ -15,8 +15,10 @@ import dataclasses
 import cv2
 import numpy as np
 
-from detector.detection.boxes import UNMOVED, Box, Image, iou
+from detector.detection.boxes import UNMOVED, iou
 from detector.encoding.crop import FaceCrop
+from detector.picture import Box
+from detector.planes import Image
 from detector.tracking.tracker import Track
 
 BETTER = 1.02  # factor by which a shot must be better to be worth cutting

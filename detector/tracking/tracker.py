@@ -15,7 +15,8 @@ import time as clock
 from collections.abc import Iterable
 
 from detector.detection.base import Detection
-from detector.detection.boxes import SAME, Box, iou
+from detector.detection.boxes import SAME, iou
+from detector.picture import Box
 
 KEPT = 1.0  # seconds that a track lives on without a sight of its face
 KEPT_UNCONFIRMED = 0.5

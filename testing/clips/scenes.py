@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from detector.capture.frame import Frame
-from detector.detection.boxes import Box
+from detector.picture import Box, Picture
 from testing.clips.clips import Image, faces
 
 FPS = 25.0
@@ -54,7 +54,7 @@ def scene(
             at = place(time)
             if at is not None:
                 paste(image, look(time), at)
-        yield Frame(image, index, 1_700_000_000 + time, time)
+        yield Frame(Picture.from_bgr(image), index, 1_700_000_000 + time, time)
 
 
 def face_of(at: tuple[float, float]) -> Box:

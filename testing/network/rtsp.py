@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,6 +49,15 @@ class Rtsp:
     @property
     def url(self) -> str:
         return f"rtsp://127.0.0.1:{self.port}/cam"
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It neither sends nor answers meanwhile."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.kill()

@@ -3,7 +3,7 @@
     /usr/bin/python3 rtsp_server.py '{"launch": "videotestsrc ! x264enc ! rtph264pay name=pay0"}'
 
 launch: the pipeline of /cam. user, password, digest: who may see it, and how they log in. delay:
-seconds until DESCRIBE is answered. port: to listen at, 0 for a free one.
+seconds until DESCRIBE is answered. udp: it refuses TCP. port: to listen at, 0 for a free one.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def main(wanted: dict[str, Any]) -> None:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(f"( {wanted['launch']} )")
     factory.set_shared(True)
+    if wanted.get("udp"):
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     if wanted.get("user"):
         server.set_auth(_create_auth(wanted))
         permissions = GstRtspServer.RTSPPermissions()

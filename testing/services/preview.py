@@ -20,8 +20,10 @@ import cv2
 import numpy as np
 
 from common.service import Service, main
+from detector.picture import Picture
+from detector.planes import Image
 from detector.preview.pages import serve
-from detector.preview.parts import Image, Mark
+from detector.preview.parts import Mark
 from detector.preview.view import Preview
 from detector.settings import DetectorSettings
 from testing.services import process
@@ -156,7 +158,7 @@ def show(preview: Preview, background: Image, frame: int) -> None:
         "follow_ms": 3.0 + math.sin(frame / 5),
         "encode_ms": 2.0,
     }
-    preview.show(image, marks, figures)
+    preview.show(Picture.from_bgr(image), marks, figures)
     for mark in marks:
         if mark.sent:
             x, y, w, h = mark.box

@@ -20,7 +20,7 @@ from tests.containers.compose import Project
 DEVICE = "jetson-1"
 USER, PASSWORD = "anna", "ladder-of-eleven-rungs"  # of the gallery
 OUTSIDE = "host.docker.internal"  # this machine, as the containers know it
-_KNOWS_OUTSIDE = {"extra_hosts": [f"{OUTSIDE}:host-gateway"]}
+KNOWS_OUTSIDE = {"extra_hosts": [f"{OUTSIDE}:host-gateway"]}
 
 
 class OpenStore(Store):
@@ -42,7 +42,7 @@ class Stack:
         self.cloud = Project(
             "cloud",
             folder,
-            {"services": dict.fromkeys(("processor", "gallery", "doctor"), _KNOWS_OUTSIDE)},
+            {"services": dict.fromkeys(("processor", "gallery", "doctor"), KNOWS_OUTSIDE)},
             PUBLIC_HOST=OUTSIDE,
             PUBLIC_PORT=str(self.port),
             COS_ENDPOINT=f"http://{OUTSIDE}:{self.store.port}",
@@ -57,7 +57,7 @@ class Stack:
         self.jetson = Project(
             "jetson",
             folder,
-            {"services": dict.fromkeys(("forwarder", "doctor"), _KNOWS_OUTSIDE)},
+            {"services": dict.fromkeys(("forwarder", "doctor"), KNOWS_OUTSIDE)},
             CAMERA="/media/clip.mp4",
             MEDIA_DIR=str(ROOT / "demo"),
         )

@@ -21,6 +21,7 @@ FILES = {
         "docker-compose.preview.yml",
         "docker-compose.webcams.yml",
         "docker-compose.homeassistant.yml",
+        "docker-compose.csi.yml",
         "docker-compose.monitoring.yml",
     ),
     "cloud": ("docker-compose.cloud.yml", "docker-compose.monitoring.yml"),

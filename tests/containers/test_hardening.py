@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,9 @@ import pytest
 from enroll import package
 from testing.store.nanio import KEY_ID, SECRET
 from tests.containers.compose import Container
+from tests.containers.confinement import assert_confined, assert_unprivileged
 from tests.containers.engine import PARTS, docker
 from tests.containers.stack import PASSWORD, Stack
-
-MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +38,7 @@ def every(stack: Stack, running: list[Container]) -> Iterator[list[Container]]:
 
 def test_each_container_has_what_it_needs_and_no_more(every: list[Container]) -> None:
     for container in every:
-        found = container.inspect()
-        config, host = found["Config"], found["HostConfig"]
-        assert config["User"] == "10001:10001"
-        assert host["ReadonlyRootfs"]
-        assert not host["Privileged"]
-        assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], None)
-        assert host["SecurityOpt"] == ["no-new-privileges:true"]
-        assert host["Init"]
-        assert 0 < host["Memory"] <= 400 * MIB
-        assert 0 < host["PidsLimit"] <= 64
-        assert host["NetworkMode"].endswith("_default")
-        assert (host["PidMode"], host["UTSMode"], host["IpcMode"]) == ("", "", "private")
-        logs = host["LogConfig"]
-        assert (logs["Type"], logs["Config"]["max-file"]) == ("json-file", "3")
-        assert int(logs["Config"]["max-size"].removesuffix("m")) <= 10
+        assert_confined(container)
 
 
 def test_each_service_comes_back_by_itself_and_says_how_it_is(running: list[Container]) -> None:
@@ -109,21 +93,7 @@ def test_a_webcam_is_the_one_device_and_comes_with_its_group(stack: Stack) -> No
 def test_the_kernel_agrees(running: list[Container]) -> None:
     """For each process: our user, no capability, no way to gain one, a filter of system calls."""
     for container in running:
-        pids = docker("top", container.id, "-o", "pid").split()[1:]
-        assert pids
-        for pid in pids:
-            try:
-                text = Path(f"/proc/{pid}/status").read_text()
-            except FileNotFoundError:
-                continue  # such as the `sleep` of the broker's script
-            status = dict(re.findall(r"^(\w+):\s*(.*)$", text, re.MULTILINE))
-            assert status["Uid"].split() == ["10001"] * 4
-            assert status["Gid"].split() == ["10001"] * 4
-            assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
-            assert int(status["CapBnd"], 16) == 0
-            assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
-        said = container.exec("touch", "/opt/facepipe/new", code=1)
-        assert "Read-only file system" in said
+        assert_unprivileged(container)
 
 
 def mark(secret: str) -> str:

@@ -39,16 +39,16 @@ COMMON = {
 # the rooms joins them, and may import any; no room imports `service`, `pipeline` or `app`.
 ROOMS = {
     "detector": {
-        "capture": {"metrics"},
-        "detection": set[str](),
-        "encoding": {"detection", "parsers", "metrics"},
-        "tracking": {"capture", "detection", "encoding", "parsers"},
+        "capture": {"metrics", "picture", "planes"},
+        "detection": {"picture", "planes"},
+        "encoding": {"detection", "parsers", "picture", "planes", "metrics"},
+        "tracking": {"capture", "detection", "encoding", "parsers", "picture", "planes"},
         "outbox": set[str](),
         "delivery": {"outbox", "metrics"},
         "homeassistant": set[str](),
-        "preview": {"metrics"},
+        "preview": {"metrics", "picture", "planes"},
         "commands": {
-            *("capture", "detection", "encoding", "outbox", "tracking"),
+            *("capture", "detection", "encoding", "outbox", "picture", "planes", "tracking"),
             *("camera_settings", "settings"),
         },
     },

@@ -15,6 +15,7 @@ from common.settings import Spec, iterate_specs
 from docs import tables
 from testing.services.process import ROOT
 
+CSI = "docker-compose.csi.yml"  # it fixes what the camera is
 SIDES = {
     "cloud": ("docker-compose.cloud.yml", "docker-compose.monitoring.yml"),
     "jetson": (
@@ -22,6 +23,7 @@ SIDES = {
         "docker-compose.preview.yml",
         "docker-compose.webcams.yml",
         "docker-compose.homeassistant.yml",
+        CSI,
         "docker-compose.monitoring.yml",
     ),
 }
@@ -74,7 +76,7 @@ def compose(name: str) -> str:
 def environments() -> dict[str, dict[str, Any]]:
     """Each service's `environment`, as its compose files together set it."""
     found: dict[str, dict[str, Any]] = {}
-    for name in {name for files in SIDES.values() for name in files}:
+    for name in {name for files in SIDES.values() for name in files} - {CSI}:
         for service, described in yaml.safe_load(compose(name))["services"].items():
             found.setdefault(service, {}).update(described.get("environment", {}))
     return found
@@ -84,7 +86,7 @@ def environments() -> dict[str, dict[str, Any]]:
 def secret_files() -> dict[str, str]:
     """Where the file of each secret is, by its name."""
     found: dict[str, str] = {}
-    for name in {name for files in SIDES.values() for name in files}:
+    for name in {name for files in SIDES.values() for name in files} - {CSI}:
         for secret, described in yaml.safe_load(compose(name)).get("secrets", {}).items():
             found[secret] = described["file"]
     return found

@@ -199,7 +199,7 @@ def test_a_slow_watcher_gets_the_newest_frame_and_knows_how_many_it_missed() -> 
         settings = read(DetectorSettings, {"CAMERA": server.url})
         seen = []
         async for frame in Camera(settings.camera_options, OwnService()).frames():
-            seen.append((number(frame.image), server.sent))
+            seen.append((number(frame.picture.bgr), server.sent))
             if len(seen) == 6:
                 break
             while server.sent < seen[-1][1] + 15:  # as slow as 15 frames

@@ -61,9 +61,9 @@ def read(path: Path) -> str:
         return error.reason
     frames = 0
     while producer.grab() is not None:
-        image = producer.retrieve()
-        assert image is not None
-        assert image.ndim == 3
+        picture = producer.retrieve()
+        assert picture is not None
+        assert min(picture.shape) > 0
         frames += 1
     producer.close()
     return "frames" if frames else "empty"

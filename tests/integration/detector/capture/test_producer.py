@@ -21,6 +21,7 @@ from detector.capture import producer
 from detector.capture.camera import Camera
 from detector.capture.frame import Frame
 from detector.capture.producer import ProducerKind, ProducerOptions, SourceError
+from detector.picture import Picture
 from detector.settings import DetectorSettings
 from testing.clips import clips
 from testing.host.wait import until
@@ -44,8 +45,8 @@ class Backwards:
         self.time = self._index / self.fps
         return self._index if self._index < len(self._frames) else None
 
-    def retrieve(self) -> npt.NDArray[Any]:
-        return self._frames[-1 - self._index]
+    def retrieve(self) -> Picture:
+        return Picture.from_bgr(self._frames[-1 - self._index])
 
     def describe(self) -> dict[str, str]:
         return {"direction": "backwards"}
@@ -89,8 +90,8 @@ def test_frames_come_through_a_producer_that_was_added() -> None:
     clip = read_clip(str(clips.CLIP))
     assert [frame.index for frame in seen] == list(range(len(clip)))
     assert [frame.time for frame in seen[:3]] == [0.0, 0.1, 0.2]
-    assert np.array_equal(seen[0].image, clip[-1])
-    assert np.array_equal(seen[-1].image, clip[0])
+    assert np.array_equal(seen[0].picture.bgr, clip[-1])
+    assert np.array_equal(seen[-1].picture.bgr, clip[0])
 
 
 def test_a_source_that_a_producer_cannot_open_is_an_error_of_the_settings() -> None:

@@ -9,7 +9,7 @@ import pytest
 from common.settings import read
 from detector.detection import boxes, registry
 from detector.detection.base import Engine
-from detector.detection.boxes import Box, Image
+from detector.picture import Box, Picture
 from detector.settings import DetectorSettings
 from testing.clips import clips
 
@@ -30,7 +30,7 @@ def shows_the_same(one: Box, other: Box) -> bool:
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3000, 1), (1, 3000), (20, 2000), (19, 19)])
 def test_a_frame_of_any_shape_can_be_searched(name: str, shape: tuple[int, int]) -> None:
-    empty = np.full((*shape, 3), 90, np.uint8)
+    empty = Picture.from_bgr(np.full((*shape, 3), 90, np.uint8))
     finder = create(name)
     assert finder.search(empty, 20) == []
     assert finder.detect_still(empty, 20) == []
@@ -41,42 +41,42 @@ def test_a_frame_of_any_shape_can_be_searched(name: str, shape: tuple[int, int])
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_face_is_a_candidate_found_again_nearby_and_judged_to_be_one(name: str) -> None:
-    image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.detect_still(image, 24)
+    picture, finder = Picture.from_bgr(clips.faces(1)[0]), create(name)
+    (face,) = finder.detect_still(picture, 24)
     assert face.score >= finder.confirm_mean_score
     assert 0 < face.frontal <= 1
-    assert any(shows_the_same(one.box, face.box) for one in finder.search(image, 24))
+    assert any(shows_the_same(one.box, face.box) for one in finder.search(picture, 24))
     x, y, w, h = face.box
     moved = x + w // 6, y - h // 6, w, h
-    assert any(shows_the_same(one.box, face.box) for one in finder.detect_near(image, moved))
-    assert finder.verify(image, face.box).score >= finder.confirm_mean_score
+    assert any(shows_the_same(one.box, face.box) for one in finder.detect_near(picture, moved))
+    assert finder.verify(picture, face.box).score >= finder.confirm_mean_score
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_wall_beside_the_face_is_not_judged_to_be_one(name: str) -> None:
-    image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.detect_still(image, 24)
+    picture, finder = Picture.from_bgr(clips.faces(1)[0]), create(name)
+    (face,) = finder.detect_still(picture, 24)
     x, y, w, h = face.box
-    away = (x + 3 * w) % (image.shape[1] - w), y, w, h
-    assert finder.verify(image, away).score < finder.confirm_mean_score
+    away = (x + 3 * w) % (picture.shape[1] - w), y, w, h
+    assert finder.verify(picture, away).score < finder.confirm_mean_score
 
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_a_face_is_found_where_it_is_at_any_size(name: str, scale: float) -> None:
-    image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.detect_still(image, 24)
-    resized: Image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale), np.uint8)
-    (other,) = finder.detect_still(resized, 24)
+    picture, finder = Picture.from_bgr(clips.faces(1)[0]), create(name)
+    (face,) = finder.detect_still(picture, 24)
+    scaled = cv2.resize(picture.bgr, None, fx=scale, fy=scale).astype(np.uint8)
+    (other,) = finder.detect_still(Picture.from_bgr(scaled), 24)
     expected = [round(scale * value) for value in face.box]
     assert shows_the_same(other.box, (expected[0], expected[1], expected[2], expected[3]))
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_faces_smaller_than_asked_for_are_left_out(name: str) -> None:
-    image, finder = clips.faces(1)[0], create(name)
-    (face,) = finder.detect_still(image, 24)
-    assert finder.detect_still(image, 3 * face.box[2]) == []
+    picture, finder = Picture.from_bgr(clips.faces(1)[0]), create(name)
+    (face,) = finder.detect_still(picture, 24)
+    assert finder.detect_still(picture, 3 * face.box[2]) == []
 
 
 def test_each_settings_word_for_more_hits_makes_the_cascades_surer() -> None:

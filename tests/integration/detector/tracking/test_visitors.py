@@ -10,8 +10,9 @@ import pytest
 
 from common.settings import read
 from detector.capture.frame import Frame
-from detector.detection.boxes import Box, Image
 from detector.encoding.crop import FaceCrop
+from detector.picture import Box, Picture
+from detector.planes import Image
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameAnalyzer
 from testing.clips import scenes
@@ -19,7 +20,7 @@ from testing.clips.clips import CLIP
 
 TILT = 22.0  # degrees
 LIGHT, NOISE = 0.2, 4.0  # share of the light; grey levels
-Picture = Callable[[], Image]
+Look = Callable[[], Image]
 
 
 def with_hat_glasses_and_tilt() -> Image:
@@ -46,14 +47,16 @@ def passing(picture: Image, seconds: float, fps: float, left: float) -> Iterator
 
 
 def darkened(frame: Frame) -> Frame:
-    noise = np.random.default_rng(frame.index).normal(0, NOISE, frame.image.shape)
-    dark = np.clip(LIGHT * frame.image + noise, 0, 255).astype(np.uint8)
-    return Frame(dark, frame.index, frame.at, frame.time)
+    noise = np.random.default_rng(frame.index).normal(0, NOISE, frame.picture.bgr.shape)
+    dark = np.clip(LIGHT * frame.picture.bgr + noise, 0, 255).astype(np.uint8)
+    return Frame(Picture.from_bgr(dark), frame.index, frame.at, frame.time)
 
 
 def cut_at_the_border(frame: Frame) -> Frame:
     """The left of the frame is away, and with it a part of the face."""
-    return Frame(frame.image[:, 160:].copy(), frame.index, frame.at, frame.time)
+    return Frame(
+        Picture.from_bgr(frame.picture.bgr[:, 160:].copy()), frame.index, frame.at, frame.time
+    )
 
 
 def shots(frames: Iterator[Frame], **env: str) -> list[FaceCrop]:
@@ -100,7 +103,7 @@ def test_a_small_face_before_a_wall_of_one_colour_is_sent_once() -> None:
             image = np.full((720, 1280, 3), 120, np.uint8)
             left = 600 + index
             image[300 : 300 + face.shape[0], left : left + face.shape[1]] = face
-            yield Frame(image, index, 1_700_000_000 + index / 25, index / 25)
+            yield Frame(Picture.from_bgr(image), index, 1_700_000_000 + index / 25, index / 25)
 
     (shot,) = shots(frames(), ENGINE="yunet")
     assert 300 <= shot.face[1] <= 340

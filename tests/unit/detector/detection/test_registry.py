@@ -14,8 +14,8 @@ from common.settings import read
 from detector.capture.frame import Frame
 from detector.detection import registry
 from detector.detection.base import Detection, Engine
-from detector.detection.boxes import Box, Image
 from detector.detection.registry import EngineOptions
+from detector.picture import Box, Picture
 from detector.settings import DetectorSettings
 from detector.tracking.analyzer import FrameAnalyzer
 
@@ -28,11 +28,10 @@ class SquareEngine:
     idle_pause = 0.2
 
     def search(
-        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+        self, picture: Picture, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
-        found, _ = cv2.findContours(
-            (image[:, :, 0] > 200).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-        )
+        bright = (picture.grey > 200).astype(np.uint8)
+        found, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         boxes = [tuple(map(int, cv2.boundingRect(contour))) for contour in found]
         return [
             Detection((x, y, w, h), 1.0, 1.0, True, self.name)
@@ -40,14 +39,14 @@ class SquareEngine:
             if w >= min_side
         ]
 
-    def detect_near(self, image: Image, box: Box) -> list[Detection]:
-        return self.search(image, 1)
+    def detect_near(self, picture: Picture, box: Box) -> list[Detection]:
+        return self.search(picture, 1)
 
-    def verify(self, image: Image, box: Box) -> Detection:
+    def verify(self, picture: Picture, box: Box) -> Detection:
         return Detection(box, 1.0, 1.0, True, self.name)
 
-    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
-        return self.search(image, min_side)
+    def detect_still(self, picture: Picture, min_side: float, most: float = 1.0) -> list[Detection]:
+        return self.search(picture, min_side)
 
 
 def create(options: EngineOptions) -> Engine:
@@ -69,7 +68,7 @@ def frame(index: int) -> Frame:
     image[120:220, left : left + 100] = np.random.default_rng(index).integers(
         210, 255, (100, 100, 1), np.uint8
     )
-    return Frame(image, index, 1_700_000_000 + index / 25, index / 25)
+    return Frame(Picture.from_bgr(image), index, 1_700_000_000 + index / 25, index / 25)
 
 
 def test_frames_go_through_an_engine_that_was_added() -> None:
@@ -89,4 +88,4 @@ def test_every_engine_of_the_registry_has_what_an_engine_has() -> None:
         module = registry.load(name)
         assert list(module.find_problems(settings.engine_options)) == []
         engine = module.create(settings.engine_options)
-        assert engine.search(np.zeros((90, 160, 3), np.uint8), 20) == []
+        assert engine.search(Picture.from_bgr(np.zeros((90, 160, 3), np.uint8)), 20) == []

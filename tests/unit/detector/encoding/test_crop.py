@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from common.png import check
 from detector.capture.opencv import to_bgr
-from detector.detection.boxes import Box, Image
 from detector.encoding import crop
 from detector.encoding.crop import FaceCrop
 from detector.parsers import regions
+from detector.picture import Box, Picture
+from detector.planes import Image
 from detector.tracking import quality
 from testing.clips import clips
 
@@ -96,12 +97,12 @@ def test_what_is_told_of_a_shot_stands_inside_the_png() -> None:
 def test_a_frame_is_turned_clockwise(degrees: int, corner: int) -> None:
     image = np.zeros((2, 2, 3), np.uint8)
     image[:, :, 0] = [[0, 1], [2, 3]]
-    assert crop.rotate(image, degrees)[0, 0, 0] == corner
+    assert Picture.from_bgr(image).rotate(degrees).bgr[0, 0, 0] == corner
 
 
 def test_a_masked_region_is_black_and_the_rest_untouched() -> None:
     image = NOISE.copy()
-    crop.apply_mask(image, regions("0,0,0.5,0.25;0.9,0.9,1,1"))
+    crop.apply_mask(Picture.from_bgr(image), regions("0,0,0.5,0.25;0.9,0.9,1,1"))
     assert not image[:30, :80].any()
     assert not image[108:, 144:].any()
     image[:30, :80] = NOISE[:30, :80]
@@ -111,8 +112,11 @@ def test_a_masked_region_is_black_and_the_rest_untouched() -> None:
 
 def test_a_sharper_picture_has_more_sharpness_at_any_size() -> None:
     blurred = cv2.GaussianBlur(NOISE, (0, 0), 2).astype(np.uint8)
-    box = (20, 20, 80, 80)
-    assert quality.sharpness(NOISE, box) > 5 * quality.sharpness(blurred, box)
+
+    def measure(image: Image) -> float:
+        return quality.sharpness(Picture.from_bgr(image), (20, 20, 80, 80))
+
+    assert measure(NOISE) > 5 * measure(blurred)
 
 
 @pytest.mark.parametrize(

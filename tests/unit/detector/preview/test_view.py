@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from common.runtime.health import Health
+from detector.picture import Picture
 from detector.preview.parts import Mark, verdicts
 from detector.preview.view import FACES, Preview
 from testing.clips.clips import Image
@@ -47,7 +48,7 @@ def test_nothing_is_kept_for_the_next_viewer_after_the_last_has_left() -> None:
     preview = Preview(Health())
     png = cv2.imencode(".png", blank())[1].tobytes()
     with preview.watch() as parts:
-        preview.show(blank(), [], {})
+        preview.show(Picture.from_bgr(blank()), [], {})
         preview.show_face(png, {})
         assert next(frames(parts))
     with preview.watch() as parts:
@@ -82,11 +83,11 @@ def test_no_more_than_the_last_faces_are_kept() -> None:
 def test_a_shot_sent_between_two_pictures_is_seen_in_the_next() -> None:
     preview = Preview(Health())
     with preview.watch() as parts:
-        preview.show(blank(), [mark(7)], {})
-        preview.show(blank(), [mark(7, sent=True)], {})  # too soon to be shown
+        preview.show(Picture.from_bgr(blank()), [mark(7)], {})
+        preview.show(Picture.from_bgr(blank()), [mark(7, sent=True)], {})  # too soon to be shown
 
         def flashes() -> bool:
-            preview.show(blank(), [mark(7)], {})
+            preview.show(Picture.from_bgr(blank()), [mark(7)], {})
             return b'"sent": true' in next(parts)
 
         assert until(flashes)
@@ -95,5 +96,7 @@ def test_a_shot_sent_between_two_pictures_is_seen_in_the_next() -> None:
 def test_figures_that_are_no_numbers_do_not_break_the_page() -> None:
     preview = Preview(Health())
     with preview.watch() as parts:
-        preview.show(blank(), [], {"a": float("nan"), "b": float("inf"), "c": 1.0})
+        preview.show(
+            Picture.from_bgr(blank()), [], {"a": float("nan"), "b": float("inf"), "c": 1.0}
+        )
         assert b'"figures": {"a": null, "b": null, "c": 1.0}' in next(frames(parts))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.detection.base import Detection
-from detector.detection.boxes import Box, Image
+from detector.picture import Box, Picture
 from detector.tracking import scheduler
 from detector.tracking.scheduler import DetectionScheduler
 from detector.tracking.tracker import Track
@@ -38,19 +38,19 @@ class Slow:
         self.searches = 0
 
     def search(
-        self, image: Image, min_side: float, most: float = 1.0, *, deep: bool = True
+        self, picture: Picture, min_side: float, most: float = 1.0, *, deep: bool = True
     ) -> list[Detection]:
         self.searches += 1
         self._clock.now += self._seconds
         return []
 
-    def detect_near(self, image: Image, box: Box) -> list[Detection]:
+    def detect_near(self, picture: Picture, box: Box) -> list[Detection]:
         return [Detection(box, 0.0)]
 
-    def verify(self, image: Image, box: Box) -> Detection:
+    def verify(self, picture: Picture, box: Box) -> Detection:
         return Detection(box, 0.0)
 
-    def detect_still(self, image: Image, min_side: float, most: float = 1.0) -> list[Detection]:
+    def detect_still(self, picture: Picture, min_side: float, most: float = 1.0) -> list[Detection]:
         return []
 
 
@@ -62,7 +62,7 @@ def searches(monkeypatch: pytest.MonkeyPatch, took: float, *tracks: Track, live:
     finder = DetectionScheduler(engine, 0.1, 960, hold=True, live=live)
     for index in range(150):
         image = np.full((90, 160, 3), 100 * (index % 2), np.uint8)
-        finder.find(image, list(tracks), index / 25)
+        finder.find(Picture.from_bgr(image), list(tracks), index / 25)
     return engine.searches
 
 

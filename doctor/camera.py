@@ -13,11 +13,12 @@ from typing import Any
 
 import cv2
 
-from detector.capture.camera_options import CameraOptions
-from detector.capture.frame import Image
+from detector.camera_settings import CameraSettings
 from detector.capture.producer import SourceError
 from detector.commands.image import write_picture
 from detector.commands.probe import probe
+from detector.encoding import crop
+from detector.planes import Image
 from doctor.check import Finding, fail, ok, warn
 
 DETECTORS = ("detector:9101", "127.0.0.1:9101")  # in a container, and on the machine itself
@@ -34,7 +35,7 @@ _REMEDIES = {
 }
 
 
-async def check_camera(name: str, options: CameraOptions, picture: str) -> Finding:
+async def check_camera(name: str, camera: CameraSettings, picture: str) -> Finding:
     """What the detector says if it runs, for a webcam can be opened once only; else a try.
 
     name: as the detector's health calls the camera. picture: file to write a picture to, in the
@@ -43,16 +44,19 @@ async def check_camera(name: str, options: CameraOptions, picture: str) -> Findi
     said = await asyncio.to_thread(_ask_detector)
     if said is not None:
         return _judge(name, said)
+    options = camera.camera_options
     try:
         report = await probe(options)
     except SourceError as error:
         remedy = _REMEDIES.get(error.reason, "docs/operations.md explains the word in brackets")
         return fail(f"{options.shown}: {error}", remedy, error.reason)
-    height, width = report.image.shape[:2]
+    height, width = report.picture.shape
+    seen = report.picture.rotate(camera.rotate)
+    crop.apply_mask(seen, camera.mask)
     if picture:
-        write_picture(Path(picture), report.image)
+        write_picture(Path(picture), seen.bgr)
     elif sys.stdout.isatty():
-        sys.stdout.write(render(report.image))
+        sys.stdout.write(render(seen.bgr))
     rate = f", {report.rate:.1f} frames a second" if report.rate is not None else ""
     sees = f"; {picture} shows what it sees" if picture else ""
     return ok(f"{width}x{height}{rate}, first frame after {report.first_after:.1f} s{sees}")

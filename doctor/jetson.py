@@ -53,7 +53,7 @@ class Jetson:
         yield Check("edge broker", self._check_edge)
         for camera in settings.cameras:
             name = f"camera/{camera.camera_name}" if settings.cameras_file else "camera"
-            yield Check(name, partial(check_camera, name, camera.camera_options, self._picture))
+            yield Check(name, partial(check_camera, name, camera, self._picture))
         yield Check("test face", self._check_face, ("edge broker", "server"))
         yield Check("clock", self._check_clock, ("test face",))
 

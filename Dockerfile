@@ -20,8 +20,10 @@ RUN python3 -m pip install --no-cache-dir --no-compile --target /opt/facepipe/li
 COPY common /opt/facepipe/common
 COPY doctor /opt/facepipe/doctor
 COPY ${PART} /opt/facepipe/${PART}
+# The doctor works in two of the images: docs/decisions/0024-doctor.md.
 # Compiled here, for the container cannot write; by hash, so that the same source makes the same.
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/facepipe \
+RUN case "${PART}" in detector | processor) ;; *) rm -r /opt/facepipe/doctor ;; esac \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/facepipe \
     && chmod -R a+rX /opt/facepipe
 
 FROM ${BASE} AS python

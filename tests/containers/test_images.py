@@ -70,11 +70,12 @@ def test_an_image_holds_what_runs_and_nothing_else(part: str, base: set[PurePosi
         assert names == wanted
         assert not [path for path in new if path.name.startswith("python")]
         return
-    assert {path.parts[0] for path in own} == {"lib", "common", part}
+    folders = {"common", part} | ({"doctor"} if part in ("detector", "processor") else set())
+    assert {path.parts[0] for path in own} == {"lib", *folders}
     sources = {path for path in own if path.parts[0] != "lib" and path.suffix != ".pyc"}
     here = {
         PurePosixPath(path.relative_to(ROOT))
-        for folder in ("common", part)
+        for folder in folders
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.name != "Dockerfile" and path.suffix != ".pyc"
     }

@@ -22,6 +22,7 @@ from common.mqtt import (
     explain_error,
     start_of,
 )
+from common.mqtt import check_handshake as try_handshake
 from common.protocol.clock import to_rfc3339
 from common.runtime.workers import Workers
 from doctor.check import Finding, fail, ok, warn
@@ -138,23 +139,41 @@ async def check_login(
         return _explain(error, remedies)
     if presented is None:
         return ok(f"logged in at {broker.host}:{broker.port}")
+    return _judge_certificate(f"logged in at {broker.host}:{broker.port}", presented, names)
+
+
+async def check_handshake(broker: Broker, remedies: Mapping[str, str]) -> Finding:
+    """Whether the broker and we accept each other's certificates, without a word of MQTT.
+
+    To log in as a device would end the connection of its forwarder: the cloud broker takes the
+    name in the certificate for the client id, of which there is one at a time.
+    """
+    where = f"{broker.host}:{broker.port}"
+    try:
+        context = broker.context()
+        if context is None:
+            return await check_port(broker.host, broker.port)
+        presented = await asyncio.to_thread(try_handshake, context, broker.host, broker.port)
+    except PermissionError as error:
+        return _explain(ConnectionFailed("closed", str(error)), remedies)
+    except (OSError, ValueError) as error:
+        return _explain(explain_error(error, with_tls=True), remedies)
+    return _judge_certificate(f"{where} accepts the certificate", presented, ())
+
+
+def _judge_certificate(
+    success: str, presented: Mapping[str, Any], names: tuple[str, ...]
+) -> Finding:
+    """Whether a broker's certificate is for all of `names`, and for long enough."""
+    renew = "run `enroll renew` on the server"
     missing = [name for name in names if name not in _names(presented)]
     if missing:
-        return fail(
-            f"the broker's certificate lacks {', '.join(missing)}",
-            "run `enroll renew` on the server",
-            "certificate",
-        )
+        return fail(f"the broker's certificate lacks {', '.join(missing)}", renew, "certificate")
     ends = expiry_of(presented)
     if ends - time.time() < SOON:
         days = int((ends - time.time()) // DAY)
-        return warn(
-            f"the broker's certificate expires in {days} days",
-            "run `enroll renew` on the server",
-            "ends_soon",
-        )
-    until = to_rfc3339(ends)[:10]
-    return ok(f"logged in at {broker.host}:{broker.port}; its certificate is valid until {until}")
+        return warn(f"the broker's certificate expires in {days} days", renew, "ends_soon")
+    return ok(f"{success}; the broker's is valid until {to_rfc3339(ends)[:10]}")
 
 
 def _names(certificate: Mapping[str, Any]) -> set[str]:

@@ -77,8 +77,7 @@ class Jetson:
             " a server that was set up again wants its devices enrolled again",
             "closed": f"the server has revoked this device, or is another one: {_ENROL}",
         }
-        # Not the forwarder's client id, which would end its connection.
-        return await brokers.check_login(self._settings.cloud, f"{DOCTOR}-look", remedies)
+        return await brokers.check_handshake(self._settings.cloud, remedies)
 
     async def _check_edge(self) -> Finding:
         start = "start it: docker compose -f docker-compose.jetson.yml up -d broker"

@@ -20,7 +20,7 @@ from common.mqtt.connection import (
 from common.mqtt.message import Message, encode_number, pack_properties
 from common.mqtt.presence import Presence
 from common.mqtt.send_queue import OutboundMessage, SendQueue
-from common.mqtt.tls import client_context, common_name, expiry_of, start_of
+from common.mqtt.tls import check_handshake, client_context, common_name, expiry_of, start_of
 from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Presence",
     "SendQueue",
     "WriteBatcher",
+    "check_handshake",
     "client_context",
     "common_name",
     "connect_client",

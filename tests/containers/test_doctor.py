@@ -35,6 +35,7 @@ def test_a_device_that_works_passes_and_the_gallery_removes_its_test_face(stack:
     assert found.outcomes("warning", "skipped") <= MACHINE, found
     found.says("camera", "ok", "the running detector gets frames")
     found.says("test face", "ok", f"stored as {DEVICE}/doctor/")
+    assert "taken over" not in stack.jetson.one("forwarder").log
     until(lambda: not stack.store.objects(f"{DEVICE}/doctor/"), what="the gallery removes it")
 
 

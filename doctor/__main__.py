@@ -12,6 +12,7 @@ import doctor
 from common import __version__, settings_file
 from common.settings import SettingsError
 from doctor.check import Check, Finding, exit_code, fail, run_checks
+from doctor.face import WAIT
 from doctor.report import Table, to_json
 
 EPILOG = """
@@ -57,10 +58,10 @@ def _create_checks(arguments: argparse.Namespace) -> Iterable[Check]:
     if (arguments.side or ("server" if environ.get("COS_ENDPOINT") else "jetson")) == "server":
         from doctor.server import create_server
 
-        return create_server(environ).create_checks()
+        return create_server(environ, arguments.wait).create_checks()
     from doctor.jetson import create_jetson
 
-    return create_jetson(environ, arguments.picture).create_checks()
+    return create_jetson(environ, arguments.wait, arguments.picture).create_checks()
 
 
 def _parse() -> argparse.Namespace:
@@ -83,6 +84,13 @@ def _parse() -> argparse.Namespace:
         metavar="FILE",
         default="",
         help="jetson: where to write a picture of what the camera sees, if no detector runs",
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        default=WAIT,
+        help="how long the receipt of the test face may take (default: %(default)g)",
     )
     return parser.parse_args()
 

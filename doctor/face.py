@@ -21,7 +21,7 @@ from common.protocol.topics import DOCTOR, Topics
 from doctor import brokers
 from doctor.check import Finding, fail, ok
 
-WAIT = 30.0  # seconds for the receipt
+WAIT = 30.0  # seconds for the receipt, unless another time is given
 _SIDE = 32  # pixels
 
 
@@ -34,10 +34,12 @@ class SentFace:
     sent: float
 
 
-async def send_face(broker: Broker, topic: str, root: str, device: str) -> SentFace | None:
+async def send_face(
+    broker: Broker, topic: str, root: str, device: str, wait: float
+) -> SentFace | None:
     """Publish a test face of `device` on `topic`; None if no receipt comes.
 
-    root: MQTT_TOPIC, the root of the topics.
+    root: MQTT_TOPIC, the root of the topics. wait: seconds for the receipt.
 
     Raises:
         ConnectionFailed: the broker does not let us in.
@@ -66,7 +68,7 @@ async def send_face(broker: Broker, topic: str, root: str, device: str) -> SentF
         began = time.monotonic()
         connection.publish(topic, payload, lambda *_: None, properties=properties)
         either: set[asyncio.Future[Any]] = {arrived, connection.closed}
-        await asyncio.wait(either, timeout=WAIT, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         after = time.monotonic() - began
     if not arrived.done():
         return None

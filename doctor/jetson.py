@@ -13,7 +13,7 @@ from detector.settings import DetectorSettings
 from doctor import brokers, machine
 from doctor.camera import check_camera
 from doctor.check import Check, Finding, fail, ok, skip
-from doctor.face import WAIT, SentFace, judge_delivery, send_face
+from doctor.face import SentFace, judge_delivery, send_face
 
 _ENROL = "on the server, run `enroll NAME > NAME.tar`; here, unpack it and restart the forwarder"
 _LOGS = "docker compose -f docker-compose.jetson.yml logs --tail 20 forwarder"
@@ -33,9 +33,14 @@ class JetsonSettings(DetectorSettings):
 
 
 class Jetson:
-    """The checks of a device, in order. picture: file for a picture of what the camera sees."""
+    """The checks of a device, in order.
 
-    def __init__(self, settings: JetsonSettings, picture: str = "") -> None:
+    wait: seconds for the receipt of the test face. picture: file for a picture of what the camera
+    sees.
+    """
+
+    def __init__(self, settings: JetsonSettings, wait: float, picture: str = "") -> None:
+        self._wait = wait
         self._settings = settings
         self._picture = picture
         self._sent: SentFace | None = None
@@ -88,12 +93,13 @@ class Jetson:
         settings = self._settings
         topic = settings.mqtt_topic
         try:
-            self._sent = await send_face(settings.broker("edge"), topic, topic, settings.device)
+            broker = settings.broker("edge")
+            self._sent = await send_face(broker, topic, topic, settings.device, self._wait)
         except ConnectionFailed as error:
             return fail(str(error), "see the log of the edge broker", error.reason)
         if self._sent is None:
             remedy = f"see what the forwarder here says, and the processor on the server: {_LOGS}"
-            return fail(f"no receipt within {WAIT:.0f} s", remedy, "no_receipt")
+            return fail(f"no receipt within {self._wait:g} s", remedy, "no_receipt")
         found = judge_delivery(self._sent)
         return found if found.reason else ok(f"{found.sentence}; the gallery removes it")
 
@@ -105,10 +111,10 @@ class Jetson:
         return machine.judge_clock(sent.sent + sent.after / 2 - sent.receipt.at, "the server's")
 
 
-def create_jetson(environ: Mapping[str, str], picture: str = "") -> Jetson:
+def create_jetson(environ: Mapping[str, str], wait: float, picture: str = "") -> Jetson:
     """The device that the settings describe.
 
     Raises:
         SettingsError: with everything that is wrong.
     """
-    return Jetson(read(JetsonSettings, environ), picture)
+    return Jetson(read(JetsonSettings, environ), wait, picture)

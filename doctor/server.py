@@ -15,7 +15,7 @@ from common.store.store_settings import StoreSettings
 from doctor import brokers, machine
 from doctor.bucket import BucketChecks
 from doctor.check import Check, Finding, fail, ok, warn
-from doctor.face import WAIT, judge_delivery, send_face
+from doctor.face import judge_delivery, send_face
 
 INDEX_MB = 1000  # that the gallery's index and thumbnails may grow by
 _CREDENTIALS = ("COS_API_KEY", "COS_ACCESS_KEY_ID", "COS_SECRET_ACCESS_KEY")
@@ -52,11 +52,14 @@ def _is_credential(name: str) -> bool:
 class Server:
     """The checks of a server, in order.
 
-    gallery: settings with the gallery's credentials. missing: the bundle that MQTT_BUNDLE names
-    in vain.
+    gallery: settings with the gallery's credentials. wait: seconds for the receipt of the test
+    face. missing: the bundle that MQTT_BUNDLE names in vain.
     """
 
-    def __init__(self, settings: ServerSettings, gallery: StoreSettings, missing: str = "") -> None:
+    def __init__(
+        self, settings: ServerSettings, gallery: StoreSettings, wait: float, missing: str = ""
+    ) -> None:
+        self._wait = wait
         self._missing = missing
         self._settings = settings
         self._bucket = BucketChecks(
@@ -141,12 +144,14 @@ class Server:
         settings = self._settings
         topic = Topics(settings.mqtt_topic).from_device(DOCTOR)
         try:
-            sent = await send_face(settings.broker("cloud"), topic, settings.mqtt_topic, DOCTOR)
+            sent = await send_face(
+                settings.broker("cloud"), topic, settings.mqtt_topic, DOCTOR, self._wait
+            )
         except ConnectionFailed as error:
             return fail(str(error), _ENROL, error.reason)
         if sent is None:
             return fail(
-                f"no receipt within {WAIT:.0f} s",
+                f"no receipt within {self._wait:g} s",
                 "see what the processor says: docker compose -f docker-compose.cloud.yml logs"
                 " --tail 20 processor",
                 "no_receipt",
@@ -161,7 +166,7 @@ class Server:
         return ok(f"{found.sentence}, and removed")
 
 
-def create_server(environ: Mapping[str, str]) -> Server:
+def create_server(environ: Mapping[str, str], wait: float) -> Server:
     """The server that the settings describe.
 
     Raises:
@@ -171,4 +176,4 @@ def create_server(environ: Mapping[str, str]) -> Server:
     missing = bundle if bundle and not Path(bundle).exists() else ""
     if missing:  # the doctor's own, which an older enrolment has not made: that is a finding
         environ = {**environ, "MQTT_BUNDLE": ""}
-    return Server(read(ServerSettings, environ), _read_gallery(environ), missing)
+    return Server(read(ServerSettings, environ), _read_gallery(environ), wait, missing)

@@ -24,6 +24,7 @@ from tests.integration.doctor.conftest import Server
 CLIP = ROOT / "demo" / "clip.mp4"
 DAY = 86_400.0
 FACE = "test face"
+SOON = ("--wait", "1")  # where no receipt comes
 
 
 @dataclasses.dataclass
@@ -106,7 +107,7 @@ def test_a_device_that_works_passes_every_check_and_its_test_face_takes_the_whol
 
 
 def test_without_a_forwarder_no_receipt_comes(device: Device, processor: Service) -> None:
-    found = diagnose("jetson", **device.settings)
+    found = diagnose("jetson", *SOON, **device.settings)
     found.says(FACE, "failed", "no receipt", "forwarder", reason="no_receipt")
     found.says("clock", "skipped", FACE)
 
@@ -130,14 +131,14 @@ def test_a_certificate_that_has_ended_ends_soon_or_has_not_begun_is_told(
         (-2, "failed", ("not valid before", "set the clock"), "certificate"),
     ):
         clock.shift(days * DAY)
-        found = diagnose("jetson", **device.settings, **clock.env)
+        found = diagnose("jetson", *SOON, **device.settings, **clock.env)
         found.says("certificate", outcome, *words, reason=reason)
         assert (found.checks["server"]["outcome"] == "skipped") == (outcome == "failed")
 
 
 def test_a_bundle_of_another_device_is_told(device: Device, server: Server) -> None:
     other = server.enrolment.enrol("jetson-2")
-    found = diagnose("jetson", **{**device.settings, "CLOUD_BUNDLE": other})
+    found = diagnose("jetson", *SOON, **{**device.settings, "CLOUD_BUNDLE": other})
     found.says("certificate", "failed", "'jetson-2'", "'jetson-1'", reason="certificate")
 
 
@@ -145,7 +146,7 @@ def test_a_revoked_device_is_told(device: Device, server: Server) -> None:
     server.enrolment.settings["BROKER_HOST"] = "localhost"
     server.enrolment.settings["BROKER_PORT"] = str(server.broker.inner_port)
     server.enrolment.run("revoke", "jetson-1")
-    found = diagnose("jetson", **device.settings)
+    found = diagnose("jetson", *SOON, **device.settings)
     found.says("server", "failed", "revoked", "enroll NAME", reason="closed")
     found.says(FACE, "skipped", "server")
 
@@ -155,20 +156,20 @@ def test_a_server_of_another_authority_is_told(device: Device, tmp_path: Path) -
     own = stranger.issue("jetson-1")
     bundle = tmp_path / "other.pem"
     bundle.write_text(own.pem + own.key_pem + stranger.pem)
-    found = diagnose("jetson", **{**device.settings, "CLOUD_BUNDLE": bundle})
+    found = diagnose("jetson", *SOON, **{**device.settings, "CLOUD_BUNDLE": bundle})
     found.says("server", "failed", "cannot be verified", "PUBLIC_HOST", reason="certificate")
 
 
 def test_a_name_that_is_none_of_the_servers_is_told(device: Device) -> None:
-    found = diagnose("jetson", **{**device.settings, "CLOUD_HOST": "127.0.0.1"})
+    found = diagnose("jetson", *SOON, **{**device.settings, "CLOUD_HOST": "127.0.0.1"})
     found.says("server", "failed", "PUBLIC_HOST", reason="certificate")
 
 
 def test_a_server_that_cannot_be_found_or_reached_is_told(device: Device) -> None:
-    found = diagnose("jetson", **{**device.settings, "CLOUD_HOST": "vsi.invalid"})
+    found = diagnose("jetson", *SOON, **{**device.settings, "CLOUD_HOST": "vsi.invalid"})
     found.says("server's name", "failed", "does not resolve", "DNS", reason="name")
     found.says("server's port", "skipped", "server's name")
-    found = diagnose("jetson", **{**device.settings, "CLOUD_PORT": free_port()})
+    found = diagnose("jetson", *SOON, **{**device.settings, "CLOUD_PORT": free_port()})
     found.says("server's port", "failed", "nothing is listening", reason="absent")
     found.says("server", "skipped", "server's port")
 
@@ -176,12 +177,12 @@ def test_a_server_that_cannot_be_found_or_reached_is_told(device: Device) -> Non
 def test_a_wrong_password_of_the_edge_broker_is_told(device: Device, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("wrong")
-    found = diagnose("jetson", **{**device.settings, "MQTT_PASSWORD_FILE": wrong})
+    found = diagnose("jetson", *SOON, **{**device.settings, "MQTT_PASSWORD_FILE": wrong})
     found.says("edge broker", "failed", "password", reason="refused")
 
 
 def test_an_edge_broker_that_does_not_run_is_told(device: Device) -> None:
-    found = diagnose("jetson", **{**device.settings, "MQTT_PORT": free_port()})
+    found = diagnose("jetson", *SOON, **{**device.settings, "MQTT_PORT": free_port()})
     found.says("edge broker", "failed", "up -d broker", reason="absent")
 
 
@@ -196,7 +197,7 @@ def test_an_edge_broker_that_does_not_run_is_told(device: Device) -> None:
 def test_a_camera_that_cannot_be_opened_is_told(
     device: Device, camera: str, words: str, reason: str
 ) -> None:
-    found = diagnose("jetson", **{**device.settings, "CAMERA": camera})
+    found = diagnose("jetson", *SOON, **{**device.settings, "CAMERA": camera})
     found.says("camera", "failed", words, reason=reason)
 
 
@@ -204,7 +205,7 @@ def test_each_of_several_cameras_is_checked(device: Device, tmp_path: Path) -> N
     file = tmp_path / "cameras.toml"
     file.write_text(f'[door]\nsource = "{CLIP}"\n[yard]\nsource = "rtsp://127.0.0.1:1/x"\n')
     settings = {name: value for name, value in device.settings.items() if name != "CAMERA"}
-    found = diagnose("jetson", **settings, CAMERAS=file)
+    found = diagnose("jetson", *SOON, **settings, CAMERAS=file)
     found.says("camera/door", "ok", "640x360")
     found.says("camera/yard", "failed", "port in CAMERA", reason="refused")
 
@@ -212,10 +213,10 @@ def test_each_of_several_cameras_is_checked(device: Device, tmp_path: Path) -> N
 def test_a_full_disk_and_an_outbox_in_memory_are_told(device: Device, tmp_path: Path) -> None:
     with mounted(tmp_path / "outbox", 1) as disk:
         settings = {**device.settings, "OUTBOX_PATH": disk}
-        found = diagnose("jetson", **settings)
+        found = diagnose("jetson", *SOON, **settings)
         found.says("outbox", "warning", "in memory", "restarts")
         (disk / "filler").write_bytes(bytes(1024 * 1024))
-        found = diagnose("jetson", **settings)
+        found = diagnose("jetson", *SOON, **settings)
         found.says("outbox", "failed", "No space left", reason="disk")
 
 

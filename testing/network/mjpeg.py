@@ -32,10 +32,11 @@ class Mjpeg:
         fps: float = 25.0,
         form: str = "multipart",
         login: tuple[str, str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         """form: multipart, joined (one JPEG after the other), or snapshot (one for each request).
 
-        login: user and password that it wants (Basic, RFC 7617).
+        login: user and password that it wants (Basic, RFC 7617). host: the address to listen at.
         """
         self.form = form
         self.login = login
@@ -48,7 +49,7 @@ class Mjpeg:
         self.show(images)
         self._open = True
         handler = type("Handler", (_Handler,), {"camera": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._server = ThreadingHTTPServer((host, self.port), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 

@@ -3,7 +3,8 @@
     /usr/bin/python3 rtsp_server.py '{"launch": "videotestsrc ! x264enc ! rtph264pay name=pay0"}'
 
 launch: the pipeline of /cam. user, password, digest: who may see it, and how they log in. delay:
-seconds until DESCRIBE is answered. udp: it refuses TCP. port: to listen at, 0 for a free one.
+seconds until DESCRIBE is answered. udp: it refuses TCP. port: to listen at, 0 for a free one; host:
+the address, that of loopback if there is none.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _delay_describe(_server: Any, client: Any, seconds: float) -> None:
 def main(wanted: dict[str, Any]) -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(wanted.get("host", "127.0.0.1"))
     server.set_service(str(wanted.get("port", 0)))
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(f"( {wanted['launch']} )")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 
 from testing.clips import clips
 from testing.host.wait import until
-from testing.services.detector import balance, books
+from testing.network import rtsp
+from testing.network.mjpeg import Mjpeg
+from testing.network.rtsp import Rtsp
+from testing.services.detector import balance, books, books_of, write_cameras
 from testing.services.process import ROOT
 from tests.containers.compose import Project
 from tests.containers.confinement import assert_confined, assert_unprivileged
 from tests.containers.engine import BASE
-from tests.containers.stack import KNOWS_OUTSIDE, Stack
+from tests.containers.stack import KNOWS_OUTSIDE, OUTSIDE, Stack
 
 FILE = ROOT / "docker-compose.csi.yml"
 DEVICE = "jetson-csi"
@@ -30,7 +34,7 @@ RECORDED = (
 class Sensor(Project):
     """A Jetson whose sensor is a folder of JPEGs, without NVIDIA's runtime and base."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **env: str) -> None:
         frames = folder / "frames"
         frames.mkdir()
         for index, image in enumerate(clips.faces(FRAMES)):
@@ -50,10 +54,11 @@ class Sensor(Project):
         super().__init__(
             "jetson",
             folder,
-            {"services": {"forwarder": KNOWS_OUTSIDE, "csi": csi}},
+            {"services": {"forwarder": KNOWS_OUTSIDE, "detector": KNOWS_OUTSIDE, "csi": csi}},
             CSI_BASE=BASE,
             CSI_SOURCE=RECORDED,
             CSI_ENCODER="jpegenc",
+            **env,
         )
         self.name = "facepipe-test-csi"
 
@@ -62,9 +67,9 @@ class Sensor(Project):
         return [*own[:-1], "--file", str(FILE), "--file", additions]
 
 
-@pytest.fixture
-def jetson(stack: Stack, tmp_path: Path) -> Iterator[Sensor]:
-    project = Sensor(tmp_path)
+@contextlib.contextmanager
+def running(stack: Stack, project: Sensor) -> Iterator[Sensor]:
+    """With an identity of the stack's server."""
     bundle = stack.enrol(DEVICE)
     shutil.copytree(bundle.parents[1], project.home, dirs_exist_ok=True)
     project("build", "csi", timeout=600)
@@ -74,6 +79,12 @@ def jetson(stack: Stack, tmp_path: Path) -> Iterator[Sensor]:
     finally:
         print(project("logs", "--no-color", code=None))
         project.down()
+
+
+@pytest.fixture
+def jetson(stack: Stack, tmp_path: Path) -> Iterator[Sensor]:
+    with running(stack, Sensor(tmp_path)) as project:
+        yield project
 
 
 def test_what_the_sensor_sees_arrives_as_faces_in_the_bucket(stack: Stack, jetson: Sensor) -> None:
@@ -88,3 +99,34 @@ def test_what_the_sensor_sees_arrives_as_faces_in_the_bucket(stack: Stack, jetso
     sensor.becomes_healthy()
     before = books(jetson.one("detector"))["captured"]
     until(lambda: books(jetson.one("detector"))["captured"] > before, 60, "faces after a restart")
+
+
+def test_a_clip_a_stream_a_web_camera_and_the_sensor_are_cameras_of_one_detector(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """Each camera's faces are in the bucket under its own name, and its books balance."""
+    seen = clips.faces(FRAMES)
+    clips.write(tmp_path / "clip.avi", seen * 10, fourcc="MJPG")
+    anywhere = "0.0.0.0"  # containers reach it, too
+    with (
+        Rtsp(rtsp.clip(tmp_path / "clip.avi"), host=anywhere) as stream,
+        Mjpeg(seen, fps=10, host=anywhere) as web,
+    ):
+        tables: dict[str, dict[str, object]] = {
+            "clip": {"source": "/media/clip.mp4", "loop": True, "fps": 5},
+            "stream": {"source": f"rtsp://{OUTSIDE}:{stream.port}/cam"},
+            "web": {"source": f"http://{OUTSIDE}:{web.port}/video"},
+            "sensor": {"source": "tcp://csi:5000"},
+        }
+        media = {"MEDIA_DIR": str(ROOT / "demo"), "CSI_CAMERA": ""}
+        cameras = str(write_cameras(tmp_path, tables))
+        more = {"DETECTOR_MEMORY": "700m", "DETECTOR_PIDS": "128"}
+        with running(stack, Sensor(tmp_path, CAMERAS=cameras, **media, **more)) as jetson:
+            for name in tables:
+                here = f"{DEVICE}/{name}/"
+                until(lambda: stack.store.objects(here), 90, f"faces of {name} are in the bucket")  # noqa: B023 - called at once
+            detector = jetson.one("detector")
+            for name in tables:
+                found = books_of(detector, name)
+                assert found["captured"], name
+                assert balance(found), (name, found)

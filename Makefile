@@ -80,8 +80,10 @@ test-attacks: .venv/.containers  ## attack every port as a stranger, a neighbour
 	$(BIN)/python -m pytest tests/containers -m attack -v -rP -o timeout=1200 \
 		-o addopts="-ra --strict-markers --strict-config"
 
-doctor: setup  ## check this machine and what it is connected to, without containers; reads .env
-	@SETTINGS_FILE=$(wildcard .env) $(BIN)/python -m doctor
+# Not by `setup`, which would make an installation's .venv anew for development.
+doctor:  ## check this machine and what it is connected to, without containers; reads .env
+	@test -x $(BIN)/python || $(MAKE) --no-print-directory setup
+	@SETTINGS_FILE=$${SETTINGS_FILE:-$(wildcard .env)} $(BIN)/python -m doctor
 
 images:  ## build the containers' images, facepipe/<part>:latest and :<version>
 	@docker version >/dev/null

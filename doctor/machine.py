@@ -33,9 +33,15 @@ async def check_docker() -> Finding:
     docker = await _version("docker", "version", "--format", "{{.Server.Version}}")
     compose = await _version("docker", "compose", "version", "--short")
     if not docker:
-        return fail("the Docker Engine does not answer", "start it: sudo systemctl start docker")
+        return warn(
+            "the Docker Engine does not answer",
+            "if you use containers, start it: sudo systemctl start docker",
+        )
     if not compose:
-        return fail("Docker has no Compose", "install the package docker-compose-plugin")
+        return warn(
+            "Docker has no Compose",
+            "if you use containers, install the package docker-compose-plugin",
+        )
     said = f"Docker {_dotted(docker)}, Compose {_dotted(compose)}"
     if docker < DOCKER_NEEDED or compose < COMPOSE_NEEDED:
         needed = f"{_dotted(DOCKER_NEEDED)} and {_dotted(COMPOSE_NEEDED)}"

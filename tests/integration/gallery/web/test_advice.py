@@ -74,6 +74,7 @@ def says(page: Page, title: str, *texts: str) -> None:
 
 def test_without_a_device_it_says_how_to_enrol_one(page: Page) -> None:
     says(page, "No device has reported yet", "enroll jetson-1 > jetson-1.tar", "up -d")
+    says(page, "No device has reported yet", "docker-compose.cloud.yml run --rm doctor")
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 

@@ -63,6 +63,11 @@ def decode(png: bytes) -> Image:
     return image.astype(np.uint8)
 
 
+def is_same(image: Image, expected: Image) -> bool:
+    """Whether two pictures have the same pixels, but for how a decoder rounds colours."""
+    return image.shape == expected.shape and float(cv2.absdiff(image, expected).mean()) < 2
+
+
 def faststart(path: Path, of: Path = CLIP) -> Path:
     """The same MP4 with its index (moov) before its frames (mdat), as streaming sites have them."""
     data = of.read_bytes()

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-import cv2
-
-from testing.clips.clips import Image, decode
+from testing.clips.clips import Image, decode, is_same
 from testing.host.wait import until
 from testing.mqtt.client import Mqtt
 from testing.mqtt.mosquitto import Mosquitto
@@ -57,10 +55,9 @@ def facts(message: Received) -> dict[str, str]:
 
 
 def is_cut_from(message: Received, frame: Image) -> bool:
-    """Whether the PNG shows the frame's pixels in its box; OpenCV rounds colours differently."""
+    """Whether the PNG shows the frame's pixels in its box."""
     x, y, w, h = map(int, facts(message)["box"].split(","))
-    image, expected = decode(message.payload), frame[y : y + h, x : x + w]
-    return image.shape == expected.shape and float(cv2.absdiff(image, expected).mean()) < 2
+    return is_same(decode(message.payload), frame[y : y + h, x : x + w])
 
 
 def children(service: Service) -> list[int]:

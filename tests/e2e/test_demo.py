@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from testing.clips.clips import decode
+from testing.clips.clips import decode, is_same
 from testing.host.wait import until, until_equal
 from testing.pictures import DATA
 from testing.services.process import ROOT
@@ -78,7 +78,7 @@ def test_once_stores_every_captured_face_with_the_pixels_of_its_frame(
     for path, facts in stored:
         x, y, w, h = map(int, facts["box"].split(","))
         expected = pictures[int(facts["frame_index"])][y : y + h, x : x + w]
-        assert np.array_equal(decode(path.read_bytes()), expected)
+        assert is_same(decode(path.read_bytes()), expected)
 
 
 def test_once_with_nothing_to_be_found_ends_just_as_well(tmp_path: Path) -> None:

@@ -96,4 +96,4 @@ def judge_delivery(sent: SentFace) -> Finding:
             "processor and doctor must be of one version: update both",
             receipt.reason or "other",
         )
-    return ok(f"stored as {receipt.key}, receipt after {sent.after:.2f} s")
+    return ok(f"receipt after {sent.after:.2f} s, stored as {receipt.key}")

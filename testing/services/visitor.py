@@ -47,9 +47,10 @@ class Visitor:
         form = {**dict(hidden), "username": name, "password": password}
         return self.open("/login", form)[0]
 
-    def faces(self) -> list[str]:
-        """The refs on the first page, newest first."""
-        return list(dict.fromkeys(REF.findall(self.open("/")[1].decode())))
+    def faces(self, device: str = "") -> list[str]:
+        """The refs on the first page, newest first, of one device or of all."""
+        path = f"/?device={device}" if device else "/"
+        return list(dict.fromkeys(REF.findall(self.open(path)[1].decode())))
 
     def image(self, ref: str) -> bytes:
         status, body = self.open(f"/image/{ref}")

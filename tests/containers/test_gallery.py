@@ -40,7 +40,7 @@ def test_every_face_of_the_clip_can_be_looked_at(stack: Stack) -> None:
     stack.check()
     visitor = stack.visitor()
     assert visitor.log_in(USER, PASSWORD) == 200
-    (ref, *_) = until(visitor.faces, what="faces on its first page")
+    (ref, *_) = until(lambda: visitor.faces(DEVICE), what="faces on its first page")
     assert visitor.image(ref) in stack.store.objects(f"{DEVICE}/").values()
     indexed = stack.cloud.one("gallery").metric("facepipe_gallery_faces_indexed")
     assert indexed >= len(stack.stored())
@@ -49,9 +49,9 @@ def test_every_face_of_the_clip_can_be_looked_at(stack: Stack) -> None:
 def test_a_face_that_is_stored_now_is_there_at_once(stack: Stack) -> None:
     visitor = stack.visitor()
     visitor.log_in(USER, PASSWORD)
-    before = visitor.faces()[:1]
+    before = visitor.faces(DEVICE)[:1]
     stack.plays(loop=False)
-    until(lambda: visitor.faces()[:1] != before, 60, "a new face comes first")
+    until(lambda: visitor.faces(DEVICE)[:1] != before, 60, "a new face comes first")
     stack.check()
 
 

@@ -116,4 +116,6 @@ def test_the_readmes_commands_bring_faces_into_the_bucket_and_the_doctor_agrees(
             server.run(f"{examine} || test $? = 1"),
             jetson.run(f"{examine.replace('cloud', 'jetson')} || test $? = 1"),
         ]
-    assert all(re.search(r"^ok +test face +stored as ", text, re.MULTILINE) for text in said), said
+    assert all(re.search(r"^ok +test face +receipt after ", text, re.MULTILINE) for text in said), (
+        said
+    )

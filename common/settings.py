@@ -100,7 +100,7 @@ def read(cls: type[T], environ: Mapping[str, str] = os.environ) -> T:
     try:
         environ = settings_file.with_settings_file(environ)
     except ValueError as error:
-        problems.append(f"{settings_file.NAME} {error}")
+        problems.append(str(error))
     for field, spec in iterate_specs(cls):
         try:
             values[field] = read_setting(spec, environ)

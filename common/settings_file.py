@@ -12,13 +12,13 @@ _LINE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 
 
 def with_settings_file(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """`environ`, and what it leaves empty from the file that its SETTINGS_FILE names.
+    """`environ` without SETTINGS_FILE, and what it leaves empty from the file that this names.
 
     The format is what Compose, systemd (EnvironmentFile) and a shell read alike: no quotes, no
     escapes; empty lines and lines that begin with # are comments.
 
     Raises:
-        ValueError: the file cannot be read, or a line of it is not a setting.
+        ValueError: the file cannot be read, or a line of it is not a setting; a whole sentence.
     """
     path = environ.get(NAME, "")
     if not path:
@@ -26,10 +26,11 @@ def with_settings_file(environ: Mapping[str, str]) -> Mapping[str, str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except PermissionError as error:
-        raise ValueError(f"{explain_permission(error)} ({NAME}={path})") from None
+        raise ValueError(f"{NAME} {explain_permission(error)} ({NAME}={path})") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
-    return {**_parse(path, lines), **{name: value for name, value in environ.items() if value}}
+        raise ValueError(f"{NAME} cannot be read: {error}") from None
+    own = {name: value for name, value in environ.items() if value and name != NAME}
+    return {**_parse(path, lines), **own}
 
 
 def _parse(path: str, lines: list[str]) -> dict[str, str]:
@@ -39,7 +40,8 @@ def _parse(path: str, lines: list[str]) -> dict[str, str]:
             continue
         match = _LINE.fullmatch(line)
         if match is None:  # the line itself may hold a secret
-            raise ValueError(f"must have NAME=VALUE on each line: line {number} of {path} has not")
+            fault = f"line {number} of {path} has not"
+            raise ValueError(f"{NAME} must have NAME=VALUE on each line: {fault}")
         found[match[1]] = match[2].strip()
     return found
 

@@ -53,7 +53,7 @@ def _create_checks(arguments: argparse.Namespace) -> Iterable[Check]:
     try:
         environ = settings_file.with_settings_file(os.environ)
     except ValueError as error:
-        raise SettingsError([f"{settings_file.NAME} {error}"]) from None
+        raise SettingsError([str(error)]) from None
     # Each side's modules are in the image of that side alone.
     if (arguments.side or ("server" if environ.get("COS_ENDPOINT") else "jetson")) == "server":
         from doctor.server import create_server

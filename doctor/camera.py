@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -51,8 +52,7 @@ async def check_camera(name: str, camera: CameraSettings, picture: str) -> Findi
         remedy = _REMEDIES.get(error.reason, "docs/operations.md explains the word in brackets")
         return fail(f"{options.shown}: {error}", remedy, error.reason)
     height, width = report.picture.shape
-    seen = report.picture.rotate(camera.rotate)
-    crop.apply_mask(seen, camera.mask)
+    seen = crop.prepare(report.picture, camera.rotate, camera.mask)
     if picture:
         write_picture(Path(picture), seen.bgr)
     elif sys.stdout.isatty():
@@ -62,8 +62,9 @@ async def check_camera(name: str, camera: CameraSettings, picture: str) -> Findi
     return ok(f"{width}x{height}{rate}, first frame after {report.first_after:.1f} s{sees}")
 
 
+@functools.cache  # one answer speaks of all cameras, and a name that does not resolve takes time
 def _ask_detector() -> dict[str, Any] | None:
-    """The answer of /healthz of the detector that runs beside this; None if there is none."""
+    """The answer of /healthz of the detector that runs beside this; None if no detector runs."""
     for address in DETECTORS:
         connection = http.client.HTTPConnection(address, timeout=3)
         with contextlib.suppress(OSError, http.client.HTTPException, ValueError):

@@ -43,11 +43,10 @@ def print_faces(settings: DetectorSettings, arguments: argparse.Namespace) -> in
             sys.stderr.write(f"detector: {path} cannot be read as a picture (unreadable)\n")
             code = 1
             continue
-        turned = Picture.from_bgr(image).rotate(settings.rotate)
-        crop.apply_mask(turned, settings.mask)
-        found = detect_still(engine, turned, settings.min_face, settings.detect_width)
-        print(json.dumps(_to_dict(path, turned, found, engine.name)), flush=True)  # noqa: T201 - its work
-        if names and not write_picture(names.choose(path), annotate(turned.bgr, found)):
+        picture = crop.prepare(Picture.from_bgr(image), settings.rotate, settings.mask)
+        found = detect_still(engine, picture, settings.min_face, settings.detect_width)
+        print(json.dumps(_to_dict(path, picture, found, engine.name)), flush=True)  # noqa: T201 - its work
+        if names and not write_picture(names.choose(path), annotate(picture.bgr, found)):
             code = 1
     return code
 

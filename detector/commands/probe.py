@@ -60,8 +60,7 @@ def print_probe(arguments: argparse.Namespace) -> int:
         return 1
     except asyncio.CancelledError:
         return 128 + signal.SIGINT
-    seen = report.picture.rotate(camera.rotate)
-    crop.apply_mask(seen, camera.mask)
+    seen = crop.prepare(report.picture, camera.rotate, camera.mask)
     written = write_picture(picture, seen.bgr)
     rows = _to_rows(options, report) | ({"picture": str(picture)} if written else {})
     sys.stdout.write("".join(f"{name:<16}{value}\n" for name, value in rows.items()))

@@ -44,6 +44,16 @@ class FaceCrop:
     engine: str
 
 
+def prepare(picture: Picture, degrees: int, regions: tuple[Region, ...]) -> Picture:
+    """The picture as it is searched and sent: turned clockwise, and masked.
+
+    It may be the same one, changed in place.
+    """
+    turned = picture.rotate(degrees)
+    apply_mask(turned, regions)
+    return turned
+
+
 def apply_mask(picture: Picture, regions: tuple[Region, ...]) -> None:
     """Black out regions (fractions of the frame) in place, for search and shots alike."""
     height, width = picture.shape

@@ -56,8 +56,7 @@ class FrameAnalyzer:
 
     def __call__(self, frame: Frame) -> FrameResult:
         began = clock.perf_counter()
-        picture = frame.picture.rotate(self._options.rotate)
-        crop.apply_mask(picture, self._options.mask)
+        picture = crop.prepare(frame.picture, self._options.rotate, self._options.mask)
         if self._alone:
             return self._single(picture, frame, began)
         detections = self._scheduler.find(picture, self._tracker.live, frame.time)

@@ -12,6 +12,7 @@ from typing import Any
 
 from common.mqtt import (
     DAY,
+    SOON,
     Ack,
     Broker,
     Connection,
@@ -26,8 +27,6 @@ from common.mqtt import check_handshake as try_handshake
 from common.protocol.clock import to_rfc3339
 from common.runtime.workers import Workers
 from doctor.check import Finding, fail, ok, warn
-
-SOON = 30 * DAY  # seconds before the end of a certificate
 
 _REMEDIES = {
     "name": "check the name, and this machine's DNS: getent hosts NAME",
@@ -97,10 +96,16 @@ async def check_bundle(broker: Broker, device: str, renewal: str) -> Finding:
             "use the tar file of this device; DEVICE in .env goes before its name",
             "certificate",
         )
-    if ends - now < SOON:
-        days = int((ends - now) // DAY)
-        return warn(f"the certificate expires in {days} days", renewal, "ends_soon")
-    return ok(f"certificate of {name}, valid until {to_rfc3339(ends)[:10]}")
+    soon = _warn_of_end("the certificate", ends, renewal)
+    return soon or ok(f"certificate of {name}, valid until {to_rfc3339(ends)[:10]}")
+
+
+def _warn_of_end(what: str, ends: float, renewal: str) -> Finding | None:
+    """A warning of a certificate that ends soon."""
+    left = ends - time.time()
+    if left >= SOON:
+        return None
+    return warn(f"{what} expires in {int(left // DAY)} days", renewal, "ends_soon")
 
 
 @contextlib.asynccontextmanager
@@ -170,10 +175,8 @@ def _judge_certificate(
     if missing:
         return fail(f"the broker's certificate lacks {', '.join(missing)}", renew, "certificate")
     ends = expiry_of(presented)
-    if ends - time.time() < SOON:
-        days = int((ends - time.time()) // DAY)
-        return warn(f"the broker's certificate expires in {days} days", renew, "ends_soon")
-    return ok(f"{success}; the broker's is valid until {to_rfc3339(ends)[:10]}")
+    soon = _warn_of_end("the broker's certificate", ends, renew)
+    return soon or ok(f"{success}; the broker's is valid until {to_rfc3339(ends)[:10]}")
 
 
 def _names(certificate: Mapping[str, Any]) -> set[str]:

@@ -6,7 +6,7 @@ This is all that the services use. The modules behind it speak to paho and to th
 from __future__ import annotations
 
 from common.mqtt.broker import Broker
-from common.mqtt.certificates import DAY
+from common.mqtt.certificates import DAY, SOON
 from common.mqtt.client import Client
 from common.mqtt.connect_errors import ConnectionFailed, explain_error, explain_refusal
 from common.mqtt.connection import (
@@ -26,6 +26,7 @@ from common.mqtt.write_batcher import BatchedCounter, WriteBatcher
 __all__ = [
     "CONNECT_TIMEOUT",
     "DAY",
+    "SOON",
     "Ack",
     "BatchedCounter",
     "Broker",

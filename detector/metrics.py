@@ -118,9 +118,9 @@ PREVIEW_REFUSED = Counter(
 
 def start(camera: str) -> None:
     """Begin with zeros, since a metric that is not there yet cannot raise an alarm."""
-    for metric in (FRAMES, SKIPPED, UNREADABLE, CAMERA_ENDED, RESENT, MISMATCHES, ENCODE_FAILURES):
+    for metric in (
+        *(FRAMES, SKIPPED, UNREADABLE, CAMERA_ENDED, RESENT, MISMATCHES, ENCODE_FAILURES),
+        *(DETECT_SECONDS, ENCODE_SECONDS, COMMIT_SECONDS),
+        *(WAITING_BYTES, UNDER_WAY, ROUND_TRIP),
+    ):
         metric.labels(camera)
-    for histogram in (DETECT_SECONDS, ENCODE_SECONDS, COMMIT_SECONDS):
-        histogram.labels(camera)
-    for gauge in (WAITING_BYTES, UNDER_WAY, ROUND_TRIP):
-        gauge.labels(camera)

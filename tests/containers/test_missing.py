@@ -81,16 +81,17 @@ def test_credentials_of_any_kind(project: Project) -> None:
 
 
 @pytest.mark.parametrize("project", ["jetson"], indirect=True)
-@pytest.mark.parametrize("name", ["DEVICE", "CLOUD_HOST"])
-def test_what_the_tar_file_of_a_device_brings(project: Project, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("DEVICE", "device.env"),
+        ("CLOUD_HOST", "device.env"),
+        ("CLOUD_BUNDLE", "cloud-bundle.pem"),
+    ],
+)
+def test_what_the_tar_file_of_a_device_brings(project: Project, name: str, file: str) -> None:
     project.env[name] = ""
-    assert f"does not exist: {project.home}/secrets/device.env" in stops(project)
-
-
-@pytest.mark.parametrize("project", ["jetson"], indirect=True)
-def test_the_bundle_of_a_device(project: Project) -> None:
-    project.env["CLOUD_BUNDLE"] = ""
-    assert f"does not exist: {project.home}/secrets/cloud-bundle.pem" in stops(project)
+    assert f"does not exist: {project.home}/secrets/{file}" in stops(project)
 
 
 @pytest.mark.parametrize("project", ["jetson"], indirect=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 
-from testing.browser.chromium import chromium
+from testing.browser.chromium import DESKTOP, chromium
 from testing.host.wait import free_port
 from testing.services.preview import NAME, PASSWORD, Shown
 
@@ -16,6 +16,13 @@ from testing.services.preview import NAME, PASSWORD, Shown
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport=DESKTOP)
+    yield made
+    made.close()
 
 
 @pytest.fixture

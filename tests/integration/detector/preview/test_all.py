@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from testing.browser.chromium import DESKTOP, PHONE
+from testing.browser.chromium import PHONE
 from testing.clips.clips import decode
 from testing.host.wait import until
 from testing.services.detector import write_cameras
@@ -25,13 +25,6 @@ def shown(tmp_path: Path) -> Iterator[Shown]:
     path = write_cameras(tmp_path, tables)
     with Shown(CAMERA_NAME="", CAMERAS=path) as service:
         yield service
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport=DESKTOP)
-    yield made
-    made.close()
 
 
 def opened(context: BrowserContext, at: str) -> Page:

@@ -27,13 +27,6 @@ def shown() -> Iterator[Shown]:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport=DESKTOP)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def page(context: BrowserContext, shown: Shown) -> Page:
     return opened(context, shown.at)
 
